@@ -1,0 +1,233 @@
+"""Arithmetic on a vector of lanes as LLVM IR text: one instruction or intrinsic per method."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from minigrad.codegen.text import Function
+from minigrad.core.lowering import Value
+
+FLOAT32, FLOAT64, BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
+INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
+
+# relation -> predicates of (floats, signed integers, unsigned integers and masks)
+RELATIONS = {
+    "<": ("olt", "slt", "ult"),
+    "<=": ("ole", "sle", "ule"),
+    ">": ("ogt", "sgt", "ugt"),
+    ">=": ("oge", "sge", "uge"),
+    "==": ("oeq", "eq", "eq"),
+    "!=": ("une", "ne", "ne"),
+}
+
+
+def lane_type(dtype: np.dtype[Any]) -> str:
+    """The LLVM type of one lane in a register: a bool is an i1 there."""
+    match dtype.kind:
+        case "b":
+            return "i1"
+        case "i" | "u":
+            return f"i{8 * dtype.itemsize}"
+        case "f" if dtype.itemsize in (4, 8):
+            return "float" if dtype.itemsize == 4 else "double"
+    raise TypeError(
+        f"native code: dtype {dtype} was asked for, but lanes are bool, integers, float32 or "
+        f"float64; cast the operand first"
+    )
+
+
+def literal(value: Any, dtype: np.dtype[Any]) -> str:
+    """The scalar `value` in `dtype`, as an LLVM constant."""
+    match dtype.kind:
+        case "f":
+            with np.errstate(over="ignore"):
+                (bits,) = struct.unpack("<Q", struct.pack("<d", dtype.type(value)))
+            return f"0x{bits:016X}"
+        case "b":
+            return "true" if value else "false"
+    return str(int(np.asarray(value).astype(dtype)))
+
+
+class Arithmetic:
+    """Writes instructions on vectors of `lanes` lanes, or on scalars if `lanes` is 1.
+
+    exact: forbid the fusing of a product and a sum, as error-free transforms need.
+    """
+
+    def __init__(self, function: Function, lanes: int, *, exact: bool = False):
+        self.function = function
+        self.lanes = lanes
+        self.fast = "" if exact else " contract"
+
+    def type_of(self, dtype: np.dtype[Any]) -> str:
+        """The LLVM type of a value of lane dtype `dtype`."""
+        return self.vector(lane_type(dtype))
+
+    def vector(self, kind: str) -> str:
+        """The LLVM type of `lanes` lanes of the LLVM type `kind`."""
+        return kind if self.lanes == 1 else f"<{self.lanes} x {kind}>"
+
+    def let(self, instruction: str, dtype: np.dtype[Any]) -> Value:
+        """Append an instruction whose result has lanes of `dtype`."""
+        return Value(self.function.let(instruction), dtype)
+
+    def const(self, value: Any, dtype: Any) -> Value:
+        """The scalar `value` in every lane."""
+        dtype = np.dtype(dtype)
+        text = literal(value, dtype)
+        return Value(text if self.lanes == 1 else f"splat ({lane_type(dtype)} {text})", dtype)
+
+    def intrinsic(self, name: str, *xs: Value, more: str = "") -> Value:
+        """Call `llvm.name`, overloaded on the type of its operands; `more`: further arguments."""
+        dtype = xs[0].dtype
+        kind = self.type_of(dtype)
+        lane = f"{'f' if dtype.kind == 'f' else 'i'}{1 if dtype == BOOL else 8 * dtype.itemsize}"
+        full = f"llvm.{name}.{lane if self.lanes == 1 else f'v{self.lanes}{lane}'}"
+        rest = f", {more.split()[0]}" if more else ""
+        self.function.module.declare(kind, full, ", ".join([kind] * len(xs)) + rest)
+        arguments = ", ".join(f"{kind} {x.text}" for x in xs) + (f", {more}" if more else "")
+        return self.let(f"call {kind} @{full}({arguments})", dtype)
+
+    def binary(self, instruction: str, x1: Value, x2: Value) -> Value:
+        """`instruction x1, x2`, of operands of one type."""
+        kind = self.type_of(x1.dtype)
+        return self.let(f"{instruction} {kind} {x1.text}, {x2.text}", x1.dtype)
+
+    def add(self, x1: Value, x2: Value) -> Value:
+        """The sum; of masks, the logical or."""
+        return self.binary(self.spelled(x1, "fadd", "add", "or"), x1, x2)
+
+    def sub(self, x1: Value, x2: Value) -> Value:
+        """The difference; of masks, the exclusive or."""
+        return self.binary(self.spelled(x1, "fsub", "sub", "xor"), x1, x2)
+
+    def mul(self, x1: Value, x2: Value) -> Value:
+        """The product; of masks, the logical and."""
+        return self.binary(self.spelled(x1, "fmul", "mul", "and"), x1, x2)
+
+    def spelled(self, x: Value, floating: str, integer: str, mask: str) -> str:
+        """The instruction for the kind of `x`, with its flags."""
+        match x.dtype.kind:
+            case "f":
+                return floating + self.fast
+            case "b":
+                return mask
+        return integer
+
+    def div(self, x1: Value, x2: Value) -> Value:
+        """The quotient of floats, correctly rounded."""
+        return self.binary("fdiv", x1, x2)
+
+    def fma(self, x1: Value, x2: Value, x3: Value) -> Value:
+        """`x1 * x2 + x3`, rounded once where the machine can."""
+        return self.intrinsic("fmuladd", x1, x2, x3)
+
+    def neg(self, x: Value) -> Value:
+        """`-x`."""
+        if x.dtype.kind == "f":
+            return self.let(f"fneg {self.type_of(x.dtype)} {x.text}", x.dtype)
+        return self.binary("sub", self.const(0, x.dtype), x)
+
+    def bitwise(self, name: str, x1: Value, x2: Value) -> Value:
+        """`name` is "and", "or", "xor", "shl", "shr"; masks or integers.
+
+        Shifts by the width of the integer or more give 0, or -1 from a negative one, as NumPy.
+        """
+        if name in ("and", "or", "xor"):
+            return self.binary(name, x1, x2)
+        bits = 8 * x1.dtype.itemsize
+        inside = self.binary_mask("icmp ult", x2, self.const(bits, x2.dtype))
+        if name == "shr" and x1.dtype.kind == "i":
+            return self.binary("ashr", x1, self.select(inside, x2, self.const(bits - 1, x2.dtype)))
+        count = self.select(inside, x2, self.const(0, x2.dtype))
+        shifted = self.binary("shl" if name == "shl" else "lshr", x1, count)
+        return self.select(inside, shifted, self.const(0, x1.dtype))
+
+    def shift(self, instruction: str, x: Value, count: int) -> Value:
+        """`x` shifted by a constant less than its width: "shl", "lshr" or "ashr"."""
+        return self.binary(instruction, x, self.const(count, x.dtype))
+
+    def invert(self, x: Value) -> Value:
+        """Bitwise not of an integer, logical not of a mask."""
+        ones = "true" if x.dtype == BOOL else "-1"
+        text = ones if self.lanes == 1 else f"splat ({lane_type(x.dtype)} {ones})"
+        return self.binary("xor", x, Value(text, x.dtype))
+
+    def binary_mask(self, instruction: str, x1: Value, x2: Value) -> Value:
+        """A comparison instruction: its result is a mask."""
+        return self.let(f"{instruction} {self.type_of(x1.dtype)} {x1.text}, {x2.text}", BOOL)
+
+    def compare(self, relation: str, x1: Value, x2: Value) -> Value:
+        """A mask; `relation` is one of < <= > >= == !=; all but != are false on NaN."""
+        floating, signed, unsigned = RELATIONS[relation]
+        match x1.dtype.kind:
+            case "f":
+                return self.binary_mask(f"fcmp {floating}", x1, x2)
+            case "i":
+                return self.binary_mask(f"icmp {signed}", x1, x2)
+        return self.binary_mask(f"icmp {unsigned}", x1, x2)
+
+    def is_nan(self, x: Value) -> Value:
+        """A mask of the lanes that are NaN."""
+        return self.binary_mask("fcmp uno", x, x)
+
+    def select(self, mask: Value, x1: Value, x2: Value) -> Value:
+        """`x1` where `mask`, else `x2`."""
+        kind, masks = self.type_of(x1.dtype), self.type_of(BOOL)
+        operands = f"{masks} {mask.text}, {kind} {x1.text}, {kind} {x2.text}"
+        return self.let(f"select {operands}", x1.dtype)
+
+    def bitcast(self, x: Value, dtype: np.dtype[Any]) -> Value:
+        """The bits of `x` read as `dtype`, of the same width."""
+        source, target = self.type_of(x.dtype), self.type_of(dtype)
+        if source == target:
+            return Value(x.text, dtype)
+        return self.let(f"bitcast {source} {x.text} to {target}", dtype)
+
+    def convert(self, instruction: str, x: Value, dtype: np.dtype[Any]) -> Value:
+        """A conversion instruction from the lanes of `x` to `dtype`."""
+        source, target = self.type_of(x.dtype), self.type_of(dtype)
+        return self.let(f"{instruction} {source} {x.text} to {target}", dtype)
+
+    def cast(self, x: Value, dtype: Any) -> Value:
+        """`x` in `dtype`, as NumPy's astype between bool, integers and floats."""
+        dtype = np.dtype(dtype)
+        if dtype == x.dtype:
+            return x
+        if dtype == BOOL:
+            return self.compare("!=", x, self.const(0, x.dtype))
+        match x.dtype.kind, dtype.kind:
+            case "f", "f":
+                wider = dtype.itemsize > x.dtype.itemsize
+                return self.convert("fpext" if wider else "fptrunc", x, dtype)
+            case "f", _:
+                return self.truncate(x, dtype)
+            case kind, "f":
+                return self.convert("sitofp" if kind == "i" else "uitofp", x, dtype)
+        return self.resize(x, dtype)
+
+    def resize(self, x: Value, dtype: np.dtype[Any]) -> Value:
+        """The integer or mask `x` in the integer `dtype`; what does not fit is cut off."""
+        if x.dtype == BOOL:
+            return self.convert("zext", x, dtype)
+        if x.dtype.itemsize == dtype.itemsize:
+            return Value(x.text, dtype)
+        if x.dtype.itemsize > dtype.itemsize:
+            return self.convert("trunc", x, dtype)
+        return self.convert("sext" if x.dtype.kind == "i" else "zext", x, dtype)
+
+    def truncate(self, x: Value, dtype: np.dtype[Any]) -> Value:
+        """The float `x` in the integer `dtype`, toward zero.
+
+        By way of int32 or int64, as the machine does for NumPy: negatives wrap in the narrow
+        types. The freeze makes lanes out of range arbitrary, not undefined.
+        """
+        small = dtype.itemsize < 4 or dtype == INT32
+        through = dtype if dtype == np.uint64 else INT32 if small else INT64
+        instruction = "fptoui" if dtype == np.uint64 else "fptosi"
+        whole = self.convert(instruction, x, through)
+        frozen = self.let(f"freeze {self.type_of(through)} {whole.text}", through)
+        return self.resize(frozen, dtype)

@@ -1,0 +1,167 @@
+"""Compile LLVM assembly to native code in this process, once per machine: objects are cached.
+
+The only file that imports llvmlite, and it does so at the first compile.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import itertools
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minigrad.codegen import cache
+
+OPTIONS = "opt=3 jitlink sroa"
+"""What of our own choices decides the object; part of the cache key."""
+
+lock = threading.RLock()
+serial = itertools.count()
+
+
+@functools.cache
+def installed() -> bool:
+    """Whether llvmlite can be imported."""
+    return importlib.util.find_spec("llvmlite") is not None
+
+
+def available() -> bool:
+    """Whether native code can be made: llvmlite is there, and MINIGRAD_DISABLE_LLVM is not 1."""
+    return os.environ.get("MINIGRAD_DISABLE_LLVM") != "1" and installed()
+
+
+@functools.cache
+def llvm() -> Any:
+    """llvmlite's binding, made ready; importing it takes some 45 ms."""
+    import llvmlite.binding as binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine that code is made for."""
+
+    triple: str
+    cpu: str
+    features: str
+
+    @property
+    def vector_bytes(self) -> int:
+        """The width of the widest vector register, in bytes: 64, 32 or 16."""
+        features = self.features.split(",")
+        return 64 if "+avx512f" in features else 32 if "+avx2" in features else 16
+
+
+@functools.cache
+def host() -> Host:
+    """The machine this process runs on."""
+    binding = llvm()
+    features = binding.get_host_cpu_features().flatten()
+    return Host(binding.get_process_triple(), binding.get_host_cpu_name(), features)
+
+
+def target_machine() -> Any:
+    """A new code generator for this machine."""
+    target = llvm().Target.from_triple(host().triple)
+    return target.create_target_machine(
+        cpu=host().cpu, features=host().features, opt=3, jit=True, codemodel="jitdefault"
+    )
+
+
+@functools.cache
+def generator() -> Any:
+    """The code generator all objects are made by."""
+    return target_machine()
+
+
+@functools.cache
+def linker() -> Any:
+    """The one LLJIT of this process."""
+    return llvm().create_lljit_compiler(target_machine(), use_jit_link=True)
+
+
+class Code:
+    """Native code in memory. It is unloaded when the last reference to this object is gone."""
+
+    def __init__(self, tracker: Any, symbols: Sequence[str]):
+        self.tracker = tracker
+        self.addresses = {name: int(tracker[name]) for name in symbols}
+
+    def __getitem__(self, symbol: str) -> int:
+        """The address of `symbol`."""
+        return self.addresses[symbol]
+
+
+def compile_module(
+    ir: str,
+    symbols: Sequence[str],
+    imports: Mapping[str, int] | None = None,
+    *,
+    sroa: bool = False,
+) -> Code:
+    """Compile the LLVM assembly `ir`, or take its object from the cache, and load it.
+
+    symbols: functions of `ir` whose addresses are wanted.
+    imports: addresses of the external symbols that `ir` declares; they are not in the cache.
+    sroa: turn allocas of scalars and vectors into registers first.
+    Raises RuntimeError where LLVM rejects `ir`.
+    """
+    key = cache_key(ir, sroa=sroa)
+    image = cache.read(key)
+    if image is None:
+        image = emit_object(ir, sroa=sroa)
+        cache.write(key, image)
+    with lock:
+        library = llvm().JITLibraryBuilder().add_object_img(image)
+        for name, address in (imports or {}).items():
+            library.import_symbol(name, address)
+        for name in symbols:
+            library.export_symbol(name)
+        return Code(library.link(linker(), f"minigrad{next(serial)}"), symbols)
+
+
+def assembly(ir: str, *, sroa: bool = False) -> str:
+    """The machine code made of the LLVM assembly `ir`, as assembly text of this machine."""
+    with lock:
+        return str(generator().emit_assembly(parse(ir, sroa=sroa)))
+
+
+def emit_object(ir: str, *, sroa: bool) -> bytes:
+    """The object file made of the LLVM assembly `ir`."""
+    with lock:
+        return bytes(generator().emit_object(parse(ir, sroa=sroa)))
+
+
+def parse(ir: str, *, sroa: bool) -> Any:
+    """The module of the LLVM assembly `ir`, checked."""
+    binding = llvm()
+    module = binding.parse_assembly(ir)
+    module.verify()
+    if sroa:
+        options = binding.create_pipeline_tuning_options(speed_level=1)
+        builder = binding.create_pass_builder(generator(), options)
+        passes = binding.create_new_function_pass_manager()
+        passes.add_sroa_pass()
+        for function in module.functions:
+            if not function.is_declaration:
+                passes.run(function, builder)
+    return module
+
+
+def cache_key(ir: str, *, sroa: bool) -> str:
+    """The name of the object of `ir`: a hash of all that decides it."""
+    import llvmlite
+
+    machine = host()
+    version = ".".join(map(str, llvm().llvm_version_info))
+    choices = [llvmlite.__version__, version, machine.triple, machine.cpu, machine.features]
+    text = "\n".join([*choices, OPTIONS, str(sroa), ir])
+    return hashlib.sha256(text.encode()).hexdigest()
