@@ -1,0 +1,84 @@
+"""What users hand in, made into what ops take: tensors, and Python numbers left as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..errors import SpecError
+from .registry import api
+from .spec import DEFAULTS, DTYPES, SCALARS, as_dtype
+from .tensor import Symbol, Tensor
+
+# what needs no conversion on its way into an op
+PLAIN = frozenset({Tensor, Symbol, *SCALARS})
+
+
+def as_operand(x: Any) -> Any:
+    """`x` as an input of a node: a Tensor, a Symbol, or a Python number, which stays weak."""
+    if type(x) in PLAIN or x is None or getattr(x, "__opaque_input__", False):
+        return x
+    return as_tensor(x)
+
+
+def as_tensor(x: Any, dtype: Any = None) -> Tensor:
+    """`x` as a tensor of `dtype` (None: its own; of Python numbers, the defaults).
+
+    Arrays are copied unless they are read-only and own their data. Lists that hold tensors are
+    stacked, so that gradients pass. Raises SpecError for what is not numeric.
+    """
+    if isinstance(x, Tensor):
+        return x if dtype is None or x.dtype == dtype else api.astype(x, as_dtype(dtype))
+    if hasattr(x, "__as_tensor__"):
+        return as_tensor(x.__as_tensor__(), dtype)
+    if isinstance(x, (list, tuple)) and holds_tensors(x):
+        return as_tensor(api.stack([as_tensor(part) for part in x]), dtype)
+    return Tensor(as_array(x, dtype))
+
+
+def holds_tensors(x: Any) -> bool:
+    """Whether a nest of lists has a tensor or Variable among its leaves."""
+    return any(
+        isinstance(leaf, Tensor) or hasattr(leaf, "__as_tensor__") for leaf in tree.flatten(x)[0]
+    )
+
+
+def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """`x` as an array that nobody else can write to."""
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(x, np.ndarray) and type(x) is np.ndarray and x.dtype.isnative:
+        frozen = not x.flags.writeable and x.flags.owndata
+        array = x if frozen and wanted in (None, x.dtype) else np.array(x, wanted, order="C")
+    else:
+        try:
+            array = np.array(x, order="C")
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SpecError(
+                f"{type(x).__name__} {x!r:.60} was to become a tensor: {error}; tensors are "
+                "rectangular and numeric; make the rows equally long, and the entries numbers"
+            ) from None
+        array = with_defaults(x, array) if wanted is None else array
+    if array.dtype.name not in DTYPES:
+        raise SpecError(
+            f"{type(x).__name__} of dtype {array.dtype} was to become a tensor: minigrad has "
+            f"{', '.join(DTYPES)}; convert it first, as in x.astype(np.float64)"
+        )
+    return array.astype(wanted or DTYPES[array.dtype.name], copy=False)
+
+
+def with_defaults(x: Any, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`array`, made of Python numbers `x`, in the default dtype of its kind."""
+    if hasattr(x, "__array__") or any(hasattr(leaf, "dtype") for leaf in tree.flatten(x)[0]):
+        return array
+    match array.dtype.kind:
+        case "f":
+            return array.astype(DEFAULTS[float])
+        case "c":
+            return array.astype(DEFAULTS[complex])
+        case "i":
+            limits = np.iinfo(DEFAULTS[int])
+            fits = not array.size or (limits.min <= array.min() and array.max() <= limits.max)
+            return array.astype(DEFAULTS[int]) if fits else array
+    return array

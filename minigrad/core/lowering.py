@@ -1,0 +1,114 @@
+"""How an op says what its loop body is: five small records, and the Emitter they speak to.
+
+An op without a lowering is not compilable into a loop; the compiled schedule then calls its
+NumPy kernel. Nothing here knows LLVM: an `Emitter` writes LLVM text, and another could write C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Value(NamedTuple):
+    """One SSA value or constant in the text of a kernel; `dtype` is that of one lane."""
+
+    text: str
+    dtype: np.dtype[Any]
+
+
+class Emitter(Protocol):
+    """The vocabulary of a loop body. Operands of one call share one dtype unless noted.
+
+    Masks are Values of dtype bool. Every method returns a Value.
+    """
+
+    def const(self, value: Any, dtype: Any) -> Value:
+        """The Python or NumPy scalar `value` in `dtype`."""
+
+    def cast(self, x: Value, dtype: Any) -> Value:
+        """`x` in `dtype`, as NumPy's astype between bool, integers and floats."""
+
+    def add(self, x1: Value, x2: Value) -> Value: ...  # logical or, for masks
+    def sub(self, x1: Value, x2: Value) -> Value: ...
+    def mul(self, x1: Value, x2: Value) -> Value: ...  # logical and, for masks
+    def div(self, x1: Value, x2: Value) -> Value: ...  # floating only
+    def neg(self, x: Value) -> Value: ...
+    def bitwise(self, name: str, x1: Value, x2: Value) -> Value:
+        """`name` is "and", "or", "xor", "shl", "shr"; masks or integers."""
+
+    def invert(self, x: Value) -> Value:
+        """Bitwise not of an integer, logical not of a mask."""
+
+    def compare(self, relation: str, x1: Value, x2: Value) -> Value:
+        """A mask; `relation` is one of < <= > >= == !=, with NumPy's answer on NaN."""
+
+    def select(self, mask: Value, x1: Value, x2: Value) -> Value:
+        """`x1` where `mask`, else `x2`."""
+
+    def math(self, name: str, *xs: Value) -> Value:
+        """A function of one or two floats, by its array API name ("exp", "atan2", "pow" ...).
+
+        Also "maximum" and "minimum" (NaN spreads, as NumPy), "abs", "sign", "floor", "ceil",
+        "trunc", "round" for floats; "abs", "maximum", "minimum", "sign" for integers as well.
+        """
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """Each element of the result is `rule(emitter, *elements of the inputs)`.
+
+    kinds: dtype kinds of the result and operands that the rule is right for ("f" floating,
+    "i" signed, "u" unsigned, "b" bool); others are left to the kernel. float16 is never lowered.
+    operands: the dtype each operand is cast to before `rule` sees it, from the input dtypes and
+    the output dtype; None casts all to the output dtype, or, where that is bool, to their common
+    dtype.
+    cheap: recomputing costs less than storing and loading (no transcendental, no division).
+    """
+
+    rule: Callable[..., Value]
+    kinds: str = "fiub"
+    operands: Callable[..., tuple[Any, ...]] | None = None
+    cheap: bool = True
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """Fold along the attribute `axes`: start with `init`, then `combine(emitter, acc, x)`.
+
+    init: a function of the dtype, giving the Python value that is neutral for `combine`.
+    The reduced axes are dropped from the result.
+    """
+
+    init: Callable[..., Any]
+    combine: Callable[..., Value]
+    kinds: str = "fiub"
+
+
+@dataclass(frozen=True)
+class Move:
+    """Elements change their place and nothing else.
+
+    view: `view(array, **attrs)` is the result as a NumPy view, or copy, of the input.
+    kind: "reshape" (row-major order kept), "permute", "broadcast", "slice", "flip".
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A product of matrices over the last two axes: a library call, to be given an epilogue."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """The op means a graph: `graph(attrs)` is inlined where the op stands."""
+
+    graph: Callable[..., Any]
+
+
+Lowering = Pointwise | Reduce | Move | Contract | Body

@@ -1,0 +1,280 @@
+"""Op, Node and `apply`: what can be done, one time it was done, and the one door to doing it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import CodeType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..errors import TraceError
+from .convert import PLAIN, as_operand, as_tensor
+from .lowering import Lowering
+from .registry import OPS
+from .spec import default_dtype
+from .tensor import Symbol, Tensor, leak_message
+
+Inputs = tuple[Any, ...]
+Attrs = dict[str, Any]
+Outputs = Any  # a Tensor, or a tuple of Tensors
+
+
+class Op:
+    """A NumPy function, and the three things that NumPy does not know of it.
+
+    kernel: NumPy arrays and Python numbers in, array (or tuple of arrays) out.
+    infer: what is known of the result before it is computed; raises the op's own errors.
+    vjps: one rule per input, `rule(g, y, *inputs, **attrs)`; None where an input has none.
+    joint_vjp: one rule for all inputs, `rule(gs, outputs, inputs, needed, **attrs)`.
+    zero_gradient, opaque: why there is no derivative: none to have, or none to be known.
+    lower: the loop body; None leaves the op to its kernel.
+    stateful: keeps its place among effects; never merged, dropped or folded.
+    broadcasts: inputs broadcast and promote; the tape undoes both.
+    holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
+    """
+
+    def __init__(
+        self,
+        kernel: Callable[..., Any],
+        *,
+        infer: Callable[..., Any],
+        name: str | None = None,
+        lower: Lowering | None = None,
+        stateful: bool = False,
+        broadcasts: bool = False,
+        holomorphic: bool = True,
+        domain: Any = None,
+    ) -> None:
+        self.name = name or kernel.__name__
+        self.kernel = kernel
+        self.infer = infer
+        self.lower = lower
+        self.stateful = stateful
+        self.broadcasts = broadcasts
+        self.holomorphic = holomorphic
+        self.domain = domain
+        self.vjps: tuple[Callable[..., Any] | None, ...] | None = None
+        self.joint_vjp: Callable[..., Any] | None = None
+        self.zero_gradient: str | None = None
+        self.opaque: str | None = None
+        self.__doc__ = kernel.__doc__
+        self.__name__ = self.name
+        self.__module__ = kernel.__module__
+        self.__signature__ = inspect.signature(kernel)
+        if self.name in OPS:
+            raise ValueError(f"the op {self.name} is defined twice; rename one of them")
+        OPS[self.name] = self
+
+    def defvjp(self, *rules: Callable[..., Any] | None) -> None:
+        """State the derivative: for each input, `rule(g, y, *inputs, **attrs)`, or None."""
+        self.vjps = rules
+
+    def defvjp_joint(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """State the derivative for all inputs at once; see `joint_vjp`. Usable as decorator."""
+        self.joint_vjp = rule
+        return rule
+
+    def no_gradient(self, reason: str) -> None:
+        """State that the derivative is zero or has no meaning, and why."""
+        self.zero_gradient = reason
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a derivative rule is known."""
+        return self.vjps is not None or self.joint_vjp is not None
+
+    def __repr__(self) -> str:
+        return f"<mg.Op {self.name}{self.__signature__}>"
+
+    def __call__(op, /, *inputs: Any, **attrs: Any) -> Any:  # noqa: N805  (it reads as apply)
+        """Apply the op: the one door. Runs it by the current interpreter, and tells listeners.
+
+        inputs: tensors, or whatever `mg.asarray` takes; attrs: static parameters.
+        """
+        interpreter, listeners = CONTEXT.get()
+        for x in inputs:
+            if type(x) not in PLAIN:
+                inputs = tuple([as_operand(x) for x in inputs])
+                break
+        outputs = interpreter.run(op, inputs, attrs)
+        if listeners:
+            node = Node(op, inputs, attrs, outputs if type(outputs) is tuple else (outputs,))
+            for listener in listeners:
+                listener.record(node)
+        return outputs
+
+
+apply = Op.__call__
+
+
+class Node:
+    """One application of an op: on a tape, one that happened; in a graph, one that will."""
+
+    __slots__ = ("_code", "_instruction", "attrs", "inputs", "op", "outputs")
+
+    def __init__(self, op: Op, inputs: Inputs, attrs: Attrs, outputs: tuple[Any, ...]) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.attrs = attrs
+        self.outputs = outputs
+        # code and instruction, not the frame: a frame would keep every local variable alive
+        frame = sys._getframe(2)
+        while frame.f_globals.get("__name__", "").startswith("minigrad.") and frame.f_back:
+            frame = frame.f_back
+        self._code = frame.f_code
+        self._instruction = frame.f_lasti
+
+    @property
+    def where(self) -> Where:
+        """The user's line that asked for it."""
+        return Where(self._code, self._instruction)
+
+    def replaced(self, inputs: Inputs, outputs: tuple[Any, ...], attrs: Attrs | None = None) -> Node:
+        """The same application, of the same line, between other tensors."""
+        node = Node.__new__(Node)
+        node.op, node.attrs = self.op, self.attrs if attrs is None else attrs
+        node.inputs, node.outputs = inputs, outputs
+        node._code, node._instruction = self._code, self._instruction
+        return node
+
+    def __repr__(self) -> str:
+        return f"<Node {self.op.name} at {self.where}>"
+
+
+class Where(NamedTuple):
+    """A place in the user's source; `str` gives file:line."""
+
+    code: CodeType
+    instruction: int
+
+    @property
+    def line(self) -> int:
+        """Line number, from 1."""
+        found = self.code.co_firstlineno
+        for start, end, line in self.code.co_lines():
+            if start <= self.instruction < end and line is not None:
+                found = line
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.code.co_filename}:{self.line}"
+
+
+def here() -> Where:
+    """The line of the user's code that is being run."""
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__name__", "").startswith("minigrad.") and frame.f_back:
+        frame = frame.f_back
+    return Where(frame.f_code, frame.f_lasti)
+
+
+class Listener(Protocol):
+    """What wants to know of every node: a tape, a graph in the making."""
+
+    def record(self, node: Node) -> None:
+        """Take notice of `node`."""
+
+
+class Interpreter(Protocol):
+    """What gives an application its meaning: computing it, or only inferring its spec."""
+
+    open: bool
+
+    def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
+        """The outputs of `op` on `inputs`."""
+
+
+class Eager:
+    """Computes at once, by the op's kernel."""
+
+    open = True
+
+    def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
+        """The outputs of `op`, computed. Where the kernel fails, `infer` finds the words."""
+        try:
+            # written out by arity: a comprehension costs 100 ns more
+            if len(inputs) == 1:
+                x = inputs[0]
+                y = op.kernel(x._value if type(x) is Tensor else raw(x), **attrs)
+            elif len(inputs) == 2:
+                x, z = inputs
+                y = op.kernel(
+                    x._value if type(x) is Tensor else raw(x),
+                    z._value if type(z) is Tensor else raw(z),
+                    **attrs,
+                )
+            else:
+                y = op.kernel(*[raw(x) for x in inputs], **attrs)
+        except Exception as error:
+            explain_failure(op, inputs, attrs, error)
+            raise
+        if type(y) is np.ndarray:
+            return Tensor(y)
+        return self._other(op, inputs, attrs, y)
+
+    def _other(self, op: Op, inputs: Inputs, attrs: Attrs, y: Any) -> Outputs:
+        """Results that are not one array: several, NumPy scalars, or of Python numbers only."""
+        if inputs and not any(isinstance(x, Tensor) for x in inputs) and type(y) is not tuple:
+            numbers = [x for x in inputs if type(x) in PLAIN]
+            if numbers:
+                dtype = default_dtype(*map(type, numbers))
+                tensors = [as_tensor(x, dtype) if type(x) in PLAIN else x for x in inputs]
+                return self.run(op, tuple(tensors), attrs)
+        if type(y) is tuple:
+            return tuple([wrapped(part) for part in y])
+        return wrapped(y)
+
+
+def raw(x: Any) -> Any:
+    """What a kernel gets for the input `x`: the array of a tensor, anything else as it is."""
+    return x._value if isinstance(x, Tensor) else x
+
+
+def wrapped(y: Any) -> Any:
+    """What an output of a kernel becomes: numbers and arrays tensors, other objects themselves."""
+    if isinstance(y, (np.ndarray, np.generic, bool, int, float, complex)):
+        return Tensor(np.asarray(y))
+    return y
+
+
+def explain_failure(op: Op, inputs: Inputs, attrs: Attrs, error: Exception) -> None:
+    """Raise what the op's own `infer` says of inputs that its kernel refused; else return."""
+    for x in inputs:
+        if isinstance(x, Symbol):
+            if x.trace is not None and not x.trace.open:
+                raise TraceError(leak_message(x)) from None
+            return
+    if isinstance(error, Warning):
+        return
+    try:
+        op.infer(*inputs, **attrs)
+    except Exception as better:
+        raise better from None
+
+
+EAGER = Eager()
+
+
+class Context(NamedTuple):
+    """Who runs ops here and now, and who listens."""
+
+    interpreter: Interpreter
+    listeners: tuple[Listener, ...]
+
+
+CONTEXT: ContextVar[Context] = ContextVar("minigrad", default=Context(EAGER, ()))  # noqa: B039
+
+
+@contextmanager
+def using(interpreter: Interpreter, listeners: tuple[Listener, ...]) -> Iterator[None]:
+    """Run the block with another interpreter and other listeners."""
+    token = CONTEXT.set(Context(interpreter, listeners))
+    try:
+        yield
+    finally:
+        CONTEXT.reset(token)

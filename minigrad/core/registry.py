@@ -1,0 +1,36 @@
+"""The one late binding: `Tensor.__add__` must say `add`, and `add` must know Tensor.
+
+`api` starts empty; defining a function fills it. `OPS` holds every op by name: tests, the
+compiler and the serializer follow it, so that a new op is covered the moment it is defined.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+api: Any = SimpleNamespace()
+OPS: dict[str, Any] = {}
+
+
+def publish(name: str, function: Any) -> None:
+    """Make `function` known as `api.name`. Raises ValueError where the name is taken."""
+    if hasattr(api, name):
+        raise ValueError(f"{name} is defined twice; the first is {getattr(api, name)!r}; rename one")
+    setattr(api, name, function)
+
+# NumPy's names of ufuncs that the array API standard calls otherwise
+UFUNCS = {
+    "true_divide": "divide",
+    "power": "pow",
+    "float_power": "pow",
+    "absolute": "abs",
+    "fabs": "abs",
+    "rint": "round",
+    "conjugate": "conj",
+    "mod": "remainder",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "tan2")},
+}

@@ -1,0 +1,196 @@
+"""What is known of a tensor before it is computed: shape and dtype, each as far as known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import SpecError
+
+DType: TypeAlias = np.dtype[Any]
+Shape: TypeAlias = tuple[int | None, ...] | None
+
+SCALARS = (bool, int, float, complex)
+DTYPES = {
+    name: np.dtype(name)
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64", "complex64", "complex128"),
+    )
+}
+# Python numbers that meet no array: what they become (bool before int: it is one)
+DEFAULTS = {
+    bool: DTYPES["bool"],
+    int: DTYPES["int32"],
+    float: DTYPES["float32"],
+    complex: DTYPES["complex64"],
+}
+
+
+class Spec:
+    """Shape and dtype of a tensor, as far as known; public as `mg.TensorSpec`.
+
+    shape: a tuple of ints, with None for an unknown dim; None for an unknown rank.
+    dtype: a minigrad or NumPy dtype, or its name. name: for messages only, not compared.
+    """
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, shape: Any, dtype: Any = "float32", name: str | None = None) -> None:
+        self.shape: Shape = None if shape is None else as_shape(shape)
+        self.dtype: DType = as_dtype(dtype)
+        self.name = name
+
+    @property
+    def spec(self) -> Spec:
+        """Itself: infer rules take tensors and specs alike."""
+        return self
+
+    @property
+    def ndim(self) -> int | None:
+        """Number of axes; None where the rank is unknown."""
+        return None if self.shape is None else len(self.shape)
+
+    @property
+    def known(self) -> bool:
+        """Whether every dim is known."""
+        return self.shape is not None and None not in self.shape
+
+    @classmethod
+    def from_tensor(cls, x: Any, name: str | None = None) -> Spec:
+        """The spec of the tensor or array `x`."""
+        return cls(x.shape, x.dtype, name)
+
+    def is_compatible_with(self, other: Any) -> bool:
+        """Whether a tensor, array or spec could be of this spec; unknown fits everything."""
+        if self.dtype != other.dtype:
+            return False
+        if self.shape is None or other.shape is None:
+            return True
+        return len(self.shape) == len(other.shape) and all(
+            n is None or m is None or n == m for n, m in zip(self.shape, other.shape, strict=True)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Spec) and self.shape == other.shape and self.dtype == other.dtype
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype))
+
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f", name={self.name!r}"
+        return f"TensorSpec(shape={self.shape}, dtype={self.dtype}{name})"
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return f"{self.dtype}[...]"
+        return f"{self.dtype}[{','.join('?' if n is None else str(n) for n in self.shape)}]"
+
+
+def as_dtype(dtype: Any) -> DType:
+    """The dtype meant by a NumPy dtype, a name, or a Python or NumPy scalar type."""
+    if dtype is float or dtype is int or dtype is complex:
+        return DEFAULTS[dtype]
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in DTYPES:
+        raise SpecError(
+            f"a dtype was needed and {dtype!r} came; minigrad has {', '.join(DTYPES)}; "
+            "write one of them, as in mg.float32"
+        )
+    return DTYPES[found.name]
+
+
+def as_shape(shape: Any) -> tuple[int | None, ...]:
+    """`shape`, an int or an iterable of ints and Nones, as a tuple. Dims must not be negative."""
+    if isinstance(shape, (int, np.integer)):
+        shape = (shape,)
+    try:
+        dims = tuple([None if n is None else n.__index__() for n in shape])
+    except (TypeError, AttributeError):
+        raise SpecError(
+            f"a shape was needed and {shape!r} came; a shape is an int or a tuple of ints; "
+            "write, say, (2, 3)"
+        ) from None
+    if any(n is not None and n < 0 for n in dims):
+        raise SpecError(f"the shape {dims} has a negative dim; dims count elements; use 0 or more")
+    return dims
+
+
+def default_dtype(*kinds: type) -> DType:
+    """The dtype of an op whose inputs are all Python numbers, of these types."""
+    return DEFAULTS[max(kinds, key=SCALARS.index)]
+
+
+def spec_of(x: Any) -> Spec | str:
+    """What to call the input `x` in a message: its spec, or the Python number itself."""
+    return x.spec if hasattr(x, "spec") else repr(x)
+
+
+def broadcast_shapes(name: str, *xs: Any) -> Shape:
+    """The common shape of `xs` (tensors, specs, Python numbers), by NumPy's rule.
+
+    An unknown dim against n > 1 must be n or 1, hence n; against 1 it stays unknown.
+    Raises SpecError, in the name of the op `name`, where two dims differ and neither is 1.
+    """
+    shapes = [() if isinstance(x, SCALARS) else x.shape for x in xs]
+    if None in shapes:
+        return None
+    result: list[int | None] = [1] * max((len(shape) for shape in shapes), default=0)
+    for shape in shapes:
+        for axis in range(-len(shape), 0):
+            ours, theirs = result[axis], shape[axis]
+            if ours == 1 or (ours is None and theirs != 1):
+                result[axis] = theirs
+            elif theirs is not None and theirs not in (1, ours):
+                raise SpecError(
+                    f"{name}: {' and '.join(str(spec_of(x)) for x in xs)} do not broadcast: "
+                    f"on axis {axis}, {ours} and {theirs} differ and neither is 1; "
+                    "reshape one of them, or insert an axis with x[..., None]"
+                )
+    return tuple(result)
+
+
+def promote(*xs: Any) -> DType:
+    """The dtype that NumPy 2 gives to `xs` together; Python numbers are weak."""
+    return np.result_type(*[x if isinstance(x, SCALARS) else x.dtype for x in xs])
+
+
+def canonical_axis(name: str, axis: Any, ndim: int) -> int:
+    """`axis` counted from the front. Raises SpecError where it is not one of `ndim` axes."""
+    try:
+        index = int(axis.__index__())
+    except AttributeError:
+        index = ndim
+    if not -ndim <= index < ndim:
+        raise SpecError(
+            f"{name}: axis {axis!r} of a tensor with {ndim} axes; an axis is an int from "
+            f"{-ndim} to {ndim - 1}; choose one of those"
+        )
+    return index % ndim
+
+
+def canonical_axes(name: str, axis: Any, ndim: int | None) -> tuple[int, ...] | None:
+    """`axis` (None for all, an int, or several) as a sorted tuple of axes from the front.
+
+    None where all axes of an unknown rank are meant.
+    Raises SpecError where one is out of range or named twice.
+    """
+    if axis is None:
+        return None if ndim is None else tuple(range(ndim))
+    if ndim is None:
+        raise SpecError(
+            f"{name}: axis {axis!r} of a tensor of unknown rank; an axis is counted among known "
+            "ones; give the argument a TensorSpec with a rank, such as (None, None)"
+        )
+    several: Iterable[Any] = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(sorted(canonical_axis(name, a, ndim) for a in several))
+    if len(set(axes)) < len(axes):
+        raise SpecError(f"{name}: axis {axis!r} names one axis twice; name each axis once")
+    return axes

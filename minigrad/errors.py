@@ -1,0 +1,95 @@
+"""The errors of minigrad: each says what was asked, what came, the rule broken, and what to write.
+
+    MinigradError
+    |-- SpecError               shapes, dtypes, axes or arguments that do not fit an op
+    |-- TraceError              Python asked a tensor for a value that a trace does not have
+    |-- GradientError           a derivative that does not exist, or a tape that cannot give it
+    |   `-- EscapedGradientError    a value left the tape through NumPy and came back
+    |-- UncompilableError       `jit_compile=True` met something that cannot be compiled
+    |-- CallbackError           a Python body returned something else than it declared
+    |-- SaveError               an object or a file that cannot be saved or loaded
+    `-- ClientOnlyError         a callback that must stay in the process that made it
+"""
+
+from __future__ import annotations
+
+
+class MinigradError(Exception):
+    """Base of all errors that minigrad raises on purpose."""
+
+
+class SpecError(MinigradError, ValueError, TypeError):
+    """Shapes, dtypes, axes or arguments that do not fit an op.
+
+    Symptom: an op refuses its inputs. Cause: the rule named in the message. Remedy: the edit it
+    ends with. Eager, traced and compiled code raise the same words::
+
+        mg.ones((2, 3)) + mg.ones((4,))   # SpecError: add: float32[2,3] and float32[4] ...
+    """
+
+
+class TraceError(MinigradError, TypeError):
+    """Python asked for the value of a tensor that has none yet.
+
+    Symptom: `if tensor:`, `float(tensor)` or `tensor.numpy()` inside a traced function. Cause:
+    the function is run once to record a graph; values come later. Remedy: `mg.cond`, `mg.where`,
+    `mg.while_loop`, or `mg.py_function` around the part that must see values::
+
+        @mg.function
+        def f(x):
+            if x > 0:          # TraceError, at this line
+                return x
+            return -x          # write: return mg.where(x > 0, x, -x)
+    """
+
+
+class GradientError(MinigradError, ValueError):
+    """A derivative that does not exist, or a tape that cannot give it.
+
+    Symptom: `tape.gradient` or `tape.watch` refuses. Remedy: the message names the op, the line,
+    and the edit; `tape.explain(target, source)` says more::
+
+        tape.watch(mg.constant([1, 2]))   # GradientError: cast first, mg.astype(x, mg.float32)
+    """
+
+
+class EscapedGradientError(GradientError):
+    """A followed tensor became a NumPy value inside a body whose result is differentiated.
+
+    Symptom: `gradient` refuses to answer, for the answer would be silently wrong. Remedy: use
+    minigrad's functions on the tensor, or say that the cut is meant::
+
+        mg.stop_gradient(x).numpy()
+    """
+
+
+class UncompilableError(MinigradError, TypeError):
+    """`function(jit_compile=True)` met nodes that have no compiled form.
+
+    Symptom: raised before anything runs, listing every such node: function, file:line, why.
+    Remedy: write the body with minigrad's functions as `mg.py_function`, or move it outside::
+
+        @mg.function(jit_compile=True)
+        def f(x):
+            return mg.numpy_function(np.sinh, [x], mg.float32)    # write: mg.sinh(x)
+    """
+
+
+class CallbackError(MinigradError, ValueError, TypeError):
+    """A Python body returned something else than its `Tout` declares.
+
+    Symptom: the number, dtype, shape or structure of what came differs. Remedy: the one-line
+    edit in the message, such as `.astype(np.float32)`.
+    """
+
+
+class SaveError(MinigradError, ValueError):
+    """An object that cannot be saved, or a file that cannot be loaded safely."""
+
+
+class ClientOnlyError(MinigradError, RuntimeError):
+    """A callback that lives in this process was asked to go to another one."""
+
+
+class RetraceWarning(UserWarning):
+    """A function is traced again and again; the message names the argument that changes."""

@@ -1,0 +1,1 @@
+"""The ops, one file per family; an op's kernel, spec, derivative and loop body share a screen."""

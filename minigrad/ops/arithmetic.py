@@ -1,0 +1,246 @@
+"""Arithmetic, rounding, and the parts of complex numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.define import Domain, composite, pointwise
+from ..core.lowering import Pointwise
+from ..core.registry import api
+from ..core.tensor import Tensor, is_number
+
+NONZERO = Domain(0.3, 3.0)
+
+
+@pointwise(lambda b, x1, x2: b.add(x1, x2))
+def add(x1: Any, x2: Any, /) -> Any:
+    """Sum `x1 + x2`, elementwise; for bool, logical or.
+
+    x1, x2: numeric; they broadcast and promote. Array API: add.
+    """
+    return np.add(x1, x2)
+
+
+add.defvjp(lambda g, y, x1, x2: g, lambda g, y, x1, x2: g)
+
+
+@pointwise(Pointwise(lambda b, x1, x2: b.sub(x1, x2), kinds="fiu"))
+def subtract(x1: Any, x2: Any, /) -> Any:
+    """Difference `x1 - x2`, elementwise. x1, x2: numeric, not bool. Array API: subtract."""
+    return np.subtract(x1, x2)
+
+
+subtract.defvjp(lambda g, y, x1, x2: g, lambda g, y, x1, x2: -g)
+
+
+@pointwise(lambda b, x1, x2: b.mul(x1, x2))
+def multiply(x1: Any, x2: Any, /) -> Any:
+    """Product `x1 * x2`, elementwise; for bool, logical and.
+
+    x1, x2: numeric; they broadcast and promote. Array API: multiply.
+    """
+    return np.multiply(x1, x2)
+
+
+multiply.defvjp(lambda g, y, x1, x2: g * x2, lambda g, y, x1, x2: g * x1)
+
+
+@pointwise(
+    Pointwise(lambda b, x1, x2: b.div(x1, x2), kinds="f", cheap=False), domain=(None, NONZERO)
+)
+def divide(x1: Any, x2: Any, /) -> Any:
+    """Quotient `x1 / x2`, elementwise; integers give float64. Array API: divide."""
+    return np.true_divide(x1, x2)
+
+
+divide.defvjp(lambda g, y, x1, x2: g / x2, lambda g, y, x1, x2: -g * y / x2)
+
+
+@pointwise(domain=(None, NONZERO))
+def floor_divide(x1: Any, x2: Any, /) -> Any:
+    """Quotient rounded towards minus infinity, elementwise. Array API: floor_divide."""
+    return np.floor_divide(x1, x2)
+
+
+floor_divide.no_gradient("piecewise constant")
+
+
+@pointwise(domain=(None, NONZERO))
+def remainder(x1: Any, x2: Any, /) -> Any:
+    """Remainder of `x1 / x2` with the sign of `x2`, elementwise. Array API: remainder."""
+    return np.remainder(x1, x2)
+
+
+remainder.defvjp(lambda g, y, x1, x2: g, lambda g, y, x1, x2: -g * floor_divide(x1, x2))
+
+
+@pointwise(Pointwise(lambda b, x: b.neg(x), kinds="fi"))
+def negative(x: Any, /) -> Any:
+    """Negative `-x`, elementwise; numeric, not bool. Array API: negative."""
+    return np.negative(x)
+
+
+negative.defvjp(lambda g, y, x: -g)
+
+
+@pointwise(lambda b, x: x)
+def positive(x: Any, /) -> Any:
+    """`x` itself, elementwise; numeric, not bool. Array API: positive."""
+    return np.positive(x)
+
+
+positive.defvjp(lambda g, y, x: g)
+
+
+@pointwise(lambda b, x: b.mul(x, x))
+def square(x: Any, /) -> Any:
+    """Square `x * x`, elementwise. Array API: square."""
+    return np.square(x)
+
+
+square.defvjp(lambda g, y, x: g * (2 * x))
+
+
+@pointwise(
+    Pointwise(lambda b, x: b.div(b.const(1, x.dtype), x), kinds="f", cheap=False),
+    domain=(NONZERO,),
+)
+def reciprocal(x: Any, /) -> Any:
+    """Reciprocal `1 / x`, elementwise; floating. Array API: reciprocal."""
+    return np.reciprocal(x)
+
+
+reciprocal.defvjp(lambda g, y, x: -g * y * y)
+
+
+@pointwise(
+    Pointwise(lambda b, x1, x2: b.math("pow", x1, x2), kinds="f", cheap=False),
+    domain=(Domain(0.3, 3.0), Domain(-2.0, 2.0)),
+)
+def power(x1: Any, x2: Any, /) -> Any:
+    """`x1` to the power `x2`, elementwise; the op behind `pow`."""
+    return np.power(x1, x2)
+
+
+def power_vjp_base(g: Tensor, y: Tensor, x1: Any, x2: Any) -> Any:
+    """x2 x1^(x2-1), which is 0 and not nan where x1 and x2 are 0."""
+    if is_number(x2):
+        return g * (x2 * pow(x1, x2 - 1)) if x2 != 0 else g * api.zeros_like(x1)
+    return g * (x2 * pow(x1, api.where(api.equal(x2, 0), 1, x2 - 1)))
+
+
+def power_vjp_exponent(g: Tensor, y: Tensor, x1: Any, x2: Any) -> Any:
+    """x1^x2 log x1, which is 0 where x1 is 0."""
+    base = api.where(api.equal(x1, 0), 1, x1)
+    return g * (y * api.log(base))
+
+
+power.defvjp(power_vjp_base, power_vjp_exponent)
+
+
+@composite
+def pow(x1: Any, x2: Any, /) -> Any:
+    """`x1` to the power `x2`, elementwise.
+
+    x1, x2: numeric; they broadcast and promote. Integers stay integers, and refuse negative
+    exponents. Derivatives at 0 are the one-sided limits where those are finite. Array API: pow.
+    """
+    if is_number(x2) and x2 == 2 and not is_number(x1) and not isinstance(x2, complex):
+        # np.power takes 20 times as long
+        return square(x1) if type(x2) is int or api.is_inexact(x1) else power(x1, x2)
+    return power(x1, x2)
+
+
+@pointwise(lambda b, x: b.math("abs", x), holomorphic=False, domain=(Domain(kinks=(0.0,)),))
+def abs(x: Any, /) -> Any:
+    """Absolute value, elementwise; of complex numbers, real. Derivative at 0: 0. Array API: abs."""
+    return np.abs(x)
+
+
+abs.defvjp(lambda g, y, x: g * sign(x))
+
+
+@pointwise(
+    Pointwise(lambda b, x: b.math("sign", x), kinds="fi"),
+    holomorphic=False,
+    domain=(Domain(kinks=(0.0,)),),
+)
+def sign(x: Any, /) -> Any:
+    """-1, 0 or 1 by the sign of `x`, elementwise; `x / |x|` for complex. Array API: sign."""
+    return np.sign(x)
+
+
+def sign_vjp(g: Tensor, y: Tensor, x: Tensor) -> Any:
+    """Zero for real x; for complex x, the part of g along the circle, divided by |x|."""
+    if x.dtype.kind != "c":
+        return g * api.zeros_like(x)
+    size = abs(x)
+    size = api.where(api.equal(size, 0), 1, size)
+    along = 1j * y
+    return along * (real(g * conj(along)) / size)
+
+
+sign.defvjp(sign_vjp)
+
+
+# rounding
+
+
+@pointwise(lambda b, x: x if x.dtype.kind in "iub" else b.math("floor", x))
+def floor(x: Any, /) -> Any:
+    """Largest whole number not above `x`, elementwise. Array API: floor."""
+    return np.floor(x)
+
+
+@pointwise(lambda b, x: x if x.dtype.kind in "iub" else b.math("ceil", x))
+def ceil(x: Any, /) -> Any:
+    """Smallest whole number not below `x`, elementwise. Array API: ceil."""
+    return np.ceil(x)
+
+
+@pointwise(lambda b, x: x if x.dtype.kind in "iub" else b.math("trunc", x))
+def trunc(x: Any, /) -> Any:
+    """`x` without its fraction, elementwise. Array API: trunc."""
+    return np.trunc(x)
+
+
+@pointwise(Pointwise(lambda b, x: x if x.dtype.kind in "iu" else b.math("round", x), kinds="fiu"))
+def round(x: Any, /) -> Any:
+    """Nearest whole number, halves to even, elementwise. Array API: round."""
+    return np.asarray(x) if np.asarray(x).dtype.kind in "iu" else np.round(x)
+
+
+for _op in (floor, ceil, trunc, round):
+    _op.no_gradient("piecewise constant")
+
+
+# parts of complex numbers
+
+
+@pointwise(holomorphic=False)
+def real(x: Any, /) -> Any:
+    """Real part, elementwise; `x` itself where it is real. Array API: real."""
+    return np.real(x)
+
+
+real.defvjp(lambda g, y, x: g)
+
+
+@pointwise(holomorphic=False)
+def imag(x: Any, /) -> Any:
+    """Imaginary part, elementwise; 0 where `x` is real. Array API: imag."""
+    return np.imag(x)
+
+
+imag.defvjp(lambda g, y, x: 1j * g)
+
+
+@pointwise(holomorphic=False)
+def conj(x: Any, /) -> Any:
+    """Complex conjugate, elementwise; `x` itself where it is real. Array API: conj."""
+    return np.conj(x)
+
+
+conj.defvjp(lambda g, y, x: conj(g))

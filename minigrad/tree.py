@@ -1,0 +1,135 @@
+"""Nests of lists, tuples, dicts, named tuples and dataclasses: taken apart, and put together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from .errors import SpecError
+
+
+class Structure(NamedTuple):
+    """What remains of a nest when its leaves are taken out; hashable, comparable.
+
+    kind: the type of the container, or None for a leaf. keys: of a dict, or field names.
+    """
+
+    kind: type | None
+    keys: tuple[Any, ...]
+    children: tuple[Structure, ...]
+
+    def __repr__(self) -> str:
+        return repr(unflatten(self, [STAR] * count(self)))
+
+
+class _Star:
+    def __repr__(self) -> str:
+        return "*"
+
+
+STAR = _Star()
+LEAF = Structure(None, (), ())
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """Leaves of `tree`, in order, and its structure. Any other object, None too, is a leaf."""
+    leaves: list[Any] = []
+    return leaves, _collect(tree, leaves)
+
+
+def _collect(tree: Any, leaves: list[Any]) -> Structure:
+    parts = _open(tree)
+    if parts is None:
+        leaves.append(tree)
+        return LEAF
+    keys, values = parts
+    return Structure(type(tree), keys, tuple([_collect(value, leaves) for value in values]))
+
+
+def _open(tree: Any) -> tuple[tuple[Any, ...], Any] | None:
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return (), tree
+    if kind is dict:
+        return tuple(tree), tree.values()
+    if isinstance(tree, tuple) and hasattr(kind, "_fields"):
+        return tuple(kind._fields), tree
+    if dataclasses.is_dataclass(kind):
+        names = tuple(field.name for field in dataclasses.fields(tree) if field.init)
+        return names, [getattr(tree, name) for name in names]
+    return None
+
+
+def unflatten(structure: Structure, leaves: Any) -> Any:
+    """The nest of `structure` whose leaves are `leaves`, in order.
+
+    Raises SpecError where their numbers differ.
+    """
+    leaves = list(leaves)
+    if len(leaves) != count(structure):
+        raise SpecError(
+            f"a nest of {count(structure)} leaves was to be filled with {len(leaves)}; "
+            "each place takes one value; pass as many as the structure has"
+        )
+    return _build(structure, iter(leaves))
+
+
+def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
+    kind, keys, children = structure
+    if kind is None:
+        return next(leaves)
+    values = [_build(child, leaves) for child in children]
+    if kind is list:
+        return values
+    if kind is tuple:
+        return tuple(values)
+    if kind is dict:
+        return dict(zip(keys, values, strict=True))
+    if issubclass(kind, tuple):
+        return kind(*values)
+    return kind(**dict(zip(keys, values, strict=True)))
+
+
+def count(structure: Structure) -> int:
+    """How many leaves `structure` has."""
+    if structure.kind is None:
+        return 1
+    return sum(count(child) for child in structure.children)
+
+
+def map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """`function` of each leaf of `tree`, and of the leaves in the same places of `others`.
+
+    Raises SpecError where a structure differs from that of `tree`.
+    """
+    leaves, structure = flatten(tree)
+    columns = [leaves]
+    for other in others:
+        other_leaves, other_structure = flatten(other)
+        if other_structure != structure:
+            raise SpecError(
+                f"two nests were to be walked together: {structure!r} and {other_structure!r}; "
+                "their structures must be equal; rearrange one of them"
+            )
+        columns.append(other_leaves)
+    return unflatten(structure, [function(*row) for row in zip(*columns, strict=True)])
+
+
+def paths(tree: Any, root: str = "") -> list[str]:
+    """The place of each leaf as Python would write it: `x[0]['w'].bias`."""
+    parts = _open(tree)
+    if parts is None:
+        return [root]
+    keys, values = parts
+    if type(tree) is dict:
+        steps = [f"[{key!r}]" for key in keys]
+    elif keys:
+        steps = [f".{key}" for key in keys]
+    else:
+        steps = [f"[{i}]" for i in range(len(values))]
+    return [
+        path
+        for step, value in zip(steps, values, strict=True)
+        for path in paths(value, root + step)
+    ]
