@@ -1,0 +1,1 @@
+"""minigrad raced against its peers: `make bench`."""

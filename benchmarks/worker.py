@@ -1,0 +1,116 @@
+"""One framework's process: reads a line of JSON, works, writes a line of JSON.
+
+    {"do": "prepare", "workload": "mlp"} -> {"inputs": [...], "results": [...]}
+    {"do": "time", "seconds": 0.2}       -> {"times": [seconds per unit, ...]}
+
+What a framework prints goes to stderr; an exception is answered as {"error": "..."}.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from itertools import repeat
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workload import SEED, Data, Run, Workload
+from benchmarks.workloads import WORKLOADS
+
+SHORTEST = 2e-3  # seconds in one measurement: the clock's own cost is then below 0.01 %
+
+
+class Prepared:
+    """A workload of one framework, ready to be timed."""
+
+    def __init__(self, workload: Workload, framework: str) -> None:
+        self.workload = workload
+        self.data: Data = workload.data(np.random.default_rng(SEED))
+        self.run: Run = workload.sides[framework](self.data)
+        self.loops = 1
+
+    def results(self) -> Any:
+        """The results of the run that is compared; the earlier ones warm up."""
+        return [self.run() for _ in range(self.workload.checks)][-1]
+
+    def calibrate(self) -> None:
+        """Settle how many runs make one measurement long enough to be read off the clock."""
+        while self.workload.clock == "ours" and self.measure() * self.loops < SHORTEST:
+            self.loops *= 2
+
+    def measure(self) -> float:
+        """Seconds per run."""
+        if self.workload.clock == "own":
+            return float(self.run())
+        run = self.run
+        start = perf_counter()
+        for _ in repeat(None, self.loops):
+            run()
+        return (perf_counter() - start) / self.loops
+
+    def times(self, seconds: float) -> list[float]:
+        """Seconds per unit, measured again and again for `seconds`; one first run is not kept."""
+        self.run()
+        found: list[float] = []
+        end = perf_counter() + seconds
+        while not found or perf_counter() < end:
+            found.append(self.measure() / self.workload.units)
+        return found
+
+
+def digest(arrays: Iterable[Any]) -> list[list[float]]:
+    """Of each array: its size, its mean magnitude, and two means that notice a moved element."""
+    return [summary(np.asarray(array, np.float64).ravel()) for array in arrays]
+
+
+def summary(x: np.ndarray) -> list[float]:
+    weights = np.cos(np.arange(x.size))
+    return [float(x.size), float(np.abs(x).mean()), float(x.mean()), float((weights * x).mean())]
+
+
+def answer(request: dict[str, Any], framework: str, prepared: list[Prepared]) -> dict[str, Any]:
+    """Do what one line asks. `prepared` holds the workload of the last "prepare"."""
+    match request:
+        case {"do": "prepare", "workload": name}:
+            prepared.clear()  # first, so that two workloads never share the memory
+            prepared.append(Prepared(WORKLOADS[name], framework))
+            results = prepared[0].results()
+            prepared[0].calibrate()
+            return {
+                "inputs": digest(prepared[0].data.values()),
+                "results": digest(results if isinstance(results, tuple) else [results]),
+            }
+        case {"do": "time", "seconds": seconds}:
+            return {"times": prepared[0].times(seconds)}
+        case {"do": "version"}:
+            name = {"tensorflow": "tensorflow-cpu"}.get(framework, framework)
+            return {"version": version(name) or version(framework)}
+    raise ValueError(f"a request is to prepare, to time or to say a version, not {request}")
+
+
+def version(distribution: str) -> str:
+    """The installed version, or an empty string."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def main(framework: str) -> None:
+    """Answer until stdin ends."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    prepared: list[Prepared] = []
+    for line in sys.stdin:
+        try:
+            reply = answer(json.loads(line), framework, prepared)
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
