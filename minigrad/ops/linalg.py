@@ -1,0 +1,231 @@
+"""Products of matrices, vectors and tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.convert import as_tensor
+from ..core.define import composite, primitive
+from ..core.lowering import Contract
+from ..core.registry import api
+from ..core.spec import Spec, broadcast_shapes, canonical_axes, canonical_axis, promote
+from ..core.tensor import Tensor
+from ..errors import SpecError
+
+
+def matrix_product_spec(x1: Any, x2: Any) -> Spec:
+    """Inner dims agree, batch axes broadcast."""
+    dtype = product_dtype("matmul", x1, x2)
+    for x in (x1, x2):
+        if x.shape is not None and len(x.shape) < 2:
+            raise SpecError(
+                f"matrix_product: {x1.spec} @ {x2.spec}: both need at least two axes; "
+                "write mg.matmul, which also takes vectors"
+            )
+    if x1.shape is None or x2.shape is None:
+        return Spec(None, dtype)
+    inner = x1.shape[-1], x2.shape[-2]
+    if None not in inner and inner[0] != inner[1]:
+        raise SpecError(
+            f"matmul: {x1.spec} @ {x2.spec}: the last axis of x1 ({inner[0]}) must equal the "
+            f"second last of x2 ({inner[1]}); transpose one of them with .mT, or reshape it"
+        )
+    batch = broadcast_shapes("matmul", Spec(x1.shape[:-2], dtype), Spec(x2.shape[:-2], dtype))
+    return Spec((*(batch or ()), x1.shape[-2], x2.shape[-1]), dtype)
+
+
+def product_dtype(name: str, x1: Any, x2: Any) -> np.dtype[Any]:
+    """The dtype of a product. Raises SpecError for Python numbers, which have no axes."""
+    if not hasattr(x1, "dtype") or not hasattr(x2, "dtype"):
+        raise SpecError(
+            f"{name}: {x1!r} and {x2!r}: a product of tensors takes tensors with axes; "
+            "to multiply by a number write x * number"
+        )
+    return promote(x1, x2)
+
+
+@primitive(infer=matrix_product_spec, lower=Contract(), broadcasts=True)
+def matrix_product(x1: Any, x2: Any, /) -> Any:
+    """Products of the matrices in the last two axes; the op behind `matmul`."""
+    if x1.ndim < 2 or x2.ndim < 2:
+        raise ValueError("a matrix has two axes")
+    return np.matmul(x1, x2)
+
+
+matrix_product.defvjp(
+    lambda g, y, x1, x2: matrix_product(g, api.matrix_transpose(x2)),
+    lambda g, y, x1, x2: matrix_product(api.matrix_transpose(x1), g),
+)
+
+
+@composite
+def matmul(x1: Any, x2: Any, /) -> Any:
+    """Matrix product.
+
+    x1: (..., m, k) or (k,). x2: (..., k, n) or (k,). Returns (..., m, n), without the axis that
+    a vector lacks. Leading axes broadcast. Raises SpecError where the two k differ, or where
+    one has no axes. Array API: matmul.
+    """
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    if 0 in (x1.ndim, x2.ndim):
+        raise SpecError(
+            f"matmul: {x1.spec} @ {x2.spec}: both need an axis to sum over; "
+            "to multiply by a number write x1 * x2"
+        )
+    if x1.ndim == 1:
+        return api.squeeze(matmul(api.expand_dims(x1, axis=0), x2), row_axis(x2))
+    if x2.ndim == 1:
+        return api.squeeze(matmul(x1, api.expand_dims(x2, axis=1)), -1)
+    if x2.ndim == 2 and x1.ndim is not None and x1.ndim > 2 and known(x1, x2):
+        # one product of a tall matrix: the derivative for x2 then needs no sum over the batch
+        rows = api.reshape(x1, (math.prod(x1.shape[:-1]), x1.shape[-1]))
+        return api.reshape(matrix_product(rows, x2), (*x1.shape[:-1], x2.shape[-1]))
+    return matrix_product(x1, x2)
+
+
+def row_axis(x2: Tensor) -> int:
+    """Where the axis of a row vector, put in front, ends up in its product with `x2`."""
+    return 0 if x2.ndim == 1 else -2
+
+
+def known(*xs: Tensor) -> bool:
+    """Whether every dim of every one of `xs` is known."""
+    return all(x.spec.known for x in xs)
+
+
+def tensor_product_spec(
+    x1: Any, x2: Any, *, axes1: tuple[int, ...], axes2: tuple[int, ...]
+) -> Spec:
+    """The free axes of x1, then those of x2."""
+    dtype = product_dtype("tensordot", x1, x2)
+    if x1.shape is None or x2.shape is None:
+        return Spec(None, dtype)
+    for a1, a2 in zip(axes1, axes2, strict=True):
+        n1, n2 = x1.shape[a1], x2.shape[a2]
+        if n1 != n2 and None not in (n1, n2):
+            raise SpecError(
+                f"tensordot: {x1.spec} and {x2.spec}: axis {a1} of x1 ({n1}) is summed with axis "
+                f"{a2} of x2 ({n2}); summed axes must be equally long; name other axes"
+            )
+    free1 = [n for i, n in enumerate(x1.shape) if i not in axes1]
+    free2 = [n for i, n in enumerate(x2.shape) if i not in axes2]
+    return Spec((*free1, *free2), dtype)
+
+
+@primitive(infer=tensor_product_spec, broadcasts=True)
+def tensor_product(x1: Any, x2: Any, /, *, axes1: tuple[int, ...], axes2: tuple[int, ...]) -> Any:
+    """Product summed over `axes1` of x1 and `axes2` of x2; the op behind `tensordot`.
+
+    axes1, axes2: from the front, one for one. Returns the free axes of x1, then those of x2.
+    """
+    if any(x1.shape[a1] != x2.shape[a2] for a1, a2 in zip(axes1, axes2, strict=True)):
+        raise ValueError("summed axes must be equally long")
+    return np.tensordot(x1, x2, axes=(axes1, axes2))
+
+
+def tensor_product_vjp1(
+    g: Tensor, y: Tensor, x1: Tensor, x2: Tensor, *, axes1: Any, axes2: Any
+) -> Any:
+    """g times x2 over the free axes of x2; its axes then put in the order of x1."""
+    free1, free2 = other_axes(x1, axes1), other_axes(x2, axes2)
+    in_g = tuple(range(len(free1), len(free1) + len(free2)))
+    z = tensor_product(g, x2, axes1=in_g, axes2=free2)
+    # z: the free axes of x1, then the summed axes of x2 in their own order
+    order = [*free1, *[axes1[axes2.index(a)] for a in sorted(axes2)]]
+    return api.permute_dims(z, tuple(order.index(a) for a in range(len(order))))
+
+
+def tensor_product_vjp2(
+    g: Tensor, y: Tensor, x1: Tensor, x2: Tensor, *, axes1: Any, axes2: Any
+) -> Any:
+    """x1 times g over the free axes of x1; its axes then put in the order of x2."""
+    free1, free2 = other_axes(x1, axes1), other_axes(x2, axes2)
+    z = tensor_product(x1, g, axes1=free1, axes2=tuple(range(len(free1))))
+    order = [*[axes2[axes1.index(a)] for a in sorted(axes1)], *free2]
+    return api.permute_dims(z, tuple(order.index(a) for a in range(len(order))))
+
+
+def other_axes(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of `x` that are not among `axes`."""
+    return tuple(a for a in range(x.ndim) if a not in axes)
+
+
+tensor_product.defvjp(tensor_product_vjp1, tensor_product_vjp2)
+
+
+@composite
+def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
+    """Product of `x1` and `x2`, summed over some axes of each.
+
+    axes: n for the last n axes of x1 and the first n of x2 in order; or two sequences of axes,
+    paired one for one. Returns the free axes of x1, then those of x2. Array API: tensordot.
+    """
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    if x1.ndim is None or x2.ndim is None:
+        raise SpecError(
+            f"tensordot: {x1.spec} and {x2.spec}: axes are counted among known ones; give the "
+            "arguments TensorSpecs with a rank, such as (None, None)"
+        )
+    axes1, axes2 = paired_axes(x1, x2, axes)
+    if (x1.ndim, x2.ndim, axes1, axes2) == (2, 2, (1,), (0,)):
+        return matrix_product(x1, x2)
+    return tensor_product(x1, x2, axes1=axes1, axes2=axes2)
+
+
+def paired_axes(x1: Tensor, x2: Tensor, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes that tensordot sums, from the front, as two tuples of one length."""
+    if hasattr(axes, "__index__") and axes.__index__() >= 0:
+        n = axes.__index__()
+        pair = [list(range(-n, 0)), list(range(n))]
+    else:
+        several = axes if isinstance(axes, (tuple, list)) else ()
+        pair = [list(a) if hasattr(a, "__iter__") else [a] for a in several]
+    if len(pair) != 2 or len(pair[0]) != len(pair[1]):
+        raise SpecError(
+            f"tensordot: axes {axes!r} came; axes are summed in pairs; write how many, 0 or more, "
+            "or two equally long tuples: those of x1 and those of x2"
+        )
+    first, second = pair
+    for x, named in ((x1, first), (x2, second)):
+        canonical_axes("tensordot", named, x.ndim)  # in range, and none named twice
+    return (
+        tuple(canonical_axis("tensordot", a, x1.ndim) for a in first),
+        tuple(canonical_axis("tensordot", a, x2.ndim) for a in second),
+    )
+
+
+@composite
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """Sum of conj(x1) * x2 along `axis`; the other axes broadcast.
+
+    axis: counted from the end, as the inputs may differ in rank. Array API: vecdot.
+    """
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    if None not in (x1.ndim, x2.ndim):
+        for x in (x1, x2):
+            canonical_axis("vecdot", axis, x.ndim)
+        if axis < 0 and None not in (n := (x1.shape[axis], x2.shape[axis])) and n[0] != n[1]:
+            raise SpecError(
+                f"vecdot: {x1.spec} and {x2.spec}: axis {axis} is {n[0]} long in x1 and {n[1]} in "
+                "x2; the summed axis does not broadcast; name another, or reshape"
+            )
+    product = (api.conj(x1) if x1.dtype.kind == "c" else x1) * x2
+    return api.sum(product, axis=axis, dtype=product.dtype)
+
+
+@composite
+def outer(x1: Any, x2: Any, /) -> Any:
+    """Product of every element of `x1` with every element of `x2`.
+
+    x1: (m,). x2: (n,). Returns (m, n). Array API, linalg: outer.
+    """
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    if not (x1.ndim in (1, None) and x2.ndim in (1, None)):
+        raise SpecError(
+            f"outer: {x1.spec} and {x2.spec}: an outer product is of two vectors; "
+            "reshape them with mg.reshape(x, (-1,))"
+        )
+    return api.expand_dims(x1, axis=-1) * x2
