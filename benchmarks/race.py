@@ -123,8 +123,7 @@ def disagreements(digests: Mapping[str, dict[str, Any]]) -> list[str]:
         return []
     first, *others = digests
     return [
-        f"{other}: its {what} differ from those of {first}: "
-        f"{digests[other][what]}, not {digests[first][what]}"
+        f"{other}: its {what} differ from those of {first}"
         for other in others
         for what in ("inputs", "results")
         if not alike(digests[first][what], digests[other][what])
@@ -135,6 +134,6 @@ def alike(digest1: Sequence[Sequence[float]], digest2: Sequence[Sequence[float]]
     """Whether two digests are those of equal arrays, up to rounding."""
     return len(digest1) == len(digest2) and all(
         size1 == size2
-        and all(abs(a - b) <= TOLERANCE * magnitude for a, b in zip(means1, means2, strict=True))
-        for (size1, magnitude, *means1), (size2, _, *means2) in zip(digest1, digest2, strict=True)
+        and all(abs(a - b) <= TOLERANCE * magnitude for a, b in zip(found1, found2, strict=True))
+        for (size1, magnitude, *found1), (size2, _, *found2) in zip(digest1, digest2, strict=True)
     )
