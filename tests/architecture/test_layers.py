@@ -22,7 +22,7 @@ LAYERS = (
     ("errors", "tree"),
     ("core",),
     ("ops",),
-    ("tape", "graph"),
+    ("tape", "explain", "graph"),
     ("text",),
     ("codegen",),
     ("passes",),
