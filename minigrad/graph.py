@@ -1,0 +1,149 @@
+"""A graph is a list of nodes that will happen; a Tracer writes one, `evaluate` runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .core.op import CONTEXT, Attrs, Inputs, Node, Op, Outputs, Where, here, using
+from .core.spec import Spec
+from .core.tensor import Symbol, Tensor, leak_message
+from .errors import TraceError
+
+
+@dataclass(eq=False)
+class Graph:
+    """Nodes between named inputs and outputs, in the order in which they happen.
+
+    inputs: one Symbol per argument, then one per capture. captures: the tensors, cells and
+    symbols of outer traces that the nodes use without being given them; whoever calls the graph
+    passes them behind the arguments. outputs: Symbols. name: for messages.
+    """
+
+    name: str
+    inputs: tuple[Symbol, ...]
+    captures: tuple[Any, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Symbol, ...]
+    # what others have derived of this graph: executables, adjoints; dropped with it
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def arguments(self) -> tuple[Symbol, ...]:
+        """The inputs that are not captures."""
+        return self.inputs[: len(self.inputs) - len(self.captures)]
+
+    def __str__(self) -> str:
+        from_text = self.cache.get("text")
+        return from_text or f"<Graph {self.name}: {len(self.nodes)} nodes>"
+
+
+class Tracer:
+    """The interpreter that computes nothing: it infers specs, and writes nodes down."""
+
+    def __init__(self, name: str, outer: Any = None) -> None:
+        self.name = name
+        self.open = True
+        self.nodes: list[Node] = []
+        self.variables: list[Any] = []
+
+    def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
+        """Symbols for the outputs of `op`."""
+        for x in inputs:
+            if type(x) is Symbol and not x.trace.open:
+                raise TraceError(leak_message(x))
+        specs = op.infer(*inputs, **attrs)
+        where = here()
+        if isinstance(specs, Spec):
+            return Symbol(specs.shape, specs.dtype, self, where)
+        return tuple([Symbol(spec.shape, spec.dtype, self, where) for spec in specs])
+
+    def record(self, node: Node) -> None:
+        """Write `node` down."""
+        self.nodes.append(node)
+
+    def notice(self, cell: Any) -> None:
+        """Cells become captures when the graph is closed."""
+
+    def created(self, variable: Any) -> None:
+        """A Variable was made while tracing; kept, for nothing else may hold it."""
+        self.variables.append(variable)
+
+    def symbol(self, spec: Spec, where: Where | None = None) -> Symbol:
+        """A fresh input of the graph."""
+        return Symbol(spec.shape, spec.dtype, self, where)
+
+
+def trace(
+    body: Callable[..., Sequence[Any]], specs: Sequence[Spec], name: str = "graph"
+) -> tuple[Graph, Tracer]:
+    """The graph that `body` writes when called with symbols of `specs`; it returns tensors.
+
+    Outer tapes do not see the insides; they will see whoever calls the graph.
+    """
+    tracer = Tracer(name)
+    symbols = [tracer.symbol(spec, here()) for spec in specs]
+    try:
+        with using(tracer, (tracer,)):
+            outputs = body(*symbols)
+    finally:
+        tracer.open = False
+    return close(name, symbols, tracer.nodes, outputs), tracer
+
+
+def close(
+    name: str, inputs: Sequence[Symbol], nodes: Sequence[Node], outputs: Sequence[Any]
+) -> Graph:
+    """The graph of `nodes`, with whatever they use but do not make as captures."""
+    known: dict[Any, Symbol] = {x: x for x in inputs}
+    captures: list[Any] = []
+
+    def place(x: Any) -> Any:
+        if x in known:
+            return known[x]
+        if isinstance(x, Tensor) or getattr(x, "__opaque_input__", False):
+            known[x] = Symbol(x.shape, x.dtype, None)
+            captures.append(x)
+            return known[x]
+        return x
+
+    closed = []
+    for node in nodes:
+        closed.append(node.replaced(tuple([place(x) for x in node.inputs]), node.outputs))
+        known.update({y: y for y in node.outputs})
+    placed = tuple([place(y) for y in outputs])
+    return Graph(
+        name, (*inputs, *[known[x] for x in captures]), tuple(captures), tuple(closed), placed
+    )
+
+
+def evaluate(graph: Graph, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """Apply the nodes of `graph` to `inputs` (arguments and captures), by whoever interprets.
+
+    Run eagerly it computes; traced it copies the graph; under a tape it is recorded.
+    """
+    values: dict[Any, Any] = dict(zip(graph.inputs, inputs, strict=True))
+    for node in graph.nodes:
+        outputs = node.op(
+            *[values[x] if type(x) is Symbol else x for x in node.inputs], **node.attrs
+        )
+        values.update(
+            zip(node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True)
+        )
+    return tuple([values[y] for y in graph.outputs])
+
+
+def executing_eagerly() -> bool:
+    """Whether ops compute now; False while a function is traced."""
+    return not isinstance(CONTEXT.get().interpreter, Tracer)
+
+
+def uses(nodes: Sequence[Node]) -> dict[Any, int]:
+    """How often each symbol is an input of `nodes`."""
+    counts: dict[Any, int] = {}
+    for node in nodes:
+        for x in node.inputs:
+            if type(x) is Symbol:
+                counts[x] = counts.get(x, 0) + 1
+    return counts

@@ -1,0 +1,386 @@
+"""GradientTape: the nodes that touched something it follows, walked backwards for gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .core.convert import as_tensor
+from .core.op import CONTEXT, Context, Node, using
+from .core.registry import api
+from .core.tensor import Tensor
+from .errors import GradientError
+from .explain import Explanation, explain
+
+
+class UnconnectedGradients(str, Enum):
+    """What `gradient` answers where there is no path: None, zeros, or an error with the reason."""
+
+    NONE = "none"
+    ZERO = "zero"
+    RAISE = "raise"
+
+
+class GradientTape:
+    """Record ops on what it follows, and differentiate them.
+
+    persistent: `gradient` may be asked more than once; the record is kept until `reset`.
+    watch_accessed_variables: follow every trainable Variable that is read.
+    A tape follows the context it was opened in; other threads do not leak into it.
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self.persistent = persistent
+        self.watch_accessed_variables = watch_accessed_variables
+        self._watched: dict[Any, None] = {}
+        self._followed: set[Any] = set()
+        self._nodes: list[Node] = []
+        self._spent = False
+
+    def __enter__(self) -> GradientTape:
+        context = CONTEXT.get()
+        if self in context.listeners:
+            raise GradientError(
+                "a tape was entered that records already: one block per tape at a time; "
+                "open another mg.GradientTape() inside"
+            )
+        CONTEXT.set(Context(context.interpreter, (*context.listeners, self)))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        context = CONTEXT.get()
+        CONTEXT.set(Context(context.interpreter, without(self, context.listeners)))
+
+    # listening
+
+    def record(self, node: Node) -> None:
+        """Keep `node` if it touches what the tape follows; its outputs are followed then."""
+        if not self._followed.isdisjoint(node.inputs):
+            self._nodes.append(node)
+            self._followed.update(node.outputs)
+
+    def notice(self, cell: Any) -> None:
+        """Follow the cell of a Variable that is being read."""
+        if self.watch_accessed_variables and cell.trainable and cell.dtype.kind in "fc":
+            self._watched[cell] = None
+            self._followed.add(cell)
+
+    def follows(self, inputs: Iterable[Any]) -> bool:
+        """Whether the tape would record a node with these inputs."""
+        return not self._followed.isdisjoint(inputs)
+
+    def watch(self, tensors: Any) -> None:
+        """Follow each tensor of the nest `tensors`, from here on.
+
+        Raises GradientError for integers and bools, which have no derivative.
+        """
+        for x in tree.flatten(tensors)[0]:
+            source = key_of(x, "watch")
+            if source.dtype.kind not in "fc":
+                raise GradientError(
+                    f"watch: {source.spec} was to be followed: derivatives exist for floating and "
+                    "complex dtypes only; cast first, as in x = mg.astype(x, mg.float32)"
+                )
+            self._watched[source] = None
+            self._followed.add(source)
+
+    def watched_variables(self) -> tuple[Any, ...]:
+        """The Variables that are followed, in the order of their first use."""
+        owners = [x.owner() for x in self._watched if not isinstance(x, Tensor)]
+        return tuple([variable for variable in owners if variable is not None])
+
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Record nothing inside the block."""
+        context = CONTEXT.get()
+        with using(context.interpreter, without(self, context.listeners)):
+            yield
+
+    def reset(self) -> None:
+        """Forget everything, watched tensors included."""
+        self._watched.clear()
+        self._followed.clear()
+        self._nodes.clear()
+        self._spent = False
+
+    # answering
+
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: str | UnconnectedGradients = UnconnectedGradients.NONE,
+    ) -> Any:
+        """Derivative of the sum of `target` with respect to `sources`, in the nest of `sources`.
+
+        target: a tensor or a nest; sources: watched tensors and Variables, or what was made of
+        them. output_gradients: cotangents of the targets, in their nest; None for ones.
+        unconnected_gradients: "none" gives None where no path leads, "zero" zeros, "raise" a
+        GradientError that says why.
+        """
+        self._check_unspent()
+        missing = UnconnectedGradients(unconnected_gradients)
+        leaves, structure = tree.flatten(sources)
+        keys = [key_of(x, "gradient") for x in leaves]
+        with self.stop_recording(), np.errstate(all="ignore"):
+            bars = seeds(target, output_gradients)
+            found = pullback(self._nodes, bars, keys, self._reach(keys))
+            results = [found.get(x) for x in keys]
+            if missing is UnconnectedGradients.ZERO:
+                pairs = zip(results, leaves, strict=True)
+                results = [zeros(x) if g is None else g for g, x in pairs]
+            elif missing is UnconnectedGradients.RAISE and None in map(type_or_none, results):
+                source = next(x for g, x in zip(results, leaves, strict=True) if g is None)
+                raise GradientError(str(self.explain(target, source)))
+        if not self.persistent:
+            self._spent = True
+            if all(g is not None for g in results):
+                self._nodes.clear()  # what remains is kept for `explain`
+        return tree.unflatten(structure, results)
+
+    def jacobian(
+        self,
+        target: Any,
+        sources: Any,
+        unconnected_gradients: str | UnconnectedGradients = UnconnectedGradients.NONE,
+    ) -> Any:
+        """Derivative of every element of the tensor `target`, by one walk for each.
+
+        Returns, in the nest of `sources`, tensors of shape `target.shape + source.shape`.
+        """
+        rows = self._rows(target, sources, unconnected_gradients, range(target.size or 0))
+        return self._stacked(rows, sources, lambda x: (*target.shape, *x.shape))
+
+    def batch_jacobian(
+        self,
+        target: Tensor,
+        source: Any,
+        unconnected_gradients: str | UnconnectedGradients = UnconnectedGradients.NONE,
+    ) -> Any:
+        """Derivative of each row of `target` by the same row of `source`: the diagonal blocks.
+
+        target: (n, ...). source: (n, ...). Returns (n, *target.shape[1:], *source.shape[1:]).
+        """
+        n, *rest = target.shape
+        if not source.shape or source.shape[0] != n:
+            raise GradientError(
+                f"batch_jacobian of {target.spec} by {source.spec}: both begin with the same "
+                "batch axis; use jacobian where they do not"
+            )
+        size = int(np.prod(rest, dtype=np.int64))
+        rows = []
+        self._check_unspent()
+        for i in range(size):
+            seed = np.zeros((n, size), target.dtype)
+            seed[:, i] = 1
+            rows.append(self._keeping(target, source, seed.reshape(target.shape)))
+        self._finish()
+        if any(row is None for row in rows):
+            if UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.NONE:
+                return None
+            rows = [zeros(source) if row is None else row for row in rows]
+        return api.reshape(api.stack(rows, axis=1), (n, *rest, *source.shape[1:]))
+
+    def explain(self, target: Any, source: Any) -> Explanation:
+        """Say in words how the gradient of `target` by `source` flows, or why it does not."""
+        targets = [key_of(y, "explain") for y in tree.flatten(target)[0]]
+        return explain(self._nodes, targets, key_of(source, "explain"), self._watched)
+
+    # in their service
+
+    def _check_unspent(self) -> None:
+        if self._spent:
+            raise GradientError(
+                "a second gradient was asked of a tape that is not persistent: its record was "
+                "freed by the first; write mg.GradientTape(persistent=True), or ask once for a "
+                "list of sources"
+            )
+
+    def _reach(self, keys: Sequence[Any]) -> set[Any]:
+        """What depends on the sources. All that is followed, if they are all that is watched."""
+        reach = set(keys)
+        if reach.issuperset(self._watched):
+            return self._followed | reach
+        for node in self._nodes:
+            if not reach.isdisjoint(node.inputs):
+                reach.update(node.outputs)
+        return reach
+
+    def _keeping(self, target: Tensor, sources: Any, seed: Any) -> Any:
+        persistent, self.persistent = self.persistent, True
+        try:
+            return self.gradient(target, sources, as_tensor(seed))
+        finally:
+            self.persistent = persistent
+
+    def _finish(self) -> None:
+        if not self.persistent:
+            self._spent = True
+
+    def _rows(self, target: Any, sources: Any, missing: Any, elements: range) -> list[Any]:
+        self._check_unspent()
+        rows = []
+        for i in elements:
+            seed = np.zeros(target.size, target.dtype)
+            seed[i] = 1
+            row = self._keeping(target, sources, seed.reshape(target.shape))
+            rows.append(tree.flatten(row)[0])
+        self._finish()
+        wanted = UnconnectedGradients(missing)
+        if wanted is UnconnectedGradients.RAISE and rows and None in map(type_or_none, rows[0]):
+            source = tree.flatten(sources)[0][[g is None for g in rows[0]].index(True)]
+            raise GradientError(str(self.explain(target, source)))
+        if wanted is UnconnectedGradients.ZERO:
+            leaves = tree.flatten(sources)[0]
+            rows = [
+                [zeros(x) if g is None else g for g, x in zip(row, leaves, strict=True)]
+                for row in rows
+            ]
+        return rows
+
+    def _stacked(self, rows: list[Any], sources: Any, shape: Any) -> Any:
+        leaves, structure = tree.flatten(sources)
+        answers = []
+        for i, x in enumerate(leaves):
+            column = [row[i] for row in rows]
+            if not column:
+                answers.append(api.zeros(shape(x), dtype=x.dtype))
+            elif column[0] is None:
+                answers.append(None)
+            else:
+                answers.append(api.reshape(api.stack(column), shape(x)))
+        return tree.unflatten(structure, answers)
+
+
+def without(tape: GradientTape, listeners: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`listeners`, but for `tape`."""
+    return tuple([listener for listener in listeners if listener is not tape])
+
+
+def type_or_none(x: Any) -> Any:
+    """None for None, and never equal to it otherwise (`==` on tensors is elementwise)."""
+    return None if x is None else type(x)
+
+
+def key_of(x: Any, asked: str) -> Any:
+    """What the tape knows `x` by: a tensor itself, a Variable by its cell."""
+    if isinstance(x, Tensor):
+        return x
+    cell = getattr(x, "cell", None)
+    if cell is None:
+        raise GradientError(
+            f"{asked}: {type(x).__name__} {x!r:.60} came: a tape follows tensors and Variables; "
+            "make it one first, x = mg.constant(x), and compute with that x"
+        )
+    return cell
+
+
+def zeros(x: Any) -> Tensor:
+    """Zeros of the shape and dtype of a source."""
+    return api.zeros_like(as_tensor(x))
+
+
+def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:
+    """The cotangents that a walk starts with, by target."""
+    targets = [key_of(y, "gradient") for y in tree.flatten(target)[0]]
+    if output_gradients is None:
+        given: list[Any] = [None] * len(targets)
+    else:
+        given = tree.flatten(output_gradients)[0]
+    if len(given) != len(targets):
+        raise GradientError(
+            f"gradient: {len(given)} output_gradients for {len(targets)} targets: one cotangent "
+            "belongs to each target; pass a nest of the same structure"
+        )
+    bars: dict[Any, Any] = {}
+    for y, g in zip(targets, given, strict=True):
+        if y.dtype.kind not in "fc":
+            continue
+        bar = api.ones_like(as_tensor(y)) if g is None else as_tensor(g, y.dtype)
+        if g is not None and not y.spec.is_compatible_with(bar.spec):
+            raise GradientError(
+                f"gradient: an output_gradient of {bar.spec} for a target of {y.spec}: a "
+                "cotangent has the shape of its target; reshape it"
+            )
+        bars[y] = bars[y] + bar if y in bars else bar
+    return bars
+
+
+def pullback(
+    nodes: Sequence[Node], bars: dict[Any, Any], sources: Iterable[Any], reach: set[Any]
+) -> dict[Any, Any]:
+    """Walk `nodes` backwards from the cotangents `bars`; the cotangents of `sources`.
+
+    reach: what depends on a source; rules run for nothing else.
+    """
+    wanted = set(sources)
+    for node in reversed(nodes):
+        gs = [bars.get(y) if y in wanted else bars.pop(y, None) for y in node.outputs]
+        for g in gs:
+            if g is not None:
+                break
+        else:
+            continue
+        for x, bar in pulled(node, gs, reach):
+            have = bars.get(x)
+            bars[x] = bar if have is None else have + bar
+    return bars
+
+
+def pulled(node: Node, gs: list[Any], reach: set[Any]) -> Iterator[tuple[Any, Any]]:
+    """The inputs of `node` that lie in `reach`, each with its cotangent."""
+    op, inputs, attrs = node.op, node.inputs, node.attrs
+    if op.vjps is not None:
+        g, y = gs[0], node.outputs[0]
+        conjugate = op.holomorphic and g.dtype.kind == "c"
+        if conjugate:
+            g = api.conj(g)
+        for x, rule in zip(inputs, op.vjps, strict=True):
+            if rule is not None and x in reach:
+                bar = rule(g, y, *inputs, **attrs)
+                if bar is not None:
+                    bar = conform(api.conj(bar) if conjugate else bar, x, op)
+                    if bar is not None:
+                        yield x, bar
+    elif op.joint_vjp is not None:
+        needed = [x in reach for x in inputs]
+        conjugate = op.holomorphic and any(g is not None and g.dtype.kind == "c" for g in gs)
+        if conjugate:
+            gs = [g if g is None else api.conj(g) for g in gs]
+        answers = op.joint_vjp(gs, node.outputs, inputs, needed, **attrs)
+        for x, bar, need in zip(inputs, answers, needed, strict=True):
+            if need and bar is not None:
+                bar = conform(api.conj(bar) if conjugate else bar, x, op)
+                if bar is not None:
+                    yield x, bar
+    elif op.zero_gradient is None and op.opaque is None:
+        raise GradientError(
+            f"gradient through {op.name} ({node.where}): the op states no derivative, nor that "
+            "it has none; give it a rule with defvjp, or op.no_gradient(reason)"
+        )
+
+
+def conform(bar: Any, x: Any, op: Any) -> Any:
+    """`bar` as a cotangent of `x`: broadcasting and promotion undone. None for integers."""
+    if type(bar) is Tensor and type(x) is Tensor:
+        ours, theirs = bar._value, x._value
+        if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
+            return bar
+    if x.dtype.kind not in "fc":
+        return None
+    if bar.dtype.kind == "c" and x.dtype.kind != "c":
+        bar = api.real(bar)
+    if op.broadcasts and (bar.shape != x.shape or bar.shape is None or None in bar.shape):
+        bar = api.unbroadcast(bar, x)
+    elif not x.spec.is_compatible_with(api.astype(bar, x.dtype).spec):
+        raise GradientError(
+            f"the derivative rule of {op.name} gave {bar.spec} for an input of {x.spec}: a "
+            "cotangent has the shape of its input; correct the rule"
+        )
+    return bar if bar.dtype == x.dtype else api.astype(bar, x.dtype)
