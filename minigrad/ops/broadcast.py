@@ -1,0 +1,238 @@
+"""Broadcasting and its adjoint, the sum: each is the derivative of the other."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.convert import as_tensor
+from ..core.define import composite, primitive
+from ..core.lowering import Move, Reduce
+from ..core.registry import api
+from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axes
+from ..core.tensor import Tensor
+from ..errors import SpecError
+from .axes import insert_axes
+from .shape import STATIC_FORMS, is_static, shape_of, static_dims
+
+Axes = tuple[int, ...] | None
+# up to so many elements a copy is made sooner than NumPy makes a view, by a factor of ten
+SMALL = 1024
+
+
+# the sum
+
+
+def reduced_shape(name: str, x: Any, axes: Axes) -> Shape:
+    """The shape of `x` without `axes`; None for all of them."""
+    if axes is None:
+        return ()
+    if x.shape is None:
+        return None
+    dropped = canonical_axes(name, axes, len(x.shape)) or ()
+    return tuple([n for i, n in enumerate(x.shape) if i not in dropped])
+
+
+@primitive(
+    infer=lambda x, *, axes: Spec(reduced_shape("sum", x, axes), x.dtype),
+    lower=Reduce(lambda dtype: 0, lambda b, total, x: b.add(total, x), kinds="fiu"),
+)
+def reduce_sum(x: Any, /, *, axes: Axes) -> Any:
+    """Sum over `axes` (None: all), which are dropped; the dtype is kept. Behind `sum`."""
+    return np.add.reduce(x, axis=axes, dtype=x.dtype)
+
+
+reduce_sum.defvjp(lambda g, y, x, *, axes: spread(g, x, axes))
+
+
+@composite
+def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
+    """Sum of the elements along `axis`.
+
+    axis: an int or several; None for all. dtype: of the sum and its intermediates; None keeps
+    floating dtypes, and makes bool and small integers (u)int64. keepdims: keep the axes, with
+    length 1. Array API: sum.
+    """
+    x = as_tensor(x, summed_dtype(api.asarray(x).dtype) if dtype is None else dtype)
+    return kept(reduce_sum(x, axes=canonical_axes("sum", axis, x.ndim)), x, axis, keepdims)
+
+
+def summed_dtype(dtype: Any) -> Any:
+    """The dtype of sums and products over `dtype`: integers get 64 bits, as in NumPy."""
+    return {"b": np.int64, "i": np.int64, "u": np.uint64}.get(dtype.kind, dtype)
+
+
+def kept(y: Tensor, x: Tensor, axis: Any, keepdims: bool) -> Any:
+    """The reduction `y` of `x` along `axis`, with these axes again if `keepdims`."""
+    if not keepdims:
+        return y
+    axes = canonical_axes("keepdims", axis, x.ndim)
+    if axes is None:
+        return api.reshape(y, api.ones_like(shape_of(x)))
+    return insert_axes(y, axes=axes)
+
+
+def spread(g: Tensor, x: Tensor, axes: Axes) -> Any:
+    """`g`, of the shape of `x` reduced over `axes`, laid along these axes again."""
+    if axes is not None and axes != tuple(range(len(axes))):
+        g = insert_axes(g, axes=axes)
+    return broadcast(g, shape=x.shape) if is_static(x) else broadcast_like(g, x)
+
+
+# broadcasting
+
+
+def broadcast_spec(x: Any, *, shape: tuple[int, ...]) -> Spec:
+    """`shape`, to which that of `x` must broadcast."""
+    require_broadcast(x, Spec(shape, x.dtype))
+    return Spec(shape, x.dtype)
+
+
+def require_broadcast(x: Any, target: Any) -> None:
+    """Raise SpecError unless the shape of `x` could broadcast to that of `target`."""
+    if x.shape is None or target.shape is None:
+        return
+    lead = len(target.shape) - len(x.shape)
+    if lead < 0 or any(
+        n not in (None, 1, m) and m is not None
+        for n, m in zip(x.shape, target.shape[lead:], strict=True)
+    ):
+        raise SpecError(
+            f"broadcast_to: {Spec(x.shape, x.dtype)} to the shape {target.shape}: counted from "
+            "the last, each dim must be 1 or that of the target; reshape the tensor, or insert "
+            "an axis with x[..., None]"
+        )
+
+
+@primitive(infer=broadcast_spec, lower=Move("broadcast"))
+def broadcast(x: Any, /, *, shape: tuple[int, ...]) -> Any:
+    """`x` repeated along new axes in front and axes of length 1; behind `broadcast_to`."""
+    if math.prod(shape) > SMALL or x.ndim > len(shape):
+        return np.broadcast_to(x, shape)
+    y = np.empty(shape, x.dtype)
+    y[...] = x
+    return y
+
+
+broadcast.defvjp(lambda g, y, x, *, shape: unbroadcast(g, x))
+
+
+def broadcast_dynamic_spec(x: Any, shape: Any) -> Spec:
+    """What is known of broadcasting to a shape that is a tensor: its rank."""
+    rank = shape.shape and shape.shape[0]
+    return Spec(None if rank is None else (None,) * rank, x.dtype)
+
+
+@primitive(infer=broadcast_dynamic_spec)
+def broadcast_dynamic(x: Any, shape: Any, /) -> Any:
+    """`x` broadcast to a shape that is itself a tensor."""
+    return np.broadcast_to(x, tuple(shape.tolist()))
+
+
+broadcast_dynamic.defvjp(lambda g, y, x, shape: unbroadcast(g, x), None)
+
+
+@composite
+def broadcast_to(x: Any, /, shape: Any) -> Any:
+    """`x` repeated along new axes in front and axes of length 1.
+
+    shape: int or tuple of ints, or of tensors. Array API: broadcast_to.
+    """
+    x = api.asarray(x)
+    dims = static_dims("broadcast_to", shape)
+    if dims is None:
+        return broadcast_dynamic(x, as_tensor(shape, np.int32))
+    return broadcast(x, shape=dims)
+
+
+@composite
+def broadcast_arrays(*xs: Any) -> list[Tensor]:
+    """The tensors `xs`, each broadcast to their common shape. Array API: broadcast_arrays."""
+    tensors = [api.asarray(x) for x in xs]
+    shape = broadcast_shapes("broadcast_arrays", *tensors)
+    if shape is not None and None not in shape:
+        return [broadcast(x, shape=shape) for x in tensors]
+    together = functools.reduce(
+        api.logical_or, [api.zeros_like(x, dtype=np.bool_) for x in tensors]
+    )
+    return [broadcast_like(x, together) for x in tensors]
+
+
+# both, to a shape that may be known only at run time
+
+
+def broadcast_like_spec(g: Any, x: Any) -> Spec:
+    """The shape of `x`, to which that of `g` must broadcast."""
+    require_broadcast(g, x)
+    if x.shape is None:
+        return Spec(None, g.dtype)
+    dims = broadcast_shapes("broadcast_like", g, x)
+    return Spec(x.shape if dims is None else dims, g.dtype)
+
+
+@primitive(infer=broadcast_like_spec)
+def broadcast_like(g: Any, x: Any, /) -> Any:
+    """`g` broadcast to the shape that `x` has at run time; the adjoint of `sum_like`."""
+    return g if g.shape == x.shape else np.broadcast_to(g, x.shape)
+
+
+broadcast_like.defvjp(lambda gg, y, g, x: unbroadcast(gg, g), None)
+
+
+def sum_like_spec(g: Any, x: Any) -> Spec:
+    """The shape of `x`, which must broadcast to that of `g`."""
+    require_broadcast(x, g)
+    if x.shape is None or g.shape is None:
+        return Spec(x.shape, g.dtype)
+    theirs = g.shape[len(g.shape) - len(x.shape) :]
+    dims = [m if n is None and m == 1 else n for n, m in zip(x.shape, theirs, strict=True)]
+    return Spec(tuple(dims), g.dtype)
+
+
+@primitive(infer=sum_like_spec)
+def sum_like(g: Any, x: Any, /) -> Any:
+    """`g` summed over the axes along which broadcasting repeats `x`, so that it has its shape."""
+    if g.shape == x.shape:
+        return g
+    lead = g.ndim - x.ndim
+    ones = tuple([lead + i for i, n in enumerate(x.shape) if n == 1])
+    y = np.add.reduce(g, axis=(*range(lead), *ones), dtype=g.dtype, keepdims=True)
+    if lead < 0 or y.shape[lead:] != x.shape:
+        raise ValueError("not what x broadcasts to")
+    return y.reshape(x.shape)
+
+
+sum_like.defvjp(lambda gg, y, g, x: rebroadcast(gg, g), None)
+
+
+@composite
+def unbroadcast(g: Tensor, x: Tensor, /) -> Any:
+    """`g` summed to the shape of `x`, which broadcasts to that of `g`; its dtype is kept.
+
+    By plain sums where the shapes are known well enough, else by `sum_like`.
+    """
+    if g.shape is None or x.shape is None:
+        return reduce_sum(g, axes=None) if x.shape == () else sum_like(g, x)
+    lead = len(g.shape) - len(x.shape)
+    ones = []
+    for i, n in enumerate(x.shape):
+        if n == 1:
+            if g.shape[lead + i] != 1:
+                ones.append(i)
+        elif n is None and g.shape[lead + i] != 1:
+            return sum_like(g, x)
+    if lead or ones:
+        g = reduce_sum(g, axes=(*range(lead), *[lead + i for i in ones]))
+    return insert_axes(g, axes=tuple(ones)) if ones else g
+
+
+def rebroadcast(g: Tensor, x: Tensor) -> Any:
+    """`g` broadcast to the shape of `x`: the plain op where that is known."""
+    return broadcast(g, shape=x.shape) if is_static(x) else broadcast_like(g, x)
+
+
+STATIC_FORMS["broadcast_like"] = rebroadcast
+STATIC_FORMS["sum_like"] = unbroadcast
