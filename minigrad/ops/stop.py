@@ -1,0 +1,16 @@
+"""stop_gradient: the identity that derivatives do not pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.define import pointwise
+
+
+@pointwise(lambda b, x: x)
+def stop_gradient(x: Any, /) -> Any:
+    """`x` itself, as a constant for every derivative. x: any shape and dtype."""
+    return x
+
+
+stop_gradient.no_gradient("it was asked to be a constant, by stop_gradient")

@@ -1,0 +1,43 @@
+"""Special functions, elementwise: error, gamma and logistic functions, products with logarithms.
+
+Accurate to a few units in the last place of float64; float16 and float32 are computed through
+float64. All have derivatives of any order; integers give float64, complex numbers are refused.
+"""
+
+from .ops.exponential import rsqrt
+from .ops.special_functions import (
+    digamma,
+    entr,
+    erf,
+    erfc,
+    erfcx,
+    erfinv,
+    expit,
+    gammaln,
+    log_ndtr,
+    logit,
+    ndtr,
+    polygamma,
+    softplus,
+    xlog1py,
+    xlogy,
+)
+
+__all__ = [
+    "digamma",
+    "entr",
+    "erf",
+    "erfc",
+    "erfcx",
+    "erfinv",
+    "expit",
+    "gammaln",
+    "log_ndtr",
+    "logit",
+    "ndtr",
+    "polygamma",
+    "rsqrt",
+    "softplus",
+    "xlog1py",
+    "xlogy",
+]
