@@ -180,6 +180,14 @@ class Arithmetic:
         operands = f"{masks} {mask.text}, {kind} {x1.text}, {kind} {x2.text}"
         return self.let(f"select {operands}", x1.dtype)
 
+    def any(self, mask: Value) -> str:
+        """An i1: whether some lane of `mask` is true."""
+        if self.lanes == 1:
+            return mask.text
+        whole = f"i{self.lanes}"
+        bits = self.function.let(f"bitcast {self.type_of(BOOL)} {mask.text} to {whole}")
+        return self.function.let(f"icmp ne {whole} {bits}, 0")
+
     def bitcast(self, x: Value, dtype: np.dtype[Any]) -> Value:
         """The bits of `x` read as `dtype`, of the same width."""
         source, target = self.type_of(x.dtype), self.type_of(dtype)

@@ -51,7 +51,7 @@ class VectorEmitter(Arithmetic):
                 f"native code: {name} of {xs[0].dtype} was asked for, but it is a function of "
                 f"float32 or float64; cast the operand first"
             )
-        return vecmath.MATH[name](self, *xs)
+        return vecmath.apply(self, name, *xs)
 
     def extremum(self, name: str, x1: Value, x2: Value) -> Value:
         """np.maximum or np.minimum: NaN if either is NaN."""
@@ -144,14 +144,6 @@ class VectorEmitter(Arithmetic):
             case "and" | "or":
                 return self.fold(x, lambda e, a, b: e.bitwise(name, a, b))
         return self.fold(x, lambda e, a, b: e.math(name, a, b))
-
-    def any(self, mask: Value) -> str:
-        """An i1: whether some lane of `mask` is true."""
-        if self.lanes == 1:
-            return mask.text
-        whole = f"i{self.lanes}"
-        bits = self.function.let(f"bitcast {self.type_of(BOOL)} {mask.text} to {whole}")
-        return self.function.let(f"icmp ne {whole} {bits}, 0")
 
     # Memory. A bool takes a byte there.
 

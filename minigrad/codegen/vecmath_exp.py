@@ -1,0 +1,154 @@
+"""exp and what is made of it, on vectors of float32 or float64.
+
+x = n log(2) + r with |r| <= log(2)/2; then exp(x) = 2^n exp(r), and exp(r) is a polynomial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from minigrad.codegen.arithmetic import FLOAT32
+from minigrad.codegen.terms import Term, fma, polynomial, where
+
+LOG2_E = 1 / math.log(2)
+# log(2) = high + low; the high part has so few bits that its multiples are exact
+LN2 = {
+    "f32": (0.693359375, -2.12194440e-4),
+    "f64": (6.93147180369123816490e-01, 1.90821492927058770002e-10),
+}
+# below the first, exp is zero; above the second, infinite
+EXP_RANGE = {"f32": (-104.0, 89.0), "f64": (-746.0, 710.5)}
+EXP2_RANGE = {"f32": (-151.0, 129.0), "f64": (-1076.0, 1025.0)}
+# below it, expm1 is -1 to the last bit
+EXPM1_LOW = {"f32": -17.5, "f64": -38.0}
+# above it, tanh is 1 to the last bit
+TANH_HIGH = {"f32": 9.5, "f64": 20.0}
+
+
+def reduce_exp(x: Term) -> tuple[Term, Term]:
+    """r, and n as an integer; of a NaN, NaN and anything."""
+    shifted = fma(x, LOG2_E, x.format.shifter)
+    n = shifted - x.format.shifter
+    high, low = LN2[x.format.suffix]
+    return fma(n, -low, fma(n, -high, x)), shifted.bits() - x.format.shifter_bits
+
+
+def exp_of_reduced(r: Term, variant: str = "") -> Term:
+    """exp(r) for |r| <= log(2)/2."""
+    return fma(polynomial(r, f"exp/{variant}"), r * r, r) + 1.0
+
+
+def power_of_two(n: Term, model: Term) -> Term:
+    """2^n as a float like `model`; n is an integer for which it is a normal number."""
+    form = model.format
+    return ((n + form.bias) << form.mantissa).bits_as(model.value.dtype)
+
+
+def times_power_of_two(x: Term, n: Term) -> Term:
+    """x 2^n, in two steps: either factor is normal even where the product is not."""
+    half = n >> 1
+    return x * power_of_two(half, x) * power_of_two(n - half, x)
+
+
+def within(x: Term, bounds: tuple[float, float]) -> Term:
+    """x, moved to the nearer bound where it is outside of them; NaN stays."""
+    return x.at_least(bounds[0]).at_most(bounds[1])
+
+
+def exp(x: Term) -> Term:
+    """e^x."""
+    r, n = reduce_exp(within(x, EXP_RANGE[x.format.suffix]))
+    return times_power_of_two(exp_of_reduced(r), n)
+
+
+def exp_of_sum(high: Term, low: Term) -> Term:
+    """e^(high + low) for a `low` so small that its rounding does not count."""
+    inside = within(high, EXP_RANGE[high.format.suffix])
+    r, n = reduce_exp(inside)
+    r = r + where(inside.equals(high), low, 0.0)  # out of range, `low` may be NaN
+    return times_power_of_two(exp_of_reduced(r), n)
+
+
+def half_exp(x: Term) -> Term:
+    """e^x / 2 for x >= 0, which overflows later than e^x."""
+    r, n = reduce_exp(x.at_most(EXP_RANGE[x.format.suffix][1] + 1))
+    return times_power_of_two(exp_of_reduced(r), n - 1)
+
+
+def exp_of_negative(x: Term, variant: str = "") -> Term:
+    """e^x for x <= 0; zero where the result is not normal."""
+    low = -87.3 if x.value.dtype == FLOAT32 else -708.0
+    r, n = reduce_exp(x.at_least(low))
+    return where(x < low, 0.0, exp_of_reduced(r, variant) * power_of_two(n, x))
+
+
+def exp2(x: Term) -> Term:
+    """2^x."""
+    inside = within(x, EXP2_RANGE[x.format.suffix])
+    shifted = inside + x.format.shifter
+    r = (inside - (shifted - x.format.shifter)) * math.log(2)
+    return times_power_of_two(exp_of_reduced(r), shifted.bits() - x.format.shifter_bits)
+
+
+def expm1(x: Term) -> Term:
+    """e^x - 1, also where that is small."""
+    form = x.format
+    r, n = reduce_exp(within(x, (EXPM1_LOW[form.suffix], EXP_RANGE[form.suffix][1])))
+    p = fma(polynomial(r, "expm1"), r * r, r)
+    scale = power_of_two(n - 1, x)  # half of it, since 2^n itself may overflow
+    half = fma(p, scale, scale - 0.5)
+    return where(abs(x) < form.tiny, x, half + half)
+
+
+def expit(x: Term) -> Term:
+    """1 / (1 + e^-x), by the exponential that cannot overflow."""
+    r, n = reduce_exp(-abs(x).at_most(-EXP_RANGE[x.format.suffix][0]))
+    t = fma(polynomial(r, "exp"), r * r, r)
+    p = t + 1.0
+    lost = t - (p - 1.0)  # of the sum, to rounding
+    e = times_power_of_two(p, n)
+    below = x < 0.0
+    y = where(below, e, 1.0) / (e + 1.0)
+    return where(below, fma(y, lost, y), y)
+
+
+def tanh(x: Term) -> Term:
+    """Hyperbolic tangent."""
+    a = abs(x)
+    bounded = a.at_most(TANH_HIGH[x.format.suffix])
+    if x.value.dtype != FLOAT32:
+        t = expm1(bounded + bounded)
+        return (t / (t + 2.0)).signed_as(x)
+    r, n = reduce_exp(bounded + bounded)
+    e = exp_of_reduced(r, "short") * power_of_two(n, x)
+    large = 1.0 - 2.0 / (e + 1.0)
+    z = x * x
+    small = fma(polynomial(z, "tanh") * z, a, a)
+    return where(a < 0.625, small, large).signed_as(x)
+
+
+def sinh(x: Term) -> Term:
+    """Hyperbolic sine."""
+    a = abs(x)
+    e = half_exp(a)
+    z = x * x
+    small = fma(polynomial(z, "sinh") * z, a, a)
+    return where(a < 1.0, small, e - 0.25 / e).signed_as(x)
+
+
+def cosh(x: Term) -> Term:
+    """Hyperbolic cosine."""
+    e = half_exp(abs(x))
+    return e + 0.25 / e
+
+
+RULES: dict[str, Callable[..., Term]] = {
+    "exp": exp,
+    "exp2": exp2,
+    "expm1": expm1,
+    "expit": expit,
+    "tanh": tanh,
+    "sinh": sinh,
+    "cosh": cosh,
+}
