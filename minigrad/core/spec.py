@@ -189,6 +189,8 @@ def canonical_axes(name: str, axis: Any, ndim: int | None) -> tuple[int, ...] | 
             f"{name}: axis {axis!r} of a tensor of unknown rank; an axis is counted among known "
             "ones; give the argument a TensorSpec with a rank, such as (None, None)"
         )
+    if type(axis) is int and -ndim <= axis < ndim:  # the usual case, in a tenth of the time
+        return (axis % ndim,)
     several: Iterable[Any] = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = tuple(sorted(canonical_axis(name, a, ndim) for a in several))
     if len(set(axes)) < len(axes):

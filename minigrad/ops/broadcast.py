@@ -42,7 +42,7 @@ def reduced_shape(name: str, x: Any, axes: Axes) -> Shape:
 )
 def reduce_sum(x: Any, /, *, axes: Axes) -> Any:
     """Sum over `axes` (None: all), which are dropped; the dtype is kept. Behind `sum`."""
-    return np.add.reduce(x, axis=axes, dtype=x.dtype)
+    return np.asarray(np.add.reduce(x, axis=axes, dtype=x.dtype))
 
 
 reduce_sum.defvjp(lambda g, y, x, *, axes: spread(g, x, axes))
@@ -56,19 +56,22 @@ def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fals
     floating dtypes, and makes bool and small integers (u)int64. keepdims: keep the axes, with
     length 1. Array API: sum.
     """
-    x = as_tensor(x, summed_dtype(api.asarray(x).dtype) if dtype is None else dtype)
-    return kept(reduce_sum(x, axes=canonical_axes("sum", axis, x.ndim)), x, axis, keepdims)
+    x = widened(x, dtype)
+    y = reduce_sum(x, axes=canonical_axes("sum", axis, x.ndim))
+    return kept(y, x, axis) if keepdims else y
 
 
-def summed_dtype(dtype: Any) -> Any:
-    """The dtype of sums and products over `dtype`: integers get 64 bits, as in NumPy."""
-    return {"b": np.int64, "i": np.int64, "u": np.uint64}.get(dtype.kind, dtype)
+def widened(x: Any, dtype: Any) -> Tensor:
+    """`x` in `dtype`; for None, bool and integers get 64 bits, as in NumPy's sums."""
+    x = api.asarray(x)
+    kind = x.dtype.kind
+    if dtype is not None:
+        return as_tensor(x, dtype)
+    return x if kind in "fc" else as_tensor(x, np.uint64 if kind == "u" else np.int64)
 
 
-def kept(y: Tensor, x: Tensor, axis: Any, keepdims: bool) -> Any:
-    """The reduction `y` of `x` along `axis`, with these axes again if `keepdims`."""
-    if not keepdims:
-        return y
+def kept(y: Tensor, x: Tensor, axis: Any) -> Any:
+    """The reduction `y` of `x` along `axis`, with these axes again, of length 1."""
     axes = canonical_axes("keepdims", axis, x.ndim)
     if axes is None:
         return api.reshape(y, api.ones_like(shape_of(x)))

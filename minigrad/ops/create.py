@@ -1,0 +1,292 @@
+"""Making tensors: of what Python holds, of one number repeated, of numbers in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.convert import as_tensor
+from ..core.define import composite, primitive
+from ..core.lowering import Pointwise
+from ..core.registry import api
+from ..core.spec import DTYPES, Spec, as_dtype, default_dtype
+from ..core.tensor import Tensor
+from ..errors import SpecError
+from .broadcast import broadcast_arrays, broadcast_like, broadcast_to, reduce_sum
+from .shape import is_static, static_dims
+
+# of what Python holds
+
+
+@composite
+def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
+    """`obj` as a tensor; itself where it is one.
+
+    obj: a tensor, Variable, array, number, or nest of lists. dtype: None keeps that of arrays;
+    Python numbers become float32, int32, complex64 or bool. copy: False forbids copying; arrays
+    that somebody else may write to are always copied. Array API: asarray.
+    """
+    if isinstance(obj, Tensor) and dtype is None and device is None:
+        return obj
+    check_device(device)
+    tensor = as_tensor(obj, dtype)
+    if copy is False and not shares(tensor, obj):
+        raise SpecError(
+            f"asarray: {type(obj).__name__} came with copy=False, and would have to be copied: "
+            "tensors never change, so only tensors and read-only arrays are taken as they are; "
+            "leave copy out"
+        )
+    return tensor
+
+
+def shares(tensor: Tensor, obj: Any) -> bool:
+    """Whether `tensor` is `obj`, or a view of its memory."""
+    if isinstance(obj, Tensor):
+        return tensor is obj
+    return isinstance(obj, np.ndarray) and np.shares_memory(tensor._value, obj)
+
+
+def check_device(device: Any) -> None:
+    """Raise SpecError for a device other than "cpu"; None is that one too."""
+    if device not in (None, "cpu"):
+        raise SpecError(
+            f'device {device!r} was asked for: minigrad computes on "cpu" only; leave it out'
+        )
+
+
+@composite
+def constant(value: Any, dtype: Any = None) -> Tensor:
+    """A tensor of `value`: a number, a nest of lists, or an array, which is copied.
+
+    dtype: None keeps that of arrays; Python numbers become float32, int32, complex64 or bool.
+    """
+    return as_tensor(value, dtype)
+
+
+@composite
+def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
+    """`value` as a tensor of `dtype`; itself where it is one already."""
+    return as_tensor(value, dtype)
+
+
+@composite
+def is_tensor(x: Any, /) -> bool:
+    """Whether `x` is a tensor."""
+    return isinstance(x, Tensor)
+
+
+@composite
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor of an array of another library, by the DLPack protocol; its elements are copied.
+
+    Array API: from_dlpack.
+    """
+    check_device(device)
+    if isinstance(x, Tensor):
+        return x
+    if copy is False:
+        raise SpecError(
+            f"from_dlpack: {type(x).__name__} came with copy=False: its owner could write to it, "
+            "and tensors never change; leave copy out"
+        )
+    return as_tensor(np.array(np.from_dlpack(x), order="C"))
+
+
+# of one number
+
+
+@primitive(
+    infer=lambda value, *, shape, dtype: Spec(shape, dtype),
+    lower=Pointwise(lambda b, value: value, operands=lambda inputs, output: (output,)),
+)
+def fill(value: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """`value`, a number or 0-d tensor, in every place of a tensor; the op behind `full`."""
+    if type(value) is int and value == 0:
+        return np.zeros(shape, dtype)  # the system has pages of zeros at hand
+    y = np.empty(shape, dtype)
+    y[...] = value
+    return y
+
+
+fill.defvjp(lambda g, y, value, *, shape, dtype: reduce_sum(g, axes=None))
+
+
+@composite
+def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """A tensor that holds `fill_value` everywhere.
+
+    shape: int or tuple of ints, or of tensors. fill_value: a number or 0-d tensor.
+    dtype: None takes that of `fill_value`; float32 for a Python float. Array API: full.
+    """
+    check_device(device)
+    wanted = as_tensor(fill_value).dtype if dtype is None else as_dtype(dtype)
+    dims = static_dims("full", shape)
+    if dims is None:
+        return broadcast_to(as_tensor(fill_value, wanted), shape)
+    if any(n < 0 for n in dims):
+        raise SpecError(f"full: the shape {dims} has a negative dim; dims count elements")
+    return fill(fill_value, shape=dims, dtype=wanted)
+
+
+@composite
+def zeros(shape: Any, *, dtype: Any = np.float32, device: Any = None) -> Any:
+    """Zeros. shape: int or tuple of ints. dtype: float32 by default. Array API: zeros."""
+    return full(shape, 0, dtype=np.float32 if dtype is None else dtype, device=device)
+
+
+@composite
+def ones(shape: Any, *, dtype: Any = np.float32, device: Any = None) -> Any:
+    """Ones. shape: int or tuple of ints. dtype: float32 by default. Array API: ones."""
+    return full(shape, 1, dtype=np.float32 if dtype is None else dtype, device=device)
+
+
+@composite
+def empty(shape: Any, *, dtype: Any = np.float32, device: Any = None) -> Any:
+    """Zeros: there is no way to write to a tensor that holds anything. Array API: empty."""
+    return zeros(shape, dtype=dtype, device=device)
+
+
+@composite
+def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """A tensor of the shape of `x` that holds `fill_value`, a number or 0-d tensor, everywhere.
+
+    dtype: None takes that of `x`. Array API: full_like.
+    """
+    check_device(device)
+    x = asarray(x)
+    wanted = x.dtype if dtype is None else as_dtype(dtype)
+    if is_static(x):
+        return fill(fill_value, shape=x.shape, dtype=wanted)
+    return broadcast_like(as_tensor(fill_value, wanted), x)
+
+
+@composite
+def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """Zeros of the shape of `x`, and of its dtype, or `dtype`. Array API: zeros_like."""
+    return full_like(x, 0, dtype=dtype, device=device)
+
+
+@composite
+def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """Ones of the shape of `x`, and of its dtype, or `dtype`. Array API: ones_like."""
+    return full_like(x, 1, dtype=dtype, device=device)
+
+
+@composite
+def empty_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """Zeros of the shape of `x`, and of its dtype, or `dtype`. Array API: empty_like."""
+    return full_like(x, 0, dtype=dtype, device=device)
+
+
+# of numbers in order
+
+
+def numbers(name: str, *values: Any) -> list[Any]:
+    """`values`, numbers or 0-d tensors, as Python numbers. Raises SpecError for others."""
+    found = [x.item() if isinstance(x, (Tensor, np.ndarray, np.generic)) else x for x in values]
+    if not all(isinstance(x, (int, float, complex)) for x in found):
+        raise SpecError(
+            f"{name}: {', '.join(map(repr, values))} came; its bounds are numbers; "
+            "write ints or floats"
+        )
+    return found
+
+
+@composite
+def arange(
+    start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
+) -> Tensor:
+    """Numbers from `start` up to, but without, `stop`, `step` apart; one bound counts from 0.
+
+    dtype: None gives int32 for ints (int64 where they need it), float32 for floats.
+    Returns one axis. Array API: arange.
+    """
+    check_device(device)
+    first, last, by = numbers("arange", *((0, start) if stop is None else (start, stop)), step)
+    if by == 0:
+        raise SpecError(
+            f"arange: from {first} to {last} by steps of 0 came; no number of them arrives; "
+            "write another step"
+        )
+    array = np.arange(first, last, by)
+    return as_tensor(array, default_of(array, first, last, by) if dtype is None else dtype)
+
+
+def default_of(array: np.ndarray[Any, Any], *values: Any) -> Any:
+    """The dtype of `array`, made of Python numbers `values`: wider where float32 or int32 ends."""
+    dtype = default_dtype(*map(type, values))
+    if dtype.kind == "i" and array.size:
+        limits = np.iinfo(dtype)
+        if not limits.min <= array.min() <= array.max() <= limits.max:
+            return array.dtype
+    return dtype
+
+
+@composite
+def linspace(
+    start: Any,
+    stop: Any,
+    /,
+    num: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    endpoint: bool = True,
+) -> Tensor:
+    """`num` numbers evenly spaced from `start` to `stop`, which is among them if `endpoint`.
+
+    dtype: None gives float32, or complex64 for complex bounds. Array API: linspace.
+    """
+    check_device(device)
+    first, last = numbers("linspace", start, stop)
+    if num < 0:
+        raise SpecError(f"linspace: {num} numbers were asked for; write 0 or more")
+    array = np.linspace(first, last, num, endpoint=endpoint)
+    default = DTYPES["complex64" if array.dtype.kind == "c" else "float32"]
+    return as_tensor(array, default if dtype is None else dtype)
+
+
+@composite
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: Any = np.float32,
+    device: Any = None,
+) -> Tensor:
+    """Ones on a diagonal of a matrix of zeros.
+
+    n_cols: None for a square matrix. k: which diagonal; above the main one where positive.
+    dtype: float32 by default. Array API: eye.
+    """
+    check_device(device)
+    wanted = as_dtype(np.float32 if dtype is None else dtype)
+    (n, m) = static_dims("eye", (n_rows, n_rows if n_cols is None else n_cols)) or (0, 0)
+    return Tensor(np.eye(n, m, k=k, dtype=wanted))
+
+
+@composite
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
+    """Coordinates of a grid: each of `arrays`, with one axis, repeated along those of the others.
+
+    indexing: "ij" lays the first along axis 0, "xy" along axis 1 and the second along axis 0.
+    Array API: meshgrid.
+    """
+    tensors = [asarray(x) for x in arrays]
+    if indexing not in ("xy", "ij") or any(x.ndim not in (0, 1) for x in tensors):
+        raise SpecError(
+            f"meshgrid: {', '.join(str(x.spec) for x in tensors)} with indexing={indexing!r}; "
+            'each has one axis, and indexing is "xy" or "ij"; reshape them with mg.reshape(x, -1)'
+        )
+    places = list(range(len(tensors)))
+    if indexing == "xy" and len(tensors) > 1:
+        places[:2] = 1, 0
+    return broadcast_arrays(
+        *[
+            api.reshape(x, [-1 if i == place else 1 for i in range(len(tensors))])
+            for x, place in zip(tensors, places, strict=True)
+        ]
+    )
