@@ -22,7 +22,7 @@ HALF_PI_LOW = {"f32": -4.371139000186241e-8, "f64": 6.123233995736766e-17}
 LARGE = 2.0**20
 """Arguments from here on are reduced lane by lane."""
 
-TAN_EIGHTH = math.sqrt(2) - 1  # tan(pi/8)
+ASIN_SMALL = 0.5625  # some more than 1/2: the error of pi/2 - 2 y is largest where y > 1/2
 
 # Payne and Hanek (1983): x = m 2^e with a whole m; of the product m 2^e 2/pi only the bits around
 # the point count, so a window of 192 bits of 2/pi is multiplied by m.
@@ -185,14 +185,14 @@ def tan(x: Term) -> Term:
 
 
 def asin_part(x: Term, z: Term) -> Term:
-    """asin(x) for |x| <= 1/2, given z = x²."""
+    """asin(x) for |x| <= ASIN_SMALL, given z = x²."""
     return fma(polynomial(z, "asin") * z, x, x)
 
 
 def asin(x: Term) -> Term:
     """The inverse of sin, in radians; NaN outside of -1 to 1."""
     a, low = abs(x), HALF_PI_LOW[x.format.suffix]
-    small = a <= 0.5
+    small = a <= ASIN_SMALL
     # asin(a) = pi/2 - 2 asin(sqrt((1 - a) / 2))
     z = where(small, a * a, (1.0 - a) * 0.5)
     y = asin_part(where(small, a, sqrt(z)), z)
@@ -203,7 +203,7 @@ def asin(x: Term) -> Term:
 def acos(x: Term) -> Term:
     """The inverse of cos, in radians; NaN outside of -1 to 1."""
     a, low = abs(x), HALF_PI_LOW[x.format.suffix]
-    small = a <= 0.5
+    small = a <= ASIN_SMALL
     z = where(small, a * a, (1.0 - a) * 0.5)
     y = asin_part(where(small, x, sqrt(z)), z)
     twice = y + y
@@ -214,7 +214,7 @@ def acos(x: Term) -> Term:
 def angle_below_diagonal(smaller: Term, larger: Term) -> Term:
     """atan(smaller / larger) for 0 <= smaller <= larger."""
     low = HALF_PI_LOW[smaller.format.suffix]
-    steep = smaller > larger * TAN_EIGHTH
+    steep = smaller > larger * 0.5  # from here on, the difference below is exact
     # atan(t) = pi/4 + atan((t - 1) / (t + 1))
     t = where(steep, smaller - larger, smaller) / where(steep, smaller + larger, larger)
     z = t * t
@@ -238,7 +238,7 @@ def atan2(y: Term, x: Term) -> Term:
     smaller, larger = where(swapped, b, a), where(swapped, a, b)
     # halved, so that their sum does not overflow; on the diagonal at infinity, any equal pair
     shrink = where(larger > 1e300, larger.like(0.5), 1.0)
-    infinite = smaller.equals(math.inf)
+    infinite = smaller.equals(math.inf) & larger.equals(math.inf)
     larger = where(larger.equals(0.0) | infinite, 1.0, larger * shrink)
     smaller = where(infinite, 1.0, smaller * shrink)
     angle = angle_below_diagonal(smaller, larger)
