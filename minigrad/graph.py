@@ -42,11 +42,13 @@ class Graph:
 class Tracer:
     """The interpreter that computes nothing: it infers specs, and writes nodes down."""
 
-    def __init__(self, name: str, outer: Any = None) -> None:
+    def __init__(self, name: str, *, compiles: bool = False) -> None:
         self.name = name
         self.open = True
+        self.compiles = compiles  # Python bodies are traced inline, not kept as nodes
         self.nodes: list[Node] = []
         self.variables: list[Any] = []
+        self.functions: dict[Any, Any] = {}  # traced inside, with symbols of this trace in them
 
     def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
         """Symbols for the outputs of `op`."""
@@ -76,13 +78,17 @@ class Tracer:
 
 
 def trace(
-    body: Callable[..., Sequence[Any]], specs: Sequence[Spec], name: str = "graph"
+    body: Callable[..., Sequence[Any]],
+    specs: Sequence[Spec],
+    name: str = "graph",
+    *,
+    compiles: bool = False,
 ) -> tuple[Graph, Tracer]:
     """The graph that `body` writes when called with symbols of `specs`; it returns tensors.
 
     Outer tapes do not see the insides; they will see whoever calls the graph.
     """
-    tracer = Tracer(name)
+    tracer = Tracer(name, compiles=compiles)
     symbols = [tracer.symbol(spec, here()) for spec in specs]
     try:
         with using(tracer, (tracer,)):

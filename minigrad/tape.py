@@ -56,6 +56,16 @@ class GradientTape:
         context = CONTEXT.get()
         CONTEXT.set(Context(context.interpreter, without(self, context.listeners)))
 
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """What was recorded, in order."""
+        return self._nodes
+
+    @property
+    def watched(self) -> Iterable[Any]:
+        """The tensors and cells that are followed because someone asked, or read them."""
+        return self._watched
+
     # listening
 
     def record(self, node: Node) -> None:

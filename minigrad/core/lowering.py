@@ -106,9 +106,14 @@ class Contract:
 
 @dataclass(frozen=True)
 class Body:
-    """The op means a graph: `graph(attrs)` is inlined where the op stands."""
+    """The op means a graph: `graph(attrs)` is inlined where the op stands.
+
+    transparent: the derivative of the op is that of the graph; else the op has one of its own,
+    and is inlined only when all derivatives have been taken.
+    """
 
     graph: Callable[..., Any]
+    transparent: bool = True
 
 
 Lowering = Pointwise | Reduce | Move | Contract | Body

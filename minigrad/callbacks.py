@@ -1,0 +1,208 @@
+"""What the two doors share: their inputs and `Tout`, and the check of what a body returned."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .core.convert import as_tensor
+from .core.op import here
+from .core.spec import SCALARS, Spec, as_dtype
+from .core.tensor import Symbol, Tensor
+from .errors import CallbackError, SpecError
+
+
+class Body:
+    """One use of a Python function at a door: what it is given, what it declares, where it is.
+
+    inputs: as tensors. specs: the leaves of `Tout`. Nothing global holds it: the graph does.
+    """
+
+    def __init__(
+        self, func: Any, inp: Any, Tout: Any, name: str | None, door: str  # noqa: N803
+    ) -> None:
+        if not callable(func):
+            raise SpecError(
+                f"{door} of {type(func).__name__} {func!r:.60}: a callable is called; pass the "
+                "function itself, as in py_function(f, [x], mg.float32)"
+            )
+        self.func = func
+        self.door = door
+        self.name = name or getattr(func, "__name__", type(func).__name__)
+        self.single = not isinstance(inp, (list, tuple))
+        self.inputs = [as_tensor(x) for x in ([inp] if self.single else inp)]
+        leaves, self.structure = tree.flatten(Tout)
+        self.specs = tuple([declared(leaf, self) for leaf in leaves])
+        self.where = str(here())
+        self._hidden: list[Any] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Body) and self._meaning == other._meaning
+
+    def __hash__(self) -> int:
+        return hash(self._meaning)
+
+    @property
+    def _meaning(self) -> tuple[Any, ...]:
+        return (self.door, self.func, self.specs, self.structure)
+
+    def nested(self, outputs: Sequence[Any]) -> Any:
+        """The outputs in the nest of `Tout`."""
+        return tree.unflatten(self.structure, outputs)
+
+    def hidden(self) -> list[Any]:
+        """Tensors and Variables' cells that the function uses without being given them."""
+        if self._hidden is not None:
+            return self._hidden
+        found: dict[Any, None] = {}
+        given = set(self.inputs)
+        for value in reachable(self.func):
+            cell = getattr(value, "cell", None) if not isinstance(value, Tensor) else None
+            if cell is not None and getattr(cell, "dtype", np.dtype(bool)).kind in "fc":
+                found[cell] = None
+            elif type(value) is Tensor and value.dtype.kind in "fc" and value not in given:
+                found[value] = None
+        self._hidden = list(found)
+        return self._hidden
+
+    def __repr__(self) -> str:
+        return f"{self.door} {self.name}"
+
+
+def declared(leaf: Any, body: Body) -> Spec:
+    """One leaf of `Tout` as a spec; a dtype alone leaves the shape unknown."""
+    if isinstance(leaf, Spec):
+        return leaf
+    if leaf is None:
+        raise SpecError(
+            f"{body.door} {body.name}: no Tout was given: what comes back must be declared; "
+            "write a dtype or mg.TensorSpec for each result, or [] for none"
+        )
+    return Spec(None, as_dtype(leaf))
+
+
+def reachable(func: Any) -> Iterator[Any]:
+    """Values that a Python function can use by name: closure, globals, defaults, `self`.
+
+    Lists, tuples, dicts and Modules among them are looked into.
+    """
+    func = inspect.unwrap(func)
+    roots = [getattr(func, "__self__", None), *(getattr(func, "__defaults__", None) or ())]
+    func = getattr(func, "__func__", func)
+    code = getattr(func, "__code__", None)
+    for closed in getattr(func, "__closure__", None) or ():
+        try:
+            roots.append(closed.cell_contents)
+        except ValueError:  # a name that is assigned later
+            continue
+    if code is not None:
+        names = func.__globals__
+        roots.extend(names[name] for name in code.co_names if name in names)
+    for root in roots:
+        if hasattr(root, "cell") or isinstance(root, Tensor):
+            yield root
+        elif isinstance(root, (list, tuple, dict)):
+            yield from tree.flatten(root)[0]
+        elif not isinstance(root, type) and isinstance(
+            variables := getattr(root, "variables", None), (list, tuple)
+        ):
+            yield from variables
+
+
+def returned_leaves(body: Body, returned: Any) -> list[Any]:
+    """The leaves of what the body returned. Raises CallbackError where its nest is another."""
+    if not body.specs:
+        if returned is None or (isinstance(returned, (list, tuple)) and not returned):
+            return []
+        raise mismatch(body, f"a {type(returned).__name__}", "nothing", "return None")
+    if body.structure.kind in (list, tuple) and isinstance(returned, (list, tuple)):
+        returned = body.structure.kind(returned) if body.structure.kind in (list, tuple) else None
+    if body.structure is tree.LEAF or body.structure == tree.LEAF:
+        if isinstance(returned, (list, tuple)) and any(is_value(x) for x in returned):
+            raise mismatch(
+                body, f"a {type(returned).__name__} of {len(returned)}", "one value",
+                "return it alone, or declare Tout=[...]",
+            )
+        return [returned]
+    if body.structure.kind is list and len(body.specs) == 1 and is_value(returned):
+        return [returned]
+    leaves, structure = tree.flatten(returned)
+    if len(leaves) != len(body.specs) or structure != body.structure:
+        raise mismatch(
+            body, f"{len(leaves)} values nested as {structure!r}" if structure != tree.LEAF
+            else f"one {type(returned).__name__}",
+            f"{len(body.specs)} nested as {body.structure!r}", "return that nest",
+        )
+    return leaves
+
+
+def is_value(x: Any) -> bool:
+    """Whether `x` is one tensor or array, and not a nest."""
+    return isinstance(x, (Tensor, np.ndarray, np.generic)) or hasattr(x, "__as_tensor__")
+
+
+def outputs_fit(body: Body, returned: Any) -> list[np.ndarray[Any, Any]]:
+    """The arrays that a NumPy body returned, checked against `Tout`."""
+    arrays = []
+    for i, (y, spec) in enumerate(zip(returned_leaves(body, returned), body.specs, strict=True)):
+        if y is None or isinstance(y, Symbol):
+            raise mismatch(body, f"{y!r} as result {i}", str(spec), "return an array")
+        array = np.asarray(y, spec.dtype) if type(y) in SCALARS else np.asarray(y)
+        check(body, i, Spec(array.shape, array.dtype) if array.dtype.kind != "O" else y, spec)
+        arrays.append(array)
+    return arrays
+
+
+def results_as(body: Body, returned: Any) -> list[Tensor]:
+    """The tensors that a traced body returned, checked against `Tout`."""
+    tensors = []
+    for i, (y, spec) in enumerate(zip(returned_leaves(body, returned), body.specs, strict=True)):
+        if y is None:
+            raise mismatch(body, f"None as result {i}", str(spec), "return a tensor")
+        tensor = as_tensor(y, spec.dtype if type(y) in SCALARS else None)
+        check(body, i, tensor.spec, spec)
+        tensors.append(tensor)
+    return tensors
+
+
+def check(body: Body, i: int, came: Any, spec: Spec) -> None:
+    """Raise CallbackError unless `came` is what `spec` declares."""
+    if not isinstance(came, Spec):
+        raise mismatch(body, f"{type(came).__name__} as result {i}", str(spec), "return an array")
+    if came.dtype != spec.dtype:
+        remedy = (
+            f"return y.astype(np.{spec.dtype})" if body.door == "numpy_function"
+            else f"return mg.astype(y, mg.{spec.dtype})"
+        )
+        raise mismatch(body, f"{came} as result {i}", str(spec), f"{remedy}, or declare it")
+    if not spec.is_compatible_with(came):
+        raise mismatch(
+            body, f"{came} as result {i}", str(spec), "reshape the result, or correct the TensorSpec"
+        )
+
+
+def described(func: Callable[..., Any]) -> str:
+    """A callable by name, with its file and line where it has one."""
+    code = getattr(inspect.unwrap(func), "__code__", None)
+    name = getattr(func, "__name__", type(func).__name__)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
+
+
+def mismatch(body: Body, came: str, declared: str, remedy: str) -> CallbackError:
+    """The error of a body that broke its declaration."""
+    return CallbackError(
+        f"{body.door} of {described(body.func)}: Tout declares {declared}, and {came} came: the "
+        f"result must be what is declared, in number, dtype and shape; {remedy} "
+        f"(called at {body.where})"
+    )
+
+
+def noted(error: BaseException, body: Body) -> None:
+    """Tell an exception of a body, which passes as itself, where the body was called."""
+    note = f"raised in {body.door} {body.name!r}, called at {body.where}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)

@@ -1,0 +1,129 @@
+"""From a graph to something that runs: through the passes, by NumPy or by native code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .codegen.executable import executable
+from .core.op import Node
+from .core.spec import Spec
+from .errors import UncompilableError
+from .graph import Graph
+from .passes import optimize
+from .passes.fuse import fuse
+from .passes.inline import inline
+from .passes.lift import lift
+from .passes.specialize import specialize
+
+Runner = Callable[..., tuple[Any, ...]]
+
+
+def runner(graph: Graph, *, jit: bool) -> Runner:
+    """What runs `graph` on arrays and cells (arguments, then captures); made once for each graph.
+
+    jit: compile; then the values come with the shapes that the code is for, and a graph with
+    unknown dims has one runner per shape underneath.
+    """
+    key = ("runner", jit)
+    if key not in graph.cache:
+        if jit and not all(x.spec.known for x in graph.inputs):
+            graph.cache[key] = by_shape(graph)
+        else:
+            graph.cache[key] = native(graph) if jit else plain(graph)
+    made: Runner = graph.cache[key]
+    return made
+
+
+def plain(graph: Graph) -> Runner:
+    """A runner by NumPy kernels."""
+    return executable(optimized(graph))
+
+
+def optimized(graph: Graph) -> Graph:
+    """`graph` through the passes that keep every value to the bit."""
+    if "optimized" not in graph.cache:
+        graph.cache["optimized"] = optimize(graph)
+    made: Graph = graph.cache["optimized"]
+    return made
+
+
+def fused(graph: Graph) -> tuple[Graph, tuple[tuple[int, int], ...]]:
+    """`graph`, Variables lifted to inputs and outputs, in fusion groups; and who is written."""
+    if "fused" not in graph.cache:
+        reject_opaque(graph)
+        lifted = lift(optimized(graph))
+        graph.cache["fused"] = fuse(optimize(lifted.graph)), lifted.writes
+    made: tuple[Graph, tuple[tuple[int, int], ...]] = graph.cache["fused"]
+    return made
+
+
+def native(graph: Graph) -> Runner:
+    """A runner by fused native kernels and library calls; cells are read and written around."""
+    compiled, writes = fused(graph)
+    run = executable(compiled)
+    if not any(is_cell(x) for x in graph.captures) and not writes:
+        return run
+    count = len(graph.outputs)
+
+    def run_with_cells(*values: Any) -> tuple[Any, ...]:
+        outputs = run(*[getattr(x, "_value", x) if is_cell(x) else x for x in values])
+        for source, result in writes:
+            values[source]._value = outputs[result]
+        return outputs[:count]
+
+    return run_with_cells
+
+
+def is_cell(x: Any) -> bool:
+    """Whether `x` is the cell of a Variable."""
+    return hasattr(x, "trainable")
+
+
+def by_shape(graph: Graph) -> Runner:
+    """A runner that compiles for each combination of shapes that it meets."""
+    versions: dict[Any, Runner] = {}
+
+    def run(*values: Any) -> tuple[Any, ...]:
+        shapes = tuple([x.shape for x in values])
+        if shapes not in versions:
+            specs = [Spec(x.shape, x.dtype) for x in values]
+            versions[shapes] = native(specialize(graph, specs))
+        return versions[shapes](*values)
+
+    return run
+
+
+def blockers(graph: Graph) -> list[Node]:
+    """The nodes of `graph`, nested graphs included, that have no compiled form."""
+    return [node for node in inline(graph).nodes if node.op.opaque is not None]
+
+
+def reject_opaque(graph: Graph) -> None:
+    """Raise UncompilableError, naming every node that cannot be compiled, or return."""
+    found = blockers(graph)
+    if found:
+        raise UncompilableError(rejection(graph.name, found))
+
+
+def rejection(name: str, nodes: Sequence[Node]) -> str:
+    """The message of UncompilableError."""
+    lines = "\n".join(
+        f"  {node.attrs.get('name', node.op.name)} at {node.where}"
+        f"{defined_at(node)}: {node.op.opaque}"
+        for node in nodes
+    )
+    count = f"{len(nodes)} nodes have" if len(nodes) > 1 else "1 node has"
+    return (
+        f"function {name} was to be compiled (jit_compile=True), and {count} no compiled form:\n"
+        f"{lines}\n"
+        "compiled code cannot call back into NumPy, so nothing was run. Ways out: write the body "
+        "with minigrad's functions, directly or in mg.py_function, which is traced and fused; "
+        "call it outside of the compiled function; or leave jit_compile=True out"
+    )
+
+
+def defined_at(node: Node) -> str:
+    """Where the callable of a callback node was written."""
+    code = getattr(node.attrs.get("func"), "__code__", None)
+    return f" (defined at {code.co_filename}:{code.co_firstlineno})" if code else ""

@@ -1,0 +1,184 @@
+"""A traced function of one signature, and `call`: the ordinary op that runs its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .compiler import rejection, blockers, runner
+from .core.convert import as_tensor
+from .core.lowering import Body
+from .core.op import CONTEXT, EAGER, Op, raw, wrapped
+from .core.spec import Spec
+from .core.tensor import Tensor
+from .errors import SpecError, UncompilableError
+from .graph import Graph, Tracer, evaluate
+from .passes.split import Split, split
+from .tree import Structure
+
+
+def call_spec(*inputs: Any, graph: Graph, jit: bool) -> tuple[Spec, ...]:
+    """The specs of the graph's outputs."""
+    return tuple([y.spec if y.dtype.kind != "O" else y for y in graph.outputs])
+
+
+def run_graph(*inputs: Any, graph: Graph, jit: bool) -> tuple[Any, ...]:
+    """Run a graph, compiled or not, on the values of its arguments and captures."""
+    return runner(graph, jit=jit)(*inputs)
+
+
+def call_op(name: str, *, stateful: bool) -> Op:
+    """An op whose attribute is a graph. Graphs with effects have an op of their own."""
+    return Op(
+        run_graph,
+        infer=call_spec,
+        name=name,
+        lower=Body(lambda attrs: attrs["graph"]),
+        stateful=stateful,
+        holomorphic=False,
+    )
+
+
+call = call_op("call", stateful=False)
+stateful_call = call_op("stateful_call", stateful=True)
+
+
+def applied(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any, ...]:
+    """The outputs of `graph` on arguments and captures, as one node for all who listen."""
+    if "stateful" not in graph.cache:
+        graph.cache["stateful"] = any(node.op.stateful for node in graph.nodes)
+    op = stateful_call if graph.cache["stateful"] else call
+    outputs: tuple[Any, ...] = op(*inputs, graph=graph, jit=jit)
+    return outputs
+
+
+def call_vjp(
+    gs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Any, *,
+    graph: Graph, jit: bool,
+) -> list[Any]:
+    """Run the backward graph on the residuals that the forward run left among its outputs."""
+    made: Split = graph.cache.get("split") or split(graph)
+    if made.forward is not graph:
+        raise AssertionError("a call was recorded without its residuals")
+    given = tuple([g is not None for g in gs])
+    backward, places, targets = made.backward(given)
+    available = (*inputs, *outputs)
+    bars: list[Any] = [None] * len(inputs)
+    if targets:
+        cotangents = [g for g in gs if g is not None]
+        answers = differentiable(backward, [*cotangents, *[available[i] for i in places]], jit)
+        for i, bar in zip(targets, answers, strict=True):
+            bars[i] = bar
+    return bars
+
+
+for _op in (call, stateful_call):
+    _op.defvjp_joint(call_vjp)
+
+
+def differentiable(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any, ...]:
+    """The outputs of `graph`; with residuals kept if a tape follows one of its inputs."""
+    listeners = CONTEXT.get().listeners
+    for x in inputs:
+        if hasattr(x, "trainable"):
+            for listener in listeners:
+                listener.notice(x)
+    for listener in listeners:
+        if hasattr(listener, "follows") and listener.follows(inputs):
+            made = split(graph)
+            return applied(made.forward, inputs, jit)[: made.outputs]
+    return applied(graph, inputs, jit)
+
+
+class ConcreteFunction:
+    """A function traced for one signature.
+
+    graph: what it does. structure: the nest of its arguments. specs: of the leaves that are
+    tensors. Calling it checks shapes and dtypes, and never traces.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        structure: Structure,
+        statics: Sequence[Any],
+        result: Structure,
+        constants: Sequence[Any],
+        *,
+        jit: bool,
+    ) -> None:
+        self.graph = graph
+        self.structure = structure
+        self.statics = statics  # per leaf of the arguments: (value,) of a Python value, or None
+        self.result = result
+        self.constants = constants  # per leaf of the result, likewise
+        self.jit = jit
+        self.specs = tuple([x.spec for x in graph.arguments])
+        self.name = graph.name
+        self._tensors_only = all(c is None for c in constants)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the graph. Raises SpecError for tensors of another shape or dtype."""
+        leaves, structure = tree.flatten((args, kwargs))
+        tensors = [x for x in leaves if is_tensor_like(x)]
+        if len(tensors) != len(self.specs) and len(leaves) == len(self.specs):
+            tensors = leaves
+        if len(tensors) != len(self.specs):
+            raise SpecError(
+                f"concrete function {self.name}: {len(tensors)} tensors for {len(self.specs)} "
+                f"arguments: it takes {', '.join(map(str, self.specs))}; pass those"
+            )
+        pairs = zip(tensors, self.specs, strict=True)
+        return self.run([fitted(x, spec, self.name) for x, spec in pairs])
+
+    def run(self, tensors: Sequence[Any]) -> Any:
+        """The nest of results for argument tensors that fit."""
+        graph = self.graph
+        inputs = (*tensors, *graph.captures)
+        interpreter, listeners = CONTEXT.get()
+        if interpreter is EAGER and not listeners:
+            arrays = runner(graph, jit=self.jit)(*[raw(x) for x in inputs])
+            outputs: tuple[Any, ...] = tuple([wrapped(y) for y in arrays])
+        elif isinstance(interpreter, Tracer) and interpreter.compiles:
+            outputs = evaluate(graph, inputs)
+        else:
+            outputs = differentiable(graph, inputs, self.jit)
+        return self.assembled(outputs)
+
+    def assembled(self, outputs: Sequence[Any]) -> Any:
+        """The nest of results, tensors and Python values in their places."""
+        if self._tensors_only:
+            return tree.unflatten(self.result, outputs)
+        tensors = iter(outputs)
+        leaves = [next(tensors) if c is None else c[0] for c in self.constants]
+        return tree.unflatten(self.result, leaves)
+
+    def check_compilable(self) -> None:
+        """Raise UncompilableError if `jit` is asked of a graph that cannot be compiled."""
+        if self.jit and (found := blockers(self.graph)):
+            raise UncompilableError(rejection(self.name, found))
+
+    def __repr__(self) -> str:
+        specs = ", ".join(map(str, self.specs))
+        return f"<mg.ConcreteFunction {self.name}({specs}) of {len(self.graph.nodes)} nodes>"
+
+
+def is_tensor_like(x: Any) -> bool:
+    """Whether `x` is given to a graph as a tensor, and not kept as a Python value."""
+    return isinstance(x, (Tensor, np.ndarray, np.generic)) or hasattr(x, "__as_tensor__")
+
+
+def fitted(x: Any, spec: Spec, name: str) -> Tensor:
+    """`x` as a tensor of `spec`; Python numbers convert, anything else must fit as it is."""
+    tensor = as_tensor(x) if is_tensor_like(x) else as_tensor(x, spec.dtype)
+    if not spec.is_compatible_with(tensor):
+        argument = f"argument {spec.name!r}" if spec.name else "an argument"
+        raise SpecError(
+            f"function {name}: {argument} of {tensor.spec} came where {spec} is declared: shapes "
+            "and dtypes must fit the signature; reshape it or cast it with "
+            f"mg.astype(x, mg.{spec.dtype}), or widen the TensorSpec"
+        )
+    return tensor

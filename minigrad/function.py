@@ -1,0 +1,315 @@
+"""`mg.function`: a Python function, traced once per signature, called as the op `call`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .concrete import ConcreteFunction, fitted, is_tensor_like
+from .core.convert import as_tensor
+from .core.op import CONTEXT
+from .core.spec import Spec
+from .core.tensor import Symbol, Tensor
+from .errors import RetraceWarning, SpecError, TraceError
+from .graph import Tracer, trace
+from .stages import Stages
+
+RETRACES_BEFORE_A_WARNING = 8
+
+
+class Function(Stages):
+    """A Python function that is traced to a graph once per signature, and then runs the graph.
+
+    A signature is the nest of the arguments, shapes and dtypes of the tensors among them, and
+    type and value of everything else. Made by `mg.function`.
+    """
+
+    def __init__(
+        self,
+        python_function: Callable[..., Any],
+        *,
+        input_signature: Sequence[Any] | None = None,
+        jit_compile: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if not callable(python_function):
+            raise SpecError(
+                f"function of {type(python_function).__name__} {python_function!r:.60}: a "
+                "callable is traced; pass the function itself, without calling it"
+            )
+        functools.update_wrapper(self, python_function, updated=())
+        self.python_function = python_function
+        self.input_signature = None if input_signature is None else tuple(input_signature)
+        self.jit_compile = jit_compile
+        self.name = name or getattr(python_function, "__name__", "function")
+        self.signature = inspect.signature(python_function)
+        self._simple = all(
+            p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            for p in self.signature.parameters.values()
+        )
+        self._count = len(self.signature.parameters)
+        self._concrete: dict[Any, ConcreteFunction] = {}
+        self._keys: list[Any] = []  # of all traces, in order; for explain_retrace
+        self._creates_variables = False
+        self._lock = threading.RLock()
+        self._bound: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method, each instance has its own traces; they go when it goes."""
+        if instance is None:
+            return self
+        try:
+            made = self._bound.get(instance)
+        except TypeError:
+            raise SpecError(
+                f"method {self.name} of a {type(instance).__name__}, which is not hashable: traces "
+                "are kept per instance; let it hash by identity, as with @dataclass(eq=False)"
+            ) from None
+        if made is None:
+            made = self._bound[instance] = self._for(weakref.ref(instance))
+        return Method(made, instance)
+
+    def _for(self, holder: Callable[[], Any]) -> Function:
+        method = self.python_function
+
+        @functools.wraps(method)
+        def bound(*args: Any, **kwargs: Any) -> Any:
+            return method(holder(), *args, **kwargs)
+
+        parameters = list(self.signature.parameters.values())[1:]
+        signature = self.signature.replace(parameters=parameters)
+        bound.__signature__ = signature  # type: ignore[attr-defined]  # for inspect.signature
+        return Function(
+            bound,
+            input_signature=self.input_signature,
+            jit_compile=self.jit_compile,
+            name=self.name,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the graph for these arguments; trace it first if they are of a new signature."""
+        interpreter = CONTEXT.get().interpreter
+        if type(interpreter) is Tracer and interpreter.compiles:
+            args, kwargs = self._conformed(args, kwargs)
+            return self.python_function(*args, **kwargs)
+        concrete, tensors = self._prepared(args, kwargs)
+        return concrete.run(tensors)
+
+    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
+        """The function for one signature, given by TensorSpecs, tensors, or Python values.
+
+        Without arguments, that of `input_signature`.
+        """
+        if not args and not kwargs and self.input_signature is not None:
+            args = self.input_signature
+        return self._prepared(args, kwargs)[0]
+
+    @property
+    def trace_count(self) -> int:
+        """How often the Python function has been traced."""
+        return len(self._keys)
+
+    def explain_retrace(self) -> str:
+        """Which argument of the last trace differed from the trace before, from what to what."""
+        if len(self._keys) < 2:
+            return f"{self.name} was traced {len(self._keys)} times; nothing was retraced"
+        changes = differences(self._keys[-2], self._keys[-1])
+        return (
+            f"trace {len(self._keys)} of {self.name}: {'; '.join(changes)}. Python values are part "
+            "of the signature: pass tensors for what changes often, or a TensorSpec with None dims"
+        )
+
+    def __repr__(self) -> str:
+        return f"<mg.Function {self.name}{self.signature}>"
+
+    # how it finds its graph
+
+    def _conformed(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """The arguments with defaults filled in, and fitted to `input_signature`."""
+        if kwargs or not self._simple or len(args) != self._count:
+            try:
+                bound = self.signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise SpecError(
+                    f"function {self.name}: {error}; it takes {self.signature}; pass those"
+                ) from None
+            bound.apply_defaults()
+            args, kwargs = bound.args, bound.kwargs
+        if self.input_signature is None:
+            return args, kwargs
+        declared = len(self.input_signature)
+        if len(args) < declared:
+            raise SpecError(
+                f"function {self.name}: {len(args)} arguments for an input_signature of "
+                f"{declared}: each spec describes one argument; pass as many"
+            )
+        return (*self._fitted(args[:declared]), *args[declared:]), kwargs
+
+    def _fitted(self, args: Any) -> Any:
+        specs, wanted = tree.flatten(self.input_signature)
+        leaves, structure = tree.flatten(tuple(args))
+        if structure != wanted:
+            raise SpecError(
+                f"function {self.name}: arguments nested as {structure!r} came where "
+                f"input_signature is nested as {wanted!r}: the two nests must be equal; "
+                "rearrange the arguments"
+            )
+        pairs = zip(leaves, specs, strict=True)
+        return tree.unflatten(
+            structure, [x if isinstance(x, Spec) else fitted(x, s, self.name) for x, s in pairs]
+        )
+
+    def _prepared(self, args: Any, kwargs: Any) -> tuple[ConcreteFunction, list[Any]]:
+        """The concrete function for the arguments, and those of them that are tensors."""
+        args, kwargs = self._conformed(args, kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        key: list[Any] = [structure]
+        tensors: list[Any] = []
+        for i, x in enumerate(leaves):
+            if isinstance(x, (np.ndarray, np.generic)):
+                x = leaves[i] = as_tensor(x)
+            if isinstance(x, Tensor):
+                tensors.append(x)
+                key.append((x.shape, x.dtype))
+            elif isinstance(x, Spec):
+                tensors.append(x)
+                key.append((x.shape, x.dtype))
+            else:
+                key.append(static_key(x))
+        if self.input_signature is not None:
+            specs = tree.flatten(self.input_signature)[0]
+            key[1 : 1 + len(specs)] = [(s.shape, s.dtype) for s in specs]
+        found = self._concrete.get(tuple(key))
+        if found is None:
+            found = self._traced(tuple(key), leaves, structure)
+        return found, tensors
+
+    def _traced(self, key: Any, leaves: list[Any], structure: Any) -> ConcreteFunction:
+        with self._lock:
+            interpreter = CONTEXT.get().interpreter
+            known = self._concrete if type(interpreter) is not Tracer else interpreter.functions
+            local_key = key if known is self._concrete else (self, key)
+            if local_key in known:
+                found: ConcreteFunction = known[local_key]
+                return found
+            made = self._trace(key, leaves, structure)
+            self._keys.append(key)
+            outer = any(isinstance(x, Symbol) for x in made.graph.captures)
+            (known if outer else self._concrete)[local_key if outer else key] = made
+            if len(self._keys) == RETRACES_BEFORE_A_WARNING:
+                warnings.warn(self.explain_retrace(), RetraceWarning, stacklevel=4)
+            return made
+
+    def _trace(self, key: Any, leaves: list[Any], structure: Any) -> ConcreteFunction:
+        declared = [] if self.input_signature is None else tree.flatten(self.input_signature)[0]
+        specs = []
+        statics: list[Any] = []
+        for i, x in enumerate(leaves):
+            if isinstance(x, (Tensor, Spec)):
+                given = declared[i] if i < len(declared) else x.spec
+                specs.append(Spec(given.shape, given.dtype, given.name))
+                statics.append(None)
+            else:
+                statics.append((x,))
+        result: list[Any] = []
+
+        def body(*symbols: Symbol) -> list[Any]:
+            places = iter(symbols)
+            filled = [next(places) if s is None else s[0] for s in statics]
+            args, kwargs = tree.unflatten(structure, filled)
+            outputs, form = tree.flatten(self.python_function(*args, **kwargs))
+            constants = [None if is_tensor_like(y) else (y,) for y in outputs]
+            result.extend((form, constants))
+            return [as_tensor(y) for y in outputs if is_tensor_like(y)]
+
+        graph, tracer = trace(body, specs, self.name, compiles=self.jit_compile)
+        if tracer.variables and self._keys:
+            raise TraceError(
+                f"function {self.name} made {len(tracer.variables)} Variables in its trace number "
+                f"{len(self._keys) + 1}: Variables may be made in the first trace only, for each "
+                "call must mean the same ones; make them outside, or keep them in an attribute"
+            )
+        concrete = ConcreteFunction(
+            graph, structure, statics, result[0], result[1], jit=self.jit_compile
+        )
+        concrete.check_compilable()
+        return concrete
+
+
+class Method:
+    """A function and the instance it belongs to, which lives at least as long as the call."""
+
+    def __init__(self, function: Function, instance: Any) -> None:
+        self.__wrapped__ = function
+        self.__self__ = instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the traced method."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+
+def static_key(x: Any) -> Any:
+    """What stands for the Python value `x` in a signature: its type and value, or itself."""
+    if isinstance(x, float):
+        return (type(x), x.hex())
+    try:
+        hash(x)
+    except TypeError:
+        raise SpecError(
+            f"an argument of type {type(x).__name__}, {x!r:.60}, came: Python values are part of "
+            "the signature and must be hashable; pass a tensor, a nest of lists, tuples and "
+            "dicts, or a hashable object"
+        ) from None
+    return (type(x), x)
+
+
+def differences(old: tuple[Any, ...], new: tuple[Any, ...]) -> list[str]:
+    """What changed between two signatures, argument by argument."""
+    if old[0] != new[0]:
+        return [f"the nest of the arguments was {old[0]!r}, is {new[0]!r}"]
+    names = tree.paths(tree.unflatten(old[0], range(len(old) - 1)))
+    return [
+        f"argument {name.removeprefix('[0]')} was {described(a)}, is {described(b)}"
+        for name, a, b in zip(names, old[1:], new[1:], strict=True)
+        if a != b
+    ]
+
+
+def described(part: Any) -> str:
+    """One part of a signature in words."""
+    first, second = part
+    if isinstance(first, type):
+        return f"{first.__name__} {float.fromhex(second) if first is float else second!r}"
+    return str(Spec(first, second))
+
+
+def function(
+    func: Callable[..., Any] | None = None,
+    *,
+    input_signature: Sequence[Any] | None = None,
+    jit_compile: bool = False,
+    name: str | None = None,
+) -> Any:
+    """Make a traced function of a Python function; usable as a decorator, with or without options.
+
+    input_signature: TensorSpecs, one per argument, nested as the arguments; traces once, and
+    None dims take any length. jit_compile: fuse and compile to native code; all of it compiles
+    or UncompilableError is raised before anything runs. name: for messages.
+    """
+    options: dict[str, Any] = {
+        "input_signature": input_signature, "jit_compile": jit_compile, "name": name,
+    }
+    if func is None:
+        return lambda body: Function(body, **options)
+    return Function(func, **options)

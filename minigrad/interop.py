@@ -1,0 +1,157 @@
+"""The two doors to Python: `py_function` stays traced, `numpy_function` is opaque and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .callbacks import Body, noted, outputs_fit, results_as
+from .core.op import CONTEXT, EAGER, Op, raw, using
+from .core.spec import Spec
+from .core.tensor import Tensor
+from .graph import Tracer
+from .replay import Record, pulled_back
+from .tape import GradientTape
+
+
+def py_function(
+    func: Callable[..., Any] | None = None,
+    inp: Any = None,
+    Tout: Any = None,  # noqa: N803  (TensorFlow's name)
+    name: str | None = None,
+) -> Any:
+    """Call `func` on tensors: any Python inside, and still differentiable to any order.
+
+    func: gets the tensors of `inp`, one argument each, and returns what `Tout` declares. inp: a
+    list, or one tensor; Python numbers become float32 or int32. Tout: a dtype, a TensorSpec, or a
+    nest of them; [] for nothing. Without `func` and `inp`, a decorator.
+
+    Eagerly the body runs in the open. In a traced function it is one ordered node that runs the
+    body at each call, once for a forward pass and never again for gradients. In a compiled one
+    its ops are traced inline. Raises CallbackError where the result does not fit `Tout`.
+    """
+    if inp is None:
+        return door(py_function, func, Tout, name)
+    body = Body(func, inp, Tout, name, "py_function")
+    interpreter = CONTEXT.get().interpreter
+    if interpreter is EAGER or (type(interpreter) is Tracer and interpreter.compiles):
+        return body.nested(results_as(body, called(body, body.inputs)))
+    hidden = body.hidden()
+    outputs = python_call(
+        *body.inputs, *hidden, func=body.func, specs=body.specs, name=body.name,
+        count=len(body.inputs), body=body,
+    )
+    return body.nested(list(outputs[:-1]))
+
+
+def called(body: Body, inputs: Sequence[Any]) -> Any:
+    """What the body returns; its exceptions arrive as themselves, with a note."""
+    try:
+        return body.func(*inputs)
+    except Exception as error:
+        noted(error, body)
+        raise
+
+
+class Opaque(Spec):
+    """The spec of a value that is no array: the record of a run."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.dtype = np.dtype(object)
+
+
+def python_call_spec(*inputs: Any, specs: Any, **attrs: Any) -> tuple[Spec, ...]:
+    """What `Tout` declares, and the record of the run."""
+    return (*specs, Opaque())
+
+
+def python_call_kernel(
+    *arrays: Any, func: Any, specs: Any, name: str, count: int, body: Body
+) -> tuple[Any, ...]:
+    """Run the body, eagerly, under a tape of its own; the tape's nodes are one more output."""
+    inputs = [Tensor(np.asarray(x)) for x in arrays[:count]]
+    tape = GradientTape(persistent=True)
+    with using(EAGER, (tape,)):
+        smooth = [x for x in inputs if x.dtype.kind in "fc"]
+        tape.watch([*smooth, *[x for x in body.hidden() if isinstance(x, Tensor)]])
+        outputs = results_as(body, called(body, inputs))
+    sources = (*inputs, *body.hidden())
+    return (*[raw(y) for y in outputs], Record(tape, sources, tuple(outputs), name))
+
+
+python_call = Op(
+    python_call_kernel, infer=python_call_spec, name="py_function", stateful=True,
+    holomorphic=False,
+)
+
+
+@python_call.defvjp_joint
+def python_call_vjp(
+    gs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Sequence[bool],
+    **attrs: Any,
+) -> list[Any]:
+    """Walk back over the record of the run, whatever it was."""
+    return pulled_back("body", outputs[-1], inputs, gs[:-1], needed)
+
+
+def numpy_function(
+    func: Callable[..., Any] | None = None,
+    inp: Any = None,
+    Tout: Any = None,  # noqa: N803  (TensorFlow's name)
+    stateful: bool = True,
+    name: str | None = None,
+) -> Any:
+    """Call `func` on NumPy arrays, as one opaque op: whatever it does, nothing sees inside.
+
+    func: gets read-only arrays, one for each of `inp`, and returns what `Tout` declares: a dtype,
+    a TensorSpec, or a nest of them; [] for nothing. stateful: runs at every call, in program
+    order; False lets equal calls be merged, unused ones dropped, constant ones folded. Without
+    `func` and `inp`, a decorator.
+
+    Its gradient is None: `tape.explain` says so, and `mg.custom_gradient` gives it one. Compiled
+    functions reject it. Raises CallbackError where the result does not fit `Tout`.
+    """
+    if inp is None:
+        return door(numpy_function, func, Tout, name, stateful=stateful)
+    body = Body(func, inp, Tout, name, "numpy_function")
+    op = opaque_call if stateful else pure_opaque_call
+    outputs = op(*body.inputs, func=body.func, specs=body.specs, name=body.name, body=body)
+    return body.nested(list(outputs))
+
+
+def opaque_kernel(*arrays: Any, func: Any, specs: Any, name: str, body: Body) -> tuple[Any, ...]:
+    """Run `func` on read-only views; copy what it returns, so that nobody can change it later."""
+    views = []
+    for x in arrays:
+        view = np.asarray(x).view()
+        view.flags.writeable = False
+        views.append(view)
+    return tuple([np.array(y) for y in outputs_fit(body, called(body, views))])
+
+
+def opaque_spec(*inputs: Any, specs: Any, **attrs: Any) -> tuple[Spec, ...]:
+    """What `Tout` declares."""
+    return tuple(specs)
+
+
+opaque_call = Op(opaque_kernel, infer=opaque_spec, name="numpy_function", stateful=True)
+pure_opaque_call = Op(opaque_kernel, infer=opaque_spec, name="pure_numpy_function")
+for _op in (opaque_call, pure_opaque_call):
+    _op.opaque = "its body is NumPy code, which minigrad cannot see into"
+
+
+def door(function: Callable[..., Any], func: Any, Tout: Any, name: Any, **options: Any) -> Any:  # noqa: N803
+    """`function` as a decorator, with its options given and its inputs to come."""
+    if func is None:
+        return lambda body: door(function, body, Tout, name, **options)
+
+    def wrapper(*inputs: Any) -> Any:
+        return function(func, list(inputs), Tout, name=name, **options)
+
+    wrapper.__name__ = getattr(func, "__name__", "callback")
+    wrapper.__doc__ = func.__doc__
+    wrapper.__wrapped__ = func  # type: ignore[attr-defined]  # as functools.wraps does
+    return wrapper

@@ -1,0 +1,166 @@
+"""Cut a derivative at the seam: a forward graph with residuals, and backward graphs fed by them.
+
+Before:  ys = f(xs), and a tape over f would run all of f again to walk back.
+After:   ys, residuals = forward(xs); bars = backward(residuals, xs, gs). Nothing runs twice.
+
+A residual is a value of the forward graph that a derivative rule reads. Values that only higher
+derivatives read are computed again from the inputs, except what stateful nodes made: that is
+always kept, for a stateful node must not run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.define import primitive
+from ..core.op import Node, using
+from ..core.spec import Spec
+from ..core.tensor import Symbol
+from ..graph import Graph, Tracer, close, evaluate
+from ..tape import pullback
+from .inline import inline
+
+
+@primitive(infer=lambda bar, x: x.spec, public=False)
+def or_zeros(bar: Any, x: Any, /) -> Any:
+    """The cotangent `bar` of `x`, or zeros where a body, once run, had no path to it."""
+    return np.zeros(np.shape(x), x.dtype) if bar is None else bar
+
+
+or_zeros.defvjp(lambda g, y, bar, x: g, None)
+
+
+class Split:
+    """A graph made ready to be differentiated.
+
+    forward: the graph, its outputs followed by residuals. outputs: how many it had.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        graph = inline(graph)
+        self.name = graph.name
+        self.outputs = len(graph.outputs)
+        self._tracer = Tracer(graph.name)
+        self._inputs = tuple(
+            [Symbol(x.shape, x.dtype, self._tracer, x.where) for x in graph.inputs]
+        )
+        with using(self._tracer, (self._tracer,)):
+            ys = evaluate(graph, self._inputs)
+        self._nodes = [
+            node.replaced(copy.inputs, copy.outputs)
+            for node, copy in zip(graph.nodes, self._tracer.nodes, strict=True)
+        ]
+        self._producer = {y: node for node in self._nodes for y in node.outputs}
+        self._ys = tuple(ys)
+        self._backwards: dict[Any, tuple[Graph, tuple[Any, ...]]] = {}
+        everything = tuple([y.dtype.kind in "fc" for y in self._ys])
+        first = close(*self._walk(self._ys, everything)[:4])
+        self._tracer.open = False
+        read = {x for x in first.captures if x in self._producer}
+        kept = [
+            y
+            for node in self._nodes
+            for y in node.outputs
+            if y in read or (node.op.stateful and node.outputs)
+        ]
+        self.residuals = tuple([y for y in kept if y not in self._ys])
+        self.forward = Graph(
+            graph.name,
+            self._inputs,
+            (None,) * len(graph.captures),
+            tuple(self._nodes),
+            self._ys + self.residuals,
+        )
+        self.forward.cache["split"] = self
+
+    def backward(self, given: tuple[bool, ...]) -> tuple[Graph, tuple[Any, ...], tuple[int, ...]]:
+        """The graph that gives cotangents of the inputs from those of the forward's outputs.
+
+        given: for each output of `forward`, whether it has a cotangent. Returns the graph, whose
+        arguments are those cotangents; the positions, among inputs then outputs of `forward`, of
+        its captures; and for each of its outputs the position of the input it belongs to.
+        """
+        if given not in self._backwards:
+            self._tracer.open = True
+            try:
+                self._backwards[given] = self._made(given)
+            finally:
+                self._tracer.open = False
+        return self._backwards[given]  # type: ignore[return-value]  # filled with three parts
+
+    def _made(self, given: tuple[bool, ...]) -> Any:
+        name, gs, nodes, ends, targets = self._walk(self.forward.outputs, given)
+        graph = close(name, gs, nodes, ends)
+        available = (*self._inputs, *self.forward.outputs)
+        places = {x: i for i, x in reversed(list(enumerate(available)))}
+        missing = [x for x in graph.captures if x not in places]
+        if missing:
+            graph = close(name, gs, (*self._recomputed(missing, places), *nodes), ends)
+        return graph, tuple([places[x] for x in graph.captures]), targets
+
+    def _walk(self, outputs: Sequence[Any], given: Sequence[bool]) -> Any:
+        """Trace the tape's walk over the forward nodes; what `close` takes, and the targets."""
+        tracer = Tracer(f"gradient of {self.name}")
+        reach = {x for x in self._inputs if x.dtype.kind in "fc"}
+        sources = [x for x in self._inputs if x in reach]
+        for node in self._nodes:
+            if not reach.isdisjoint(node.inputs):
+                reach.update(node.outputs)
+        gs = []
+        with using(tracer, (tracer,)):
+            bars: dict[Any, Any] = {}
+            for y, wanted in zip(outputs, given, strict=True):
+                if wanted:
+                    gs.append(tracer.symbol(y.spec, y.where))
+                    bars[y] = bars[y] + gs[-1] if y in bars else gs[-1]
+            found = pullback(self._nodes, bars, sources, reach)
+            nodes = filled(tracer.nodes)
+        tracer.open = False
+        targets = tuple([i for i, x in enumerate(self._inputs) if found.get(x) is not None])
+        return tracer.name, gs, nodes, [found[self._inputs[i]] for i in targets], targets
+
+    def _recomputed(self, wanted: list[Any], known: dict[Any, int]) -> list[Node]:
+        """The pure forward nodes that make `wanted` from what is known, in order."""
+        needed: set[Node] = set()
+        stack = list(wanted)
+        while stack:
+            x = stack.pop()
+            node = self._producer.get(x)
+            if x in known or node is None or node in needed:
+                continue
+            needed.add(node)
+            stack.extend(x for x in node.inputs if isinstance(x, Symbol))
+        return [node for node in self._nodes if node in needed]
+
+
+def filled(nodes: Sequence[Node]) -> list[Node]:
+    """`nodes`, where cotangents that may turn out to be None are read through `or_zeros`.
+
+    They come of bodies that run when the graph runs; handed out untouched they stay None.
+    """
+    result: list[Node] = []
+    doubtful: dict[Any, Any] = {}
+    safe: dict[Any, Any] = {}
+    for node in nodes:
+        for bar in node.inputs:
+            if bar in doubtful and bar not in safe:
+                patch = Tracer("or_zeros")
+                with using(patch, (patch,)):
+                    safe[bar] = or_zeros(bar, doubtful[bar])
+                result.extend(patch.nodes)
+        result.append(node.replaced(tuple([safe.get(x, x) for x in node.inputs]), node.outputs))
+        if "needed" in node.attrs:
+            pairs = zip(node.outputs, node.attrs["needed"], strict=True)
+            doubtful.update({y: node.inputs[1 + i] for y, i in pairs})
+    return result
+
+
+def split(graph: Graph) -> Split:
+    """`graph` cut at the seam; made once for each graph."""
+    if "split" not in graph.cache:
+        graph.cache["split"] = Split(graph)
+    made: Split = graph.cache["split"]
+    return made
