@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.codegen.text import Function
-from minigrad.core.lowering import Value
+from ..core.lowering import Value
+from .text import Function
 
 FLOAT32, FLOAT64, BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)

@@ -15,20 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.codegen import jit
-from minigrad.codegen.fastcall import (
+from ..errors import SpecError
+from . import jit
+from .fastcall import (
     Array,
+    ArraySpec,
     Signature,
     layout_is_known,
     wrapper_imports,
     wrapper_ir,
     wrapper_name,
 )
-from minigrad.errors import SpecError
 
 METH_FASTCALL = 0x0080
-READABLE: list[Any] = ["C", "A"]
-WRITABLE: list[Any] = ["C", "A", "W"]
 
 Callee = Callable[..., Any]
 
@@ -147,18 +146,28 @@ def conform(signature: Signature, args: Sequence[Any]) -> list[Array]:
             f"{signature.entry}: called with {len(args)} arrays; the kernel takes "
             f"{len(signature.inputs)}; pass one array per input"
         )
-    writable = set(signature.donated.values())
-    arrays = []
-    for k, (arg, spec) in enumerate(zip(args, signature.inputs, strict=True)):
-        weak = spec.dtype if type(arg) in (bool, int, float) else None
-        array = np.asarray(arg, dtype=weak)
-        if array.shape != spec.shape or array.dtype.newbyteorder("=") != spec.dtype:
-            raise SpecError(
-                f"{signature.entry}: input {k} is {array.dtype}{list(array.shape)}, but the "
-                f"kernel was compiled for {spec.dtype}{list(spec.shape)}; cast or reshape it, or "
-                f"compile for it"
-            )
-        array = np.require(array, spec.dtype, WRITABLE if k in writable else READABLE)
-        # long and long long, say, may be one dtype by value and two by identity
-        arrays.append(array if array.dtype is spec.dtype else array.view(spec.dtype))
-    return arrays
+    written = signature.donated.values()
+    columns = enumerate(zip(args, signature.inputs, strict=True))
+    return [conform_one(signature, k, x, spec, k in written) for k, (x, spec) in columns]
+
+
+def conform_one(signature: Signature, k: int, x: Any, spec: ArraySpec, written: bool) -> Array:
+    """Argument `k` as an array of `spec` that native code may read, and write if `written`."""
+    array = np.asarray(x, dtype=spec.dtype if type(x) in (bool, int, float) else None)
+    if array.shape != spec.shape or not same_dtype(array.dtype, spec.dtype):
+        raise SpecError(
+            f"{signature.entry}: input {k} is {array.dtype}{list(array.shape)}, but the kernel "
+            f"was compiled for {spec.dtype}{list(spec.shape)}; cast or reshape it, or compile "
+            f"for it"
+        )
+    flags = array.flags
+    usable = flags.c_contiguous and flags.aligned and (flags.writeable or not written)
+    if not usable or array.dtype != spec.dtype:
+        array = np.array(array, spec.dtype, order="C")
+    # long and long long are two objects for one dtype: the same bytes, viewed as the other
+    return array if array.dtype is spec.dtype else array.view(spec.dtype)
+
+
+def same_dtype(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
+    """Whether the two differ in byte order at most."""
+    return dtype is other or dtype.newbyteorder("=") == other

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.codegen import vecmath
-from minigrad.codegen.arithmetic import BOOL, Arithmetic, lane_type
-from minigrad.codegen.text import NONTEMPORAL, Carried, Index
-from minigrad.core.lowering import Value
+from ..core.lowering import Value
+from . import vecmath
+from .arithmetic import BOOL, Arithmetic, lane_type
+from .text import NONTEMPORAL, Carried, Index
 
 ROUNDINGS = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
 

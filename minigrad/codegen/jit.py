@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minigrad.codegen import cache
+from . import cache
 
 OPTIONS = "opt=3 jitlink sroa"
 """What of our own choices decides the object; part of the cache key."""

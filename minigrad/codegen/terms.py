@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.codegen.arithmetic import FLOAT32, INT32, INT64, Arithmetic
-from minigrad.codegen.coefficients import COEFFICIENTS
-from minigrad.core.lowering import Value
+from ..core.lowering import Value
+from .arithmetic import FLOAT32, INT32, INT64, Arithmetic
+from .coefficients import COEFFICIENTS
 
 
 class Format:

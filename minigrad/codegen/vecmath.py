@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.codegen import vecmath_erf, vecmath_exp, vecmath_log, vecmath_trig
-from minigrad.codegen.arithmetic import FLOAT32, FLOAT64, Arithmetic
-from minigrad.codegen.terms import Term, sqrt
-from minigrad.core.lowering import Value
+from ..core.lowering import Value
+from . import vecmath_erf, vecmath_exp, vecmath_log, vecmath_trig
+from .arithmetic import FLOAT32, FLOAT64, Arithmetic
+from .terms import Term, sqrt
 
 
 def rsqrt(x: Term) -> Term:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from minigrad.codegen.arithmetic import FLOAT32, FLOAT64
-from minigrad.codegen.terms import Term, fma, polynomial, where
-from minigrad.codegen.vecmath_exp import exp_of_negative, exp_of_sum
-from minigrad.codegen.vecmath_log import upper_half
+from .arithmetic import FLOAT32, FLOAT64
+from .terms import Term, fma, polynomial, where
+from .vecmath_exp import exp_of_negative, exp_of_sum
+from .vecmath_log import upper_half
 
 
 def erf(x: Term) -> Term:

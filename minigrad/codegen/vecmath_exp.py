@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from minigrad.codegen.arithmetic import FLOAT32
-from minigrad.codegen.terms import Term, fma, polynomial, where
+from .arithmetic import FLOAT32
+from .terms import Term, fma, polynomial, where
 
 LOG2_E = 1 / math.log(2)
 # log(2) = high + low; the high part has so few bits that its multiples are exact

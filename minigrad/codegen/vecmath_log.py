@@ -11,9 +11,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from minigrad.codegen.arithmetic import FLOAT32
-from minigrad.codegen.terms import Term, exact_fma, fma, in_double, polynomial, sqrt, where
-from minigrad.codegen.vecmath_exp import (
+from .arithmetic import FLOAT32
+from .terms import Term, exact_fma, fma, in_double, polynomial, sqrt, where
+from .vecmath_exp import (
     LN2,
     exp_of_negative,
     exp_of_reduced,

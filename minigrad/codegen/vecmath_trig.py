@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minigrad.codegen.arithmetic import FLOAT32, FLOAT64, INT32, INT64
-from minigrad.codegen.coefficients import TWO_OVER_PI
-from minigrad.codegen.terms import Term, fma, in_double, polynomial, sqrt, where
-from minigrad.core.lowering import Value
+from ..core.lowering import Value
+from .arithmetic import FLOAT32, FLOAT64, INT32, INT64
+from .coefficients import TWO_OVER_PI
+from .terms import Term, fma, in_double, polynomial, sqrt, where
 
 # pi/2 in parts; multiples of the first three by n < 2^20 are exact
 HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32)
