@@ -2,6 +2,7 @@
 
     MinigradError
     |-- SpecError               shapes, dtypes, axes or arguments that do not fit an op
+    |   `-- IndexSpecError          an index that the tensor does not have
     |-- TraceError              Python asked a tensor for a value that a trace does not have
     |-- GradientError           a derivative that does not exist, or a tape that cannot give it
     |   `-- EscapedGradientError    a value left the tape through NumPy and came back
@@ -25,6 +26,15 @@ class SpecError(MinigradError, ValueError, TypeError):
     ends with. Eager, traced and compiled code raise the same words::
 
         mg.ones((2, 3)) + mg.ones((4,))   # SpecError: add: float32[2,3] and float32[4] ...
+    """
+
+
+class IndexSpecError(SpecError, IndexError):
+    """An index out of range, or of a kind that does not index.
+
+    Symptom: `x[i]` refuses. Remedy: the range that the message names::
+
+        mg.ones((2, 3))[5]   # IndexSpecError: index 5 on axis 0 ... from -2 to 1
     """
 
 

@@ -1,0 +1,377 @@
+"""Putting tensors together and taking them apart: concat, stack, split, roll, tile, pad, tril."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.define import composite, primitive
+from ..core.registry import api
+from ..core.spec import Spec, canonical_axis, promote
+from ..core.tensor import Tensor
+from ..errors import SpecError
+from .axes import drop_axes, insert_axes, several_axes
+from .broadcast import broadcast_to
+from .shape import STATIC_FORMS, dims_of, reshape, reshaped_like, static_dims
+from .slice import FULL, take_slice
+
+# along an axis there is
+
+
+def joined_spec(*xs: Any, axis: int) -> Spec:
+    """One after the other along `axis`; all other dims must agree."""
+    if not xs:
+        raise SpecError("concat: no tensors came; there must be one to say the shape; pass some")
+    dtype = promote(*xs)
+    shapes = [x.shape for x in xs if x.shape is not None]
+    if not shapes:
+        return Spec(None, dtype)
+    dims: list[int | None] = list(shapes[0])
+    axis = canonical_axis("concat", axis, len(dims))
+    for x in xs:
+        if x.shape is not None and len(x.shape) != len(dims):
+            refuse_join(xs, axis, "the number of axes")
+        for i, n in enumerate(x.shape or ()):
+            if i != axis and n is not None and dims[i] not in (None, n):
+                refuse_join(xs, axis, f"axis {i}")
+            dims[i] = n if dims[i] is None else dims[i]
+    lengths = known_lengths(xs, axis)
+    dims[axis] = None if lengths is None else sum(lengths)
+    return Spec(tuple(dims), dtype)
+
+
+def known_lengths(xs: tuple[Any, ...], axis: int) -> list[int] | None:
+    """The lengths of `xs` along `axis`; None where one is not known."""
+    lengths = [None if x.shape is None else x.shape[axis] for x in xs]
+    return None if None in lengths else lengths
+
+
+def refuse_join(xs: tuple[Any, ...], axis: int, what: str) -> None:
+    """Raise the error of tensors that do not fit together."""
+    raise SpecError(
+        f"concat: {' and '.join(str(Spec(x.shape, x.dtype)) for x in xs)} differ in {what}; only "
+        f"the axis of concatenation, {axis}, may differ; reshape one of them, or write mg.stack"
+    )
+
+
+@primitive(infer=joined_spec)
+def join(*xs: Any, axis: int) -> Any:
+    """`xs` one after the other along `axis`; the op behind `concat`."""
+    return np.concatenate(xs, axis)
+
+
+def piece_spec(g: Any, *xs: Any, axis: int, index: int) -> Spec:
+    """The shape of the piece that is asked for."""
+    joined_spec(*xs, axis=axis)
+    return Spec(xs[index].shape, g.dtype)
+
+
+@primitive(infer=piece_spec)
+def piece_like(g: Any, *xs: Any, axis: int, index: int) -> Any:
+    """The part of `g` that `xs[index]` has in the concatenation of `xs`."""
+    start = sum(x.shape[axis] for x in xs[:index])
+    return g[(slice(None),) * axis + (slice(start, start + xs[index].shape[axis]),)]
+
+
+def piece(g: Tensor, *xs: Tensor, axis: int, index: int) -> Any:
+    """The same, as a slice where the lengths are known."""
+    lengths = known_lengths(xs, axis)
+    if lengths is None:
+        return piece_like(g, *xs, axis=axis, index=index)
+    start = sum(lengths[:index])
+    return take_slice(g, key=(*[FULL] * axis, (start, start + lengths[index], None)))
+
+
+STATIC_FORMS["piece_like"] = piece
+
+
+@join.defvjp_joint
+def join_vjp(gs: Any, outputs: Any, xs: Any, needed: Any, *, axis: int) -> list[Any]:
+    """To each tensor its piece."""
+    return [
+        piece(gs[0], *xs, axis=axis, index=i) if need else None for i, need in enumerate(needed)
+    ]
+
+
+@piece_like.defvjp_joint
+def piece_vjp(
+    gs: Any, outputs: Any, inputs: Any, needed: Any, *, axis: int, index: int
+) -> list[Any]:
+    """Zeros in the place of the other pieces."""
+    _, *xs = inputs
+    parts = [
+        gs[0] if i == index else api.zeros_like(x, dtype=gs[0].dtype) for i, x in enumerate(xs)
+    ]
+    return [join(*parts, axis=axis), *[None] * len(xs)]
+
+
+@composite
+def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
+    """The tensors `arrays` one after the other along `axis`; None flattens them first.
+
+    arrays: equal in all other dims; their dtypes promote. Array API: concat.
+    """
+    xs = [api.asarray(x) for x in arrays]
+    if axis is None:
+        return join(*[reshape(x, -1) for x in xs], axis=0)
+    ranks = [x.ndim for x in xs if x.ndim is not None]
+    return join(*xs, axis=canonical_axis("concat", axis, ranks[0]) if ranks else axis)
+
+
+@composite
+def stack(arrays: Any, /, *, axis: int = 0) -> Any:
+    """The tensors `arrays`, all of one shape, side by side along a new axis.
+
+    axis: the place of the new axis in the result. Array API: stack.
+    """
+    xs = [api.asarray(x) for x in arrays]
+    ranks = [x.ndim for x in xs if x.ndim is not None]
+    place = canonical_axis("stack", axis, ranks[0] + 1) if ranks else axis
+    return join(*[insert_axes(x, axes=(place,)) for x in xs], axis=place)
+
+
+# apart again
+
+
+def split_spec(x: Any, *, places: tuple[int, ...], axis: int) -> tuple[Spec, ...]:
+    """The specs of the parts."""
+    if x.shape is None:
+        return (Spec(None, x.dtype),) * (len(places) + 1)
+    axis = canonical_axis("split", axis, len(x.shape))
+    n = x.shape[axis]
+    lengths = [
+        None if n is None else len(range(n)[start:stop])
+        for start, stop in zip((0, *places), (*places, None), strict=True)
+    ]
+    return tuple([Spec((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype) for m in lengths])
+
+
+@primitive(infer=split_spec)
+def split_at(x: Any, /, *, places: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    """The parts of `x` between `places` along `axis`; the op behind `split`."""
+    lead = (slice(None),) * axis
+    ends = zip((0, *places), (*places, None), strict=True)
+    return tuple([x[(*lead, slice(start, stop))] for start, stop in ends])
+
+
+@split_at.defvjp_joint
+def split_vjp(
+    gs: Any, outputs: Any, inputs: Any, needed: Any, *, places: Any, axis: int
+) -> list[Any]:
+    """The cotangents, joined; zeros for parts that were not used."""
+    pairs = zip(gs, outputs, strict=True)
+    return [join(*[api.zeros_like(y) if g is None else g for g, y in pairs], axis=axis)]
+
+
+@composite
+def split(x: Any, /, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """`x` in parts along `axis`.
+
+    indices_or_sections: how many parts, all equally long; or the places where parts begin,
+    but for the first. Raises SpecError where the parts cannot be equal. NumPy: split.
+    """
+    x = api.asarray(x)
+    axis = canonical_axis("split", axis, x.ndim)
+    if np.ndim(indices_or_sections):
+        return list(split_at(x, places=static_dims("split", indices_or_sections), axis=axis))
+    count, n = int(indices_or_sections), x.shape[axis]
+    if n is None or count < 1 or n % count:
+        raise SpecError(
+            f"split: {x.spec} into {count} parts along axis {axis}; equal parts need a known "
+            "length that they divide; name the places instead, as in mg.split(x, [2, 5])"
+        )
+    step = n // count
+    return list(split_at(x, places=tuple([i * step for i in range(1, count)]), axis=axis))
+
+
+@composite
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of `x` along `axis`, each without that axis. Array API: unstack."""
+    x = api.asarray(x)
+    axis = canonical_axis("unstack", axis, x.ndim)
+    n = x.shape[axis]
+    if n is None:
+        raise SpecError(
+            f"unstack: {x.spec} along axis {axis}: how many tensors come out must be known while "
+            "tracing; use mg.map or mg.scan, or give the argument a known dim"
+        )
+    parts = split_at(x, places=tuple(range(1, n)), axis=axis) if n else ()
+    return tuple([drop_axes(part, axes=(axis,)) for part in parts])
+
+
+# round and again
+
+
+def rolled_spec(x: Any, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Spec:
+    """The spec of `x` itself."""
+    if x.shape is not None:
+        for axis in axes:
+            canonical_axis("roll", axis, len(x.shape))
+    return Spec(x.shape, x.dtype)
+
+
+@primitive(infer=rolled_spec)
+def rotate(x: Any, /, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """`x` moved by `shifts` along `axes`, what leaves at an end entering at the other."""
+    return np.roll(x, shifts, axes)
+
+
+rotate.defvjp(
+    lambda g, y, x, *, shifts, axes: rotate(g, shifts=tuple([-n for n in shifts]), axes=axes)
+)
+
+
+@composite
+def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Any:
+    """`x` moved along `axis` by `shift` places; what leaves at an end enters at the other.
+
+    axis: an int or several, with one shift for all or one for each; None moves the flat `x`.
+    Array API: roll.
+    """
+    x = api.asarray(x)
+    if axis is None:
+        return reshaped_like(roll(reshape(x, -1), shift, axis=0), x)
+    axes = tuple([canonical_axis("roll", a, x.ndim) for a in several_axes(axis)])
+    shifts = static_dims("roll", shift) or ()
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
+    if len(shifts) != len(axes):
+        raise SpecError(
+            f"roll: shifts {shift} along axes {axis}; there is one shift for all axes, or one for "
+            "each; name equally many"
+        )
+    return rotate(x, shifts=shifts, axes=axes)
+
+
+@composite
+def tile(x: Any, repetitions: Any, /) -> Any:
+    """`x` laid side by side with itself.
+
+    repetitions: how often along each axis, counted from the last. Array API: tile.
+    """
+    x = api.asarray(x)
+    counts = list(static_dims("tile", repetitions) or ())
+    dims = dims_of(x)
+    rank = max(len(dims), len(counts))
+    counts = [1] * (rank - len(counts)) + counts
+    dims = [1] * (rank - len(dims)) + dims
+    rows = reshape(x, [part for n in dims for part in (1, n)])
+    laid = broadcast_to(rows, [part for n, k in zip(dims, counts, strict=True) for part in (k, n)])
+    return reshape(laid, [n * k for n, k in zip(dims, counts, strict=True)])
+
+
+@composite
+def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
+    """`x` with each element along `axis` several times over.
+
+    repeats: an int, or one for each element along `axis`. axis: None flattens `x` first.
+    Array API: repeat.
+    """
+    x = api.asarray(x)
+    if axis is None:
+        return repeat(reshape(x, -1), repeats, axis=0)
+    axis = canonical_axis("repeat", axis, x.ndim)
+    counts = static_dims("repeat", repeats)
+    if counts is None or (len(counts) > 1 and x.shape[axis] not in (None, len(counts))):
+        raise SpecError(
+            f"repeat: {repeats} of {x.spec} along axis {axis}: repeats are ints known while "
+            "tracing, one for all or one for each element; write mg.take(x, indices, axis=axis)"
+        )
+    if len(counts) != 1:
+        places = np.repeat(np.arange(len(counts)), counts)
+        return api.take(x, Tensor(places), axis=axis)
+    dims = dims_of(x)
+    wide = broadcast_to(
+        insert_axes(x, axes=(axis + 1,)), [*dims[: axis + 1], *counts, *dims[axis + 1 :]]
+    )
+    return reshape(wide, [*dims[:axis], dims[axis] * counts[0], *dims[axis + 1 :]])
+
+
+# margins and triangles
+
+
+def padded_spec(x: Any, *, widths: tuple[tuple[int, int], ...], value: Any) -> Spec:
+    """Each dim and its two margins."""
+    if x.shape is None:
+        return Spec((None,) * len(widths), x.dtype)
+    if len(widths) != len(x.shape) or any(n < 0 for pair in widths for n in pair):
+        raise SpecError(
+            f"pad: widths {widths} of {Spec(x.shape, x.dtype)}; each axis has two, none negative; "
+            "write ((before, after), ...), or slice to make it smaller"
+        )
+    dims = zip(x.shape, widths, strict=True)
+    return Spec(tuple([None if n is None else n + a + b for n, (a, b) in dims]), x.dtype)
+
+
+@primitive(infer=padded_spec)
+def pad_with(x: Any, /, *, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
+    """`x` with margins of `value`; the op behind `pad`."""
+    if len(widths) != x.ndim:
+        raise ValueError("widths do not match the axes")
+    y = np.full([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], value, x.dtype)
+    y[tuple([slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True)])] = x
+    return y
+
+
+pad_with.defvjp(
+    lambda g, y, x, *, widths, value: take_slice(
+        g, key=tuple([(a, -b or None, None) for a, b in widths])
+    )
+)
+
+
+@composite
+def pad(x: Any, /, pad_width: Any, *, constant_values: Any = 0) -> Any:
+    """`x` with margins of a constant.
+
+    pad_width: ((before, after), ...) for each axis; one pair or one int for all.
+    constant_values: the number that fills the margins, in the dtype of `x`. NumPy: pad.
+    """
+    x = api.asarray(x)
+    try:
+        pairs = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    except (ValueError, TypeError):
+        pairs = np.asarray(pad_width).tolist()
+    return pad_with(x, widths=tuple(map(tuple, pairs)), value=constant_values)
+
+
+def triangle_spec(x: Any, *, k: int) -> Spec:
+    """The spec of `x` itself, which holds matrices."""
+    if x.shape is not None and len(x.shape) < 2:
+        raise SpecError(
+            f"tril, triu: {Spec(x.shape, x.dtype)} came; a triangle is that of a matrix; make two "
+            "axes with mg.reshape or x[:, None]"
+        )
+    return Spec(x.shape, x.dtype)
+
+
+@primitive(infer=triangle_spec)
+def lower_triangle(x: Any, /, *, k: int) -> Any:
+    """The matrices of `x` with zeros above diagonal `k`; the op behind `tril`."""
+    if x.ndim < 2:
+        raise ValueError("a matrix has two axes")
+    return np.tril(x, k)
+
+
+@primitive(infer=triangle_spec)
+def upper_triangle(x: Any, /, *, k: int) -> Any:
+    """The matrices of `x` with zeros below diagonal `k`; the op behind `triu`."""
+    if x.ndim < 2:
+        raise ValueError("a matrix has two axes")
+    return np.triu(x, k)
+
+
+lower_triangle.defvjp(lambda g, y, x, *, k: lower_triangle(g, k=k))
+upper_triangle.defvjp(lambda g, y, x, *, k: upper_triangle(g, k=k))
+
+
+@composite
+def tril(x: Any, /, *, k: int = 0) -> Any:
+    """The matrices of the last two axes of `x`, zero above diagonal `k`. Array API: tril."""
+    return lower_triangle(api.asarray(x), k=k)
+
+
+@composite
+def triu(x: Any, /, *, k: int = 0) -> Any:
+    """The matrices of the last two axes of `x`, zero below diagonal `k`. Array API: triu."""
+    return upper_triangle(api.asarray(x), k=k)
