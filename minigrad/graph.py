@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .core.op import CONTEXT, Attrs, Inputs, Node, Op, Outputs, Where, here, using
+from .core.registry import api
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor, leak_message
 from .errors import TraceError
@@ -35,8 +36,7 @@ class Graph:
         return self.inputs[: len(self.inputs) - len(self.captures)]
 
     def __str__(self) -> str:
-        from_text = self.cache.get("text")
-        return from_text or f"<Graph {self.name}: {len(self.nodes)} nodes>"
+        return str(api.source(self))  # as Python that runs; text.py fills it in
 
 
 class Tracer:

@@ -31,13 +31,14 @@ class Source(NamedTuple):
     """The text of a graph, and what its names mean.
 
     name: of the function that `text` defines. namespace: what other names in it are bound to.
-    nodes: by the number of their line, from 1.
+    nodes: by the number of their line, from 1. values: what inputs and outputs are called.
     """
 
     text: str
     name: str
     namespace: dict[str, Any]
     nodes: dict[int, Node]
+    values: dict[Any, str]
 
     def __str__(self) -> str:
         return self.text
@@ -84,11 +85,12 @@ class Writer:
     def source(self, graph: Graph) -> Source:
         """The text that defines `graph`, after all that it needs."""
         name = self.fresh(graph.name)
-        body, nodes = self.function(name, graph)
+        body, nodes, values = self.function(name, graph)
         above = [*self.header, *self.functions]
         first = 1 + sum(part.count("\n") + 1 for part in above)
         text = "\n".join([*above, *body]) + "\n"
-        return Source(text, name, self.namespace, {first + i: node for i, node in nodes.items()})
+        rows = {first + i: node for i, node in nodes.items()}
+        return Source(text, name, self.namespace, rows, values)
 
     # names
 
@@ -123,8 +125,13 @@ class Writer:
 
     # functions
 
-    def function(self, name: str, graph: Graph) -> tuple[list[str], dict[int, Node]]:
-        """The lines that define `graph` as `name`, and its nodes by the index of their line."""
+    def function(
+        self, name: str, graph: Graph
+    ) -> tuple[list[str], dict[int, Node], dict[Any, str]]:
+        """The lines that define `graph` as `name`; its nodes by line; what its values are called.
+
+        Lines are counted from 0.
+        """
         values = {x: f"v{i}" for i, x in enumerate(graph.inputs)}
         for node in graph.nodes:
             for y in node.outputs:
@@ -140,7 +147,7 @@ class Writer:
         given = set(graph.inputs)
         results = [self.result(y, values, given=y in given) for y in graph.outputs]
         text.append(f"    return ({', '.join(results)}{',' * (len(results) == 1)})")
-        return text, nodes
+        return text, nodes, values
 
     def signature(self, name: str, graph: Graph, values: dict[Any, str]) -> list[str]:
         """The lines that open the function, with the specs of its inputs."""
@@ -192,7 +199,7 @@ class Writer:
         key = (graph, decorated)
         if key not in self.names:
             name = self.names[key] = self.fresh(graph.name)
-            text = self.function(name, graph)[0]
+            text, _, _ = self.function(name, graph)
             if decorated:
                 self.namespace["traced"] = traced
                 specs = ", ".join([self.literal(x.spec, "spec") for x in graph.inputs])
