@@ -1,0 +1,191 @@
+"""Vector math against NumPy, SciPy and mpmath, in units in the last place."""
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.special
+
+from minigrad.codegen.vecmath import MATH, supported
+from tests.unit.codegen.native import Array, elementwise, needs_llvm
+
+pytestmark = needs_llvm
+
+# name: NumPy's or SciPy's function, mpmath's, and the intervals to try in float64
+UNARY: dict[str, tuple[Any, Any, list[tuple[float, float]]]] = {
+    "acos": (np.arccos, mpmath.acos, [(-1, 1), (0.99, 1)]),
+    "acosh": (np.arccosh, mpmath.acosh, [(1, 1.1), (1, 1e3), (1, 1e30)]),
+    "asin": (np.arcsin, mpmath.asin, [(-1, 1), (-0.01, 0.01)]),
+    "asinh": (np.arcsinh, mpmath.asinh, [(-4, 4), (-1e20, 1e20), (-1e-3, 1e-3)]),
+    "atan": (np.arctan, mpmath.atan, [(-4, 4), (-1e3, 1e3)]),
+    "atanh": (np.arctanh, mpmath.atanh, [(-1, 1), (-1e-3, 1e-3)]),
+    "cos": (np.cos, mpmath.cos, [(-4, 4), (-1e6, 1e6), (-1e9, 1e9)]),
+    "cosh": (np.cosh, mpmath.cosh, [(-710.4, 710.4), (-3, 3)]),
+    "erf": (scipy.special.erf, mpmath.erf, [(-1, 1), (1, 6)]),
+    "erfc": (scipy.special.erfc, mpmath.erfc, [(-6, 1), (0.4, 6), (6, 26)]),
+    "exp": (np.exp, mpmath.exp, [(-708, 709.7), (-1, 1)]),
+    "exp2": (np.exp2, lambda x: mpmath.mpf(2) ** x, [(-1022, 1023.9), (-1, 1)]),
+    "expit": (
+        scipy.special.expit,
+        lambda x: 1 / (1 + mpmath.exp(-x)),
+        [(-700, 40), (-40, 40), (-1, 1)],
+    ),
+    "expm1": (np.expm1, mpmath.expm1, [(-40, 700), (-1, 1), (-1e-5, 1e-5)]),
+    "log": (np.log, mpmath.log, [(0, 1e3), (0.5, 1.5), (0.999, 1.001)]),
+    "log10": (np.log10, lambda x: mpmath.log(x, 10), [(0, 1e3), (0.5, 1.5)]),
+    "log1p": (np.log1p, mpmath.log1p, [(-1, 1), (-1e-5, 1e-5), (0, 1e6)]),
+    "log2": (np.log2, lambda x: mpmath.log(x, 2), [(0, 1e3), (0.5, 1.5)]),
+    "rsqrt": (lambda x: 1 / np.sqrt(x), lambda x: 1 / mpmath.sqrt(x), [(0, 100)]),
+    "sin": (np.sin, mpmath.sin, [(-4, 4), (-1e6, 1e6), (-1e9, 1e9)]),
+    "sinh": (np.sinh, mpmath.sinh, [(-710.4, 710.4), (-3, 3), (-1e-3, 1e-3)]),
+    "sqrt": (np.sqrt, mpmath.sqrt, [(0, 100)]),
+    "tan": (np.tan, mpmath.tan, [(-4, 4), (-1e6, 1e6), (-1e9, 1e9)]),
+    "tanh": (np.tanh, mpmath.tanh, [(-20, 20), (-3, 3), (-1e-3, 1e-3)]),
+}
+BINARY: dict[str, tuple[Any, Any]] = {
+    "atan2": (np.arctan2, mpmath.atan2),
+    "hypot": (np.hypot, mpmath.hypot),
+    "logaddexp": (np.logaddexp, lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y))),
+    "pow": (np.power, mpmath.power),
+}
+# largest error in units in the last place; the others hold 2 and 2.5
+BOUND = {
+    np.float32: {"exp": 1.01, "log": 0.8, "sqrt": 0.5, "expm1": 1.7, "log1p": 1.2, "erf": 1.35},
+    np.float64: {
+        **dict.fromkeys(["exp", "log", "log1p", "erf", "sqrt", "pow"], 1.1),
+        "erfc": 4.5,
+        "tan": 4,
+    },
+}
+SPECIAL = [0.0, 1.0, 0.5, 2.0, 3.0, 1.5, 20.0, 1e-45, 1e-40, 1e-38, 3e38, 1e30, np.inf]
+SPECIAL = np.array([*SPECIAL, *(-x for x in SPECIAL), np.nan])
+
+
+def math(name: str, *xs: Array) -> Array:
+    """The function `name` of vector math."""
+    return elementwise(lambda e, *values: e.math(name, *values), xs[0].dtype, *xs)
+
+
+def ulps(values: Array, exact: Array) -> Array:
+    """The errors of finite `values` in units in the last place; `exact` is more precise."""
+    rounded = exact.astype(values.dtype)
+    agree = (np.isnan(values) & np.isnan(exact)) | (values == rounded)
+    unit = np.spacing(np.maximum(np.abs(rounded), np.finfo(values.dtype).tiny))
+    error = np.abs(values.astype(exact.dtype) - exact) / unit.astype(exact.dtype)
+    return np.where(agree & ~np.isfinite(rounded), 0, np.where(np.isnan(error), np.inf, error))
+
+
+def exactly(function: Any, *columns: Array) -> Array:
+    """mpmath's `function`, as long doubles scaled so that float64 rounding does not count."""
+    with mpmath.workprec(1200):
+        points = zip(*columns, strict=True)
+        values = [function(*map(mpmath.mpf, map(float, point))) for point in points]
+        return np.array([split_longdouble(value) for value in values])
+
+
+def split_longdouble(value: Any) -> np.longdouble:
+    """`value` to the 106 bits of two float64, as far as a long double holds them."""
+    high = float(value)
+    return np.longdouble(high) + np.longdouble(float(value - mpmath.mpf(high)))
+
+
+def check_special(values: Array, expected: Array) -> None:
+    """Infinities, NaN and signed zeros agree, and the rest to the precision of the dtype."""
+    np.testing.assert_allclose(values, expected, rtol=8 * np.finfo(values.dtype).eps)
+    zeros = (expected == 0) & (values == 0)
+    np.testing.assert_array_equal(np.signbit(values[zeros]), np.signbit(expected[zeros]))
+
+
+def test_every_function_is_measured_here():
+    assert set(MATH) == set(UNARY) | set(BINARY)
+
+
+def test_only_floats_are_supported():
+    assert supported("exp", np.float32) and supported("exp", "float64")
+    assert not supported("exp", np.int32) and not supported("exp", np.float16)
+    assert not supported("gamma", np.float32)
+
+
+@pytest.mark.parametrize("name", sorted(UNARY))
+def test_float32_over_all_its_bit_patterns(name):
+    bits = np.arange(0, 2**32, 193 * 101, dtype=np.uint64).astype(np.uint32)
+    x = bits.view(np.float32)
+    with np.errstate(all="ignore"):
+        error = ulps(math(name, x), UNARY[name][0](x.astype(np.float64)))
+    worst = int(np.argmax(error))
+    assert error[worst] <= BOUND[np.float32].get(name, 2.0), f"{name}({x[worst]!r})"
+
+
+@pytest.mark.parametrize("name", sorted(UNARY))
+def test_float64_against_mpmath(name):
+    rng = np.random.default_rng(0)
+    _, exact, intervals = UNARY[name]
+    x = np.concatenate([rng.uniform(low, high, 120) for low, high in intervals])
+    error = ulps(math(name, x), exactly(exact, x))
+    worst = int(np.argmax(error))
+    assert error[worst] <= BOUND[np.float64].get(name, 2.5), f"{name}({x[worst]!r})"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", sorted(UNARY))
+def test_special_values_of_one_argument_are_those_of_numpy(name, dtype):
+    x = SPECIAL.astype(dtype)
+    with np.errstate(all="ignore"):
+        expected = UNARY[name][0](x.astype(np.float64)).astype(dtype)
+    check_special(math(name, x), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", sorted(BINARY))
+def test_special_values_of_two_arguments_are_those_of_numpy(name, dtype):
+    with np.errstate(all="ignore"):
+        x1, x2 = (x.ravel().astype(dtype) for x in np.meshgrid(SPECIAL, SPECIAL))
+        expected = BINARY[name][0](x1, x2)
+    check_special(math(name, x1, x2), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", sorted(BINARY))
+def test_functions_of_two_arguments_against_mpmath(name, dtype):
+    rng = np.random.default_rng(0)
+    scale = 80 if dtype == np.float32 else 700
+    x1, x2 = rng.normal(size=(2, 300)) * 4
+    if name == "pow":
+        x1 = np.exp(rng.uniform(-scale / 3, scale / 3, 300))
+        x1[::2] = rng.uniform(0.3, 3, 150)
+        x2 = rng.uniform(-scale, scale, 300) / np.log(x1)
+    if name == "logaddexp":
+        x1, x2 = abs(x1), abs(x2)  # of opposite signs, the result may vanish
+    x1, x2 = x1.astype(dtype), x2.astype(dtype)
+    error = ulps(math(name, x1, x2), exactly(BINARY[name][1], x1, x2))
+    assert error.max() <= BOUND[dtype].get(name, 2.0)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_angles_of_any_size_are_reduced(name):
+    rng = np.random.default_rng(0)
+    multiples = np.arange(1, 40) * (np.pi / 2)  # next to where the result is zero or infinite
+    hardest = [6381956970095103 * 2.0**797, 1e22, 2.0**20, np.nextafter(2.0**20, 0)]
+    x = np.concatenate([np.exp(rng.uniform(14, 709, 60)), multiples, hardest])
+    error = ulps(
+        math(name, np.concatenate([x, -x])), exactly(UNARY[name][1], np.concatenate([x, -x]))
+    )
+    assert error.max() <= 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithms_of_powers_of_their_base_are_whole(dtype):
+    n = np.arange(-30, 31)
+    np.testing.assert_array_equal(math("log2", 2.0 ** n.astype(dtype)), n)
+    whole = np.arange(0, 11 if dtype == np.float32 else 23)
+    np.testing.assert_array_equal(math("log10", (10.0**whole).astype(dtype)), whole)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 64])
+def test_the_number_of_lanes_does_not_change_the_result(lanes):
+    x = np.linspace(-3e6, 3e6, 128, dtype=np.float32)
+    for name in ("exp", "sin", "erfc"):
+        expected = math(name, x)
+        values = elementwise(lambda e, v, name=name: e.math(name, v), np.float32, x, lanes=lanes)
+        np.testing.assert_array_equal(values, expected)
