@@ -64,8 +64,12 @@ def explain(
             sensitive.update(x for x, why in edges(node) if why is None)
     if source in sensitive and source.dtype.kind in "fc":
         return Explanation(True, "", "", "", "", "", flow(flat, touched & sensitive, targets))
+    leads = set(targets)  # whatever the targets were made of, smooth or not
+    for node in reversed(flat):
+        if not leads.isdisjoint(node.outputs):
+            leads.update(node.inputs)
     for node in flat:
-        if not sensitive.isdisjoint(node.outputs):
+        if not leads.isdisjoint(node.outputs):
             for x, why in edges(node):
                 if x in touched and why is not None:
                     return cut(node, *why)

