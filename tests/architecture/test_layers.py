@@ -22,11 +22,11 @@ LAYERS = (
     ("errors", "tree"),
     ("core",),
     ("ops",),
-    ("tape", "explain", "graph"),
+    ("tape", "explain", "graph", "variable"),
     ("text",),
     ("codegen",),
     ("passes",),
-    ("function",),
+    ("function", "concrete", "compiler", "stages"),
     ("everything else",),
     ("__init__",),
     ("__main__", "tour"),  # programs: they use the public names as any user does
