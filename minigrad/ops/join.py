@@ -43,7 +43,7 @@ def joined_spec(*xs: Any, axis: int) -> Spec:
 
 def known_lengths(xs: tuple[Any, ...], axis: int) -> list[int] | None:
     """The lengths of `xs` along `axis`; None where one is not known."""
-    lengths = [None if x.shape is None else x.shape[axis] for x in xs]
+    lengths: list[Any] = [None if x.shape is None else x.shape[axis] for x in xs]
     return None if None in lengths else lengths
 
 

@@ -1,0 +1,164 @@
+"""Running sums and products along an axis, and the linear recurrence that is their derivative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.define import composite, primitive
+from ..core.registry import api
+from ..core.spec import Spec, canonical_axis, promote
+from ..core.tensor import Tensor
+from ..errors import SpecError
+from .axes import reverse
+from .broadcast import widened
+from .join import join
+from .slice import FULL, take_slice
+
+
+def accumulated_spec(x: Any, *, axis: int) -> Spec:
+    """The spec of `x` itself."""
+    if x.shape is not None:
+        canonical_axis("cumulative sum or product", axis, len(x.shape))
+    return Spec(x.shape, x.dtype)
+
+
+@primitive(infer=accumulated_spec)
+def accumulate_sum(x: Any, /, *, axis: int) -> Any:
+    """Sums of all elements so far along `axis`; the op behind `cumulative_sum`."""
+    return np.add.accumulate(x, axis, x.dtype)
+
+
+def accumulate_sum_vjp(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Any:
+    """An element counts in all sums from its own on."""
+    return reverse(accumulate_sum(reverse(g, axes=(axis,)), axis=axis), axes=(axis,))
+
+
+accumulate_sum.defvjp(accumulate_sum_vjp)
+
+
+@primitive(infer=accumulated_spec)
+def accumulate_product(x: Any, /, *, axis: int) -> Any:
+    """Products of all elements so far along `axis`; the op behind `cumulative_prod`."""
+    return np.multiply.accumulate(x, axis, x.dtype)
+
+
+def accumulate_product_vjp(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Any:
+    """The product before x_i, times s_i = g_i + x_(i+1) s_(i+1). No division: x may be 0."""
+    following = shifted(x, axis, 0, backwards=True)
+    return shifted(y, axis, 1) * recurrence(following, g, axis=axis, backwards=True)
+
+
+accumulate_product.defvjp(accumulate_product_vjp)
+
+
+def shifted(x: Tensor, axis: int, filling: int, *, backwards: bool = False) -> Any:
+    """`x` moved by one place along `axis`, to its end or to its beginning, `filling` entering."""
+    lead = (FULL,) * axis
+    first = api.full_like(take_slice(x, key=(*lead, (None, 1, None))), filling)
+    if backwards:
+        return join(take_slice(x, key=(*lead, (1, None, None))), first, axis=axis)
+    return join(first, take_slice(x, key=(*lead, (None, -1, None))), axis=axis)
+
+
+def product_of_others(x: Tensor, axis: int) -> Any:
+    """For each element, the product of all others along `axis`. No division: x may be 0."""
+    before = shifted(accumulate_product(x, axis=axis), axis, 1)
+    backwards = accumulate_product(reverse(x, axes=(axis,)), axis=axis)
+    return before * reverse(shifted(backwards, axis, 1), axes=(axis,))
+
+
+def recurrence_spec(a: Any, b: Any, *, axis: int, backwards: bool) -> Spec:
+    """The spec of `b`; `a` must have its shape."""
+    if not Spec(a.shape, b.dtype).is_compatible_with(Spec(b.shape, b.dtype)):
+        raise SpecError(
+            f"recurrence: factors of {a.shape} and terms of {b.shape}; each step has one factor "
+            "and one term; broadcast one of them"
+        )
+    if b.shape is not None:
+        canonical_axis("recurrence", axis, len(b.shape))
+    return Spec(b.shape, promote(a, b))
+
+
+@primitive(infer=recurrence_spec)
+def recurrence(a: Any, b: Any, /, *, axis: int, backwards: bool) -> Any:
+    """The linear recurrence y_i = b_i + a_i y_(i-1) along `axis`, from 0 on.
+
+    a, b: of one shape. backwards: from the last element to the first, with y_(i+1).
+    """
+    if a.shape != b.shape:
+        raise ValueError("factors and terms differ in shape")
+    y = np.array(b, np.result_type(a, b))
+    rows, factors = np.moveaxis(y, axis, 0), np.moveaxis(a, axis, 0)
+    steps = range(len(rows))
+    for i, before in zip(
+        reversed(steps[:-1]) if backwards else steps[1:],
+        reversed(steps) if backwards else steps,
+        strict=False,
+    ):
+        rows[i] += factors[i] * rows[before]
+    return y
+
+
+@recurrence.defvjp_joint
+def recurrence_vjp(
+    gs: Any, outputs: Any, inputs: Any, needed: Any, *, axis: int, backwards: bool
+) -> tuple[Any, Any]:
+    """The same in the other direction: t_i = g_i + a_(i+1) t_(i+1), and a_i gets t_i y_(i-1)."""
+    following = shifted(inputs[0], axis, 0, backwards=not backwards)
+    terms = recurrence(following, gs[0], axis=axis, backwards=not backwards)
+    if not needed[0]:
+        return None, terms
+    return terms * shifted(outputs[0], axis, 0, backwards=backwards), terms
+
+
+# as users write them
+
+
+@composite
+def cumulative_sum(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """Sums of the elements so far along `axis`, their own included.
+
+    axis: None only where there is one axis. dtype: None keeps floating dtypes and makes bool
+    and integers (u)int64. include_initial: begin with 0, one element more.
+    Array API: cumulative_sum.
+    """
+    x = widened(x, dtype)
+    axis = only_axis("cumulative_sum", x, axis)
+    return begun(accumulate_sum(x, axis=axis), axis, 0, include_initial)
+
+
+@composite
+def cumulative_prod(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Any:
+    """Products of the elements so far along `axis`, their own included.
+
+    axis: None only where there is one axis. dtype: None keeps floating dtypes and makes bool
+    and integers (u)int64. include_initial: begin with 1, one element more.
+    Array API: cumulative_prod.
+    """
+    x = widened(x, dtype)
+    axis = only_axis("cumulative_prod", x, axis)
+    return begun(accumulate_product(x, axis=axis), axis, 1, include_initial)
+
+
+def only_axis(name: str, x: Tensor, axis: int | None) -> int:
+    """`axis` from the front; None means the only one."""
+    if axis is None and x.ndim != 1:
+        raise SpecError(
+            f"{name}: {x.spec} came without axis; only one axis goes without saying; name it, or "
+            "flatten with mg.reshape(x, -1)"
+        )
+    return canonical_axis(name, 0 if axis is None else axis, x.ndim)
+
+
+def begun(y: Tensor, axis: int, initial: int, include_initial: bool) -> Any:
+    """`y`, after `initial` if that is to be included."""
+    if not include_initial:
+        return y
+    shape = [1 if i == axis else n for i, n in enumerate(api.dims_of(y))]
+    return join(api.full(shape, initial, dtype=y.dtype), y, axis=axis)
