@@ -40,7 +40,7 @@ class Split:
     """
 
     def __init__(self, graph: Graph) -> None:
-        graph = inline(graph)
+        graph = inline(graph, transparent=True)
         self.name = graph.name
         self.outputs = len(graph.outputs)
         self._tracer = Tracer(graph.name)
