@@ -53,7 +53,7 @@ def in_minigrad(data: Data) -> Run:
     import minigrad as mg
 
     weights = [mg.Variable(array) for array in parameters(data)]
-    optimizer = mg.optimizers.Adam(RATE, beta1=BETA1, beta2=BETA2, epsilon=EPSILON)
+    optimizer = mg.optimizers.Adam(RATE, beta1=BETA1, beta2=BETA2, eps=EPSILON)
 
     @mg.function(jit_compile=True)
     def step(x: Any, labels: Any) -> Any:
