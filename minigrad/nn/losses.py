@@ -1,0 +1,92 @@
+"""Softmax and its relatives, and the losses of classification; all by rows, and stable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.convert import as_tensor
+from ..core.registry import api
+from ..core.tensor import Tensor
+from ..errors import SpecError
+from ..ops.exponential import exp, log
+from ..ops.special_functions import softplus
+from ..ops.stop import stop_gradient
+
+Axis = int | tuple[int, ...]
+
+
+def shifted(x: Tensor, axis: Axis) -> Any:
+    """`x` less its largest element along `axis`: exp of it does not overflow.
+
+    The largest is a constant for derivatives, since what it adds cancels.
+    """
+    return x - stop_gradient(api.max(x, axis=axis, keepdims=True))
+
+
+def softmax(x: Any, /, axis: Axis = -1) -> Any:
+    """exp(x) divided by its sum along `axis`. x: floating. Returns the shape of `x`."""
+    e = exp(shifted(as_tensor(x), axis))
+    return e / api.sum(e, axis=axis, keepdims=True)
+
+
+def log_softmax(x: Any, /, axis: Axis = -1) -> Any:
+    """Logarithm of softmax along `axis`, exact where softmax underflows."""
+    z = shifted(as_tensor(x), axis)
+    return z - log(api.sum(exp(z), axis=axis, keepdims=True))
+
+
+def logsumexp(x: Any, /, axis: Axis | None = -1, *, keepdims: bool = False) -> Any:
+    """Logarithm of the sum of exp(x) along `axis` (None: all axes), without overflow.
+
+    keepdims: keep the summed axes, with length 1. Rows of -inf only give -inf.
+    """
+    x = as_tensor(x)
+    largest = stop_gradient(api.max(x, axis=axis, keepdims=True))
+    largest = api.where(api.isfinite(largest), largest, 0)  # inf - inf would be nan
+    y = log(api.sum(exp(x - largest), axis=axis, keepdims=True)) + largest
+    return y if keepdims else api.squeeze(y, reduced_axes(x, axis))
+
+
+def reduced_axes(x: Tensor, axis: Axis | None) -> Axis:
+    """`axis`, with None spelt out as all axes of `x`."""
+    return tuple(range(x.ndim)) if axis is None else axis
+
+
+def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
+    """Cross entropy, in nats, between labels and the softmax of `logits`, row by row.
+
+    logits: (..., classes), floating. labels: (...), whole numbers from 0 to classes - 1, or
+    (..., classes), the probabilities of the classes (one-hot: 0 and 1). Returns (...).
+    A whole number that is no class gives nan. Raises SpecError for labels of another rank.
+    """
+    logits, labels = as_tensor(logits), as_tensor(labels)
+    total = logsumexp(logits, keepdims=True)
+    if labels.ndim == logits.ndim:
+        return api.sum(api.astype(labels, logits.dtype) * (total - logits), axis=-1)
+    if labels.dtype.kind not in "iu" or labels.ndim != logits.ndim - 1:
+        raise SpecError(
+            f"softmax_cross_entropy: logits {logits.spec}, labels {labels.spec}: labels are whole "
+            "numbers with one axis less than logits, or probabilities with as many; for whole "
+            "numbers write mg.astype(labels, mg.int32)"
+        )
+    classes = logits.shape[-1]
+    if classes is None:
+        classes = api.shape(logits)[-1]
+        chosen = api.take_along_axis(logits, labels[..., None], axis=-1)
+    else:
+        # a comparison and not an index: it joins the loop over the row
+        is_label = api.equal(labels[..., None], api.arange(classes, dtype=labels.dtype))
+        chosen = api.sum(api.where(is_label, logits, 0), axis=-1, keepdims=True)
+    loss = api.squeeze(total - chosen, -1)
+    return api.where(api.logical_and(labels >= 0, labels < classes), loss, float("nan"))
+
+
+def sigmoid_cross_entropy(logits: Any, labels: Any) -> Any:
+    """Cross entropy, in nats, between `labels` and the sigmoid of `logits`, elementwise.
+
+    labels: probabilities of "true", of the shape of `logits`; bool and integers are cast.
+    """
+    logits = as_tensor(logits)
+    labels = api.astype(as_tensor(labels), logits.dtype)
+    # each term is exact where it is small; one softplus less would lose digits at one end
+    return labels * softplus(-logits) + (1 - labels) * softplus(logits)
