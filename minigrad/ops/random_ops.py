@@ -1,0 +1,134 @@
+"""Random numbers as pure functions of a state: the same state gives the same numbers anywhere.
+
+A state is three uint64: two of a key, and the number of the draw. The bits come from Philox
+4x64-10 (Salmon et al., SC 2011), a counter-based generator, keyed by the key, with a counter made
+of the number of the draw and the place in it. NumPy guarantees the stream of its Philox; what
+is made of the bits here is spelt out, as NumPy's distributions may change.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.define import composite, primitive
+from ..core.registry import api
+from ..core.spec import Shape, Spec
+from ..core.tensor import Tensor
+from ..errors import SpecError
+
+WORDS = 3  # of a state
+STATE = np.dtype(np.uint64)
+
+
+def words(state: Any, n: int) -> Any:
+    """`n` random uint64 of the draw that `state` stands for."""
+    if state.shape != (WORDS,) or state.dtype != STATE:
+        raise ValueError("a state is three uint64")
+    counter = np.array([0, 0, state[2], 0], STATE)
+    return np.random.Philox(key=state[:2], counter=counter).random_raw(n)
+
+
+def half_words(state: Any, n: int) -> Any:
+    """`n` random uint32: the halves of words, the low one first on every machine."""
+    return words(state, (n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
+
+
+def drawn_spec(state: Any, *, shape: Shape, dtype: Any, **options: Any) -> Spec:
+    """The shape and dtype asked for. Raises SpecError where the state is none."""
+    if state.dtype != STATE or not state.spec.is_compatible_with(Spec((WORDS,), STATE)):
+        raise SpecError(
+            f"random numbers from the state {state.spec}: a state is {WORDS} uint64, two of a key "
+            "and the number of the draw; take it from mg.random.Generator(seed)"
+        )
+    return Spec(shape, dtype)
+
+
+def uniform_numbers(state: Any, shape: Any, dtype: Any) -> Any:
+    """Multiples of 2^-53 (float64) or 2^-24 (others), from 0 up to but not 1."""
+    if dtype == np.float64:
+        return ((words(state, math.prod(shape)) >> np.uint64(11)) * 2.0**-53).reshape(shape)
+    bits = half_words(state, math.prod(shape)) >> np.uint32(8 if dtype == np.float32 else 21)
+    return (bits.astype(dtype) * dtype.type(2.0 ** (-24 if dtype == np.float32 else -11))).reshape(
+        shape
+    )
+
+
+@primitive(infer=drawn_spec, public=False)
+def random_uniform(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Numbers spread evenly over 0 <= u < 1, in float16 (11 bits), float32 (24) or float64 (53)."""
+    return uniform_numbers(state, shape, dtype)
+
+
+@primitive(
+    infer=lambda state, x, *, dtype: drawn_spec(state, shape=x.shape, dtype=dtype), public=False
+)
+def random_uniform_like(state: Any, x: Any, /, *, dtype: Any) -> Any:
+    """As `random_uniform`, in the shape of `x`, which may be known only when it runs."""
+    return uniform_numbers(state, x.shape, dtype)
+
+
+@primitive(infer=drawn_spec, public=False)
+def random_normal(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Standard normal numbers in float32 or float64, in pairs by Box and Muller (1958)."""
+    n = math.prod(shape)
+    pairs = (n + 1) // 2
+    if dtype == np.float64:
+        bits = words(state, 2 * pairs)
+        radius = ((bits[:pairs] >> np.uint64(11)) + 0.5) * 2.0**-53
+        turn = (bits[pairs:] >> np.uint64(11)) * 2.0**-53
+    else:
+        # the radius is of all 32 bits, in float64: the tails reach to 6.7
+        bits = half_words(state, 2 * pairs)
+        radius = (bits[:pairs] + 0.5) * 2.0**-32
+        turn = (bits[pairs:] >> np.uint32(8)) * np.float32(2.0**-24)
+    radius = np.sqrt(-2 * np.log(radius)).astype(dtype)
+    angle = turn.astype(dtype) * dtype.type(2 * math.pi)
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n].reshape(shape)
+
+
+@primitive(infer=drawn_spec, public=False)
+def random_integers(
+    state: Any, /, *, shape: tuple[int, ...], dtype: Any, low: int, high: int
+) -> Any:
+    """Whole numbers from `low` up to but not `high`: the high word of 64 bits times the range.
+
+    Off from even by at most range / 2^64, relatively (Lemire 2019, without the rejection).
+    """
+    extent = high - low
+    bits = words(state, math.prod(shape))
+    mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    small, large = np.uint64(extent & 0xFFFFFFFF), np.uint64(extent >> 32)
+    middle = (bits >> half) * small + (((bits & mask) * small) >> half)
+    cross = (bits & mask) * large + (middle & mask)
+    offset = (bits >> half) * large + (middle >> half) + (cross >> half)
+    # two's complement: adding `low` modulo 2^64 is right for negative ones too
+    return (offset + np.uint64(low % 2**64)).astype(np.int64).astype(dtype).reshape(shape)
+
+
+@primitive(infer=drawn_spec, public=False)
+def random_order(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """The numbers 0 ... n - 1 in random order, by sorting random words."""
+    return np.argsort(words(state, shape[0]), kind="stable").astype(dtype)
+
+
+@primitive(infer=drawn_spec, public=False)
+def random_states(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """New states, one per row: keys of random words, draws counted from 0."""
+    states = np.zeros(shape, STATE)
+    states[:, :2] = words(state, 2 * shape[0]).reshape(-1, 2)
+    return states
+
+
+for _op in (random_uniform, random_uniform_like, random_normal):
+    _op.no_gradient("random numbers do not depend on any tensor; scale and shift them instead")
+for _op in (random_integers, random_order, random_states):
+    _op.no_gradient("random whole numbers are piecewise constant")
+
+
+@composite
+def next_state(state: Tensor, /) -> Any:
+    """The state of the draw after that of `state`."""
+    return state + api.asarray(np.array([0, 0, 1], STATE))
