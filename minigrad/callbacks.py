@@ -23,7 +23,12 @@ class Body:
     """
 
     def __init__(
-        self, func: Any, inp: Any, Tout: Any, name: str | None, door: str  # noqa: N803
+        self,
+        func: Any,
+        inp: Any,
+        Tout: Any,
+        name: str | None,
+        door: str,
     ) -> None:
         if not callable(func):
             raise SpecError(
@@ -124,7 +129,9 @@ def returned_leaves(body: Body, returned: Any) -> list[Any]:
     if body.structure is tree.LEAF or body.structure == tree.LEAF:
         if isinstance(returned, (list, tuple)) and any(is_value(x) for x in returned):
             raise mismatch(
-                body, f"a {type(returned).__name__} of {len(returned)}", "one value",
+                body,
+                f"a {type(returned).__name__} of {len(returned)}",
+                "one value",
                 "return it alone, or declare Tout=[...]",
             )
         return [returned]
@@ -133,9 +140,12 @@ def returned_leaves(body: Body, returned: Any) -> list[Any]:
     leaves, structure = tree.flatten(returned)
     if len(leaves) != len(body.specs) or structure != body.structure:
         raise mismatch(
-            body, f"{len(leaves)} values nested as {structure!r}" if structure != tree.LEAF
+            body,
+            f"{len(leaves)} values nested as {structure!r}"
+            if structure != tree.LEAF
             else f"one {type(returned).__name__}",
-            f"{len(body.specs)} nested as {body.structure!r}", "return that nest",
+            f"{len(body.specs)} nested as {body.structure!r}",
+            "return that nest",
         )
     return leaves
 
@@ -175,13 +185,17 @@ def check(body: Body, i: int, came: Any, spec: Spec) -> None:
         raise mismatch(body, f"{type(came).__name__} as result {i}", str(spec), "return an array")
     if came.dtype != spec.dtype:
         remedy = (
-            f"return y.astype(np.{spec.dtype})" if body.door == "numpy_function"
+            f"return y.astype(np.{spec.dtype})"
+            if body.door == "numpy_function"
             else f"return mg.astype(y, mg.{spec.dtype})"
         )
         raise mismatch(body, f"{came} as result {i}", str(spec), f"{remedy}, or declare it")
     if not spec.is_compatible_with(came):
         raise mismatch(
-            body, f"{came} as result {i}", str(spec), "reshape the result, or correct the TensorSpec"
+            body,
+            f"{came} as result {i}",
+            str(spec),
+            "reshape the result, or correct the TensorSpec",
         )
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .compiler import rejection, blockers, runner
+from .compiler import blockers, rejection, runner
 from .core.convert import as_tensor
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Op, raw, wrapped
-from .core.spec import Spec
+from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import SpecError, UncompilableError
 from .graph import Graph, Tracer, evaluate
@@ -22,7 +22,7 @@ from .tree import Structure
 
 def call_spec(*inputs: Any, graph: Graph, jit: bool) -> tuple[Spec, ...]:
     """The specs of the graph's outputs."""
-    return tuple([y.spec if y.dtype.kind != "O" else y for y in graph.outputs])
+    return tuple([OPAQUE if y.dtype.kind == "O" else y.spec for y in graph.outputs])
 
 
 def run_graph(*inputs: Any, graph: Graph, jit: bool) -> tuple[Any, ...]:
@@ -56,8 +56,13 @@ def applied(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any, ...]:
 
 
 def call_vjp(
-    gs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Any, *,
-    graph: Graph, jit: bool,
+    gs: list[Any],
+    outputs: Sequence[Any],
+    inputs: Sequence[Any],
+    needed: Any,
+    *,
+    graph: Graph,
+    jit: bool,
 ) -> list[Any]:
     """Run the backward graph on the residuals that the forward run left among its outputs."""
     made: Split = graph.cache.get("split") or split(graph)
@@ -87,7 +92,7 @@ def differentiable(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any,
             for listener in listeners:
                 listener.notice(x)
     for listener in listeners:
-        if hasattr(listener, "follows") and listener.follows(inputs):
+        if listener.follows(inputs):
             made = split(graph)
             return applied(made.forward, inputs, jit)[: made.outputs]
     return applied(graph, inputs, jit)
@@ -122,7 +127,7 @@ class ConcreteFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the graph. Raises SpecError for tensors of another shape or dtype."""
-        leaves, structure = tree.flatten((args, kwargs))
+        leaves, _ = tree.flatten((args, kwargs))
         tensors = [x for x in leaves if is_tensor_like(x)]
         if len(tensors) != len(self.specs) and len(leaves) == len(self.specs):
             tensors = leaves

@@ -46,8 +46,15 @@ custom = Op(
 
 @custom.defvjp_joint
 def custom_vjp(
-    gs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Sequence[bool], *,
-    count: int, arguments: int, backward: Any, specs: Any,
+    gs: list[Any],
+    outputs: Sequence[Any],
+    inputs: Sequence[Any],
+    needed: Sequence[bool],
+    *,
+    count: int,
+    arguments: int,
+    backward: Any,
+    specs: Any,
 ) -> list[Any]:
     """Ask the user's rule for the cotangents of the arguments."""
     filled = [y * 0 if g is None else g for g, y in zip(gs, outputs, strict=True)]

@@ -1,15 +1,15 @@
 """The errors of minigrad: each says what was asked, what came, the rule broken, and what to write.
 
-    MinigradError
-    |-- SpecError               shapes, dtypes, axes or arguments that do not fit an op
-    |   `-- IndexSpecError          an index that the tensor does not have
-    |-- TraceError              Python asked a tensor for a value that a trace does not have
-    |-- GradientError           a derivative that does not exist, or a tape that cannot give it
-    |   `-- EscapedGradientError    a value left the tape through NumPy and came back
-    |-- UncompilableError       `jit_compile=True` met something that cannot be compiled
-    |-- CallbackError           a Python body returned something else than it declared
-    |-- SaveError               an object or a file that cannot be saved or loaded
-    `-- ClientOnlyError         a callback that must stay in the process that made it
+MinigradError
+|-- SpecError               shapes, dtypes, axes or arguments that do not fit an op
+|   `-- IndexSpecError          an index that the tensor does not have
+|-- TraceError              Python asked a tensor for a value that a trace does not have
+|-- GradientError           a derivative that does not exist, or a tape that cannot give it
+|   `-- EscapedGradientError    a value left the tape through NumPy and came back
+|-- UncompilableError       `jit_compile=True` met something that cannot be compiled
+|-- CallbackError           a Python body returned something else than it declared
+|-- SaveError               an object or a file that cannot be saved or loaded
+`-- ClientOnlyError         a callback that must stay in the process that made it
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Function(Stages):
         self.python_function = python_function
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self.jit_compile = jit_compile
-        self.name = name or getattr(python_function, "__name__", "function")
+        self.name: str = name or getattr(python_function, "__name__", "function")
         self.signature = inspect.signature(python_function)
         self._simple = all(
             p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -121,7 +121,7 @@ class Function(Stages):
         """Which argument of the last trace differed from the trace before, from what to what."""
         if len(self._keys) < 2:
             return f"{self.name} was traced {len(self._keys)} times; nothing was retraced"
-        changes = differences(self._keys[-2], self._keys[-1])
+        changes = differences(self._keys[-2], self._keys[-1], list(self.signature.parameters))
         return (
             f"trace {len(self._keys)} of {self.name}: {'; '.join(changes)}. Python values are part "
             "of the signature: pass tensors for what changes often, or a TensorSpec with None dims"
@@ -155,16 +155,13 @@ class Function(Stages):
 
     def _fitted(self, args: Any) -> Any:
         specs, wanted = tree.flatten(self.input_signature)
-        leaves, structure = tree.flatten(tuple(args))
-        if structure != wanted:
-            raise SpecError(
-                f"function {self.name}: arguments nested as {structure!r} came where "
-                f"input_signature is nested as {wanted!r}: the two nests must be equal; "
-                "rearrange the arguments"
-            )
+        try:
+            leaves = tree.flatten_like(wanted, tuple(args))
+        except SpecError as error:
+            raise SpecError(f"function {self.name}, by its input_signature: {error}") from None
         pairs = zip(leaves, specs, strict=True)
         return tree.unflatten(
-            structure, [x if isinstance(x, Spec) else fitted(x, s, self.name) for x, s in pairs]
+            wanted, [x if isinstance(x, Spec) else fitted(x, s, self.name) for x, s in pairs]
         )
 
     def _prepared(self, args: Any, kwargs: Any) -> tuple[ConcreteFunction, list[Any]]:
@@ -176,10 +173,7 @@ class Function(Stages):
         for i, x in enumerate(leaves):
             if isinstance(x, (np.ndarray, np.generic)):
                 x = leaves[i] = as_tensor(x)
-            if isinstance(x, Tensor):
-                tensors.append(x)
-                key.append((x.shape, x.dtype))
-            elif isinstance(x, Spec):
+            if isinstance(x, (Tensor, Spec)):
                 tensors.append(x)
                 key.append((x.shape, x.dtype))
             else:
@@ -274,14 +268,17 @@ def static_key(x: Any) -> Any:
     return (type(x), x)
 
 
-def differences(old: tuple[Any, ...], new: tuple[Any, ...]) -> list[str]:
+def differences(old: tuple[Any, ...], new: tuple[Any, ...], parameters: Sequence[str]) -> list[str]:
     """What changed between two signatures, argument by argument."""
     if old[0] != new[0]:
         return [f"the nest of the arguments was {old[0]!r}, is {new[0]!r}"]
-    names = tree.paths(tree.unflatten(old[0], range(len(old) - 1)))
+    args, kwargs = tree.unflatten(old[0], range(len(old) - 1))
+    names = [*parameters, *[f"argument {i}" for i in range(len(parameters), len(args))]]
+    paths = [path for name, x in zip(names, args, strict=False) for path in tree.paths(x, name)]
+    paths += [path for name, x in kwargs.items() for path in tree.paths(x, name)]
     return [
-        f"argument {name.removeprefix('[0]')} was {described(a)}, is {described(b)}"
-        for name, a, b in zip(names, old[1:], new[1:], strict=True)
+        f"argument {path!r} was {described(a)}, is {described(b)}"
+        for path, a, b in zip(paths, old[1:], new[1:], strict=True)
         if a != b
     ]
 
@@ -308,7 +305,9 @@ def function(
     or UncompilableError is raised before anything runs. name: for messages.
     """
     options: dict[str, Any] = {
-        "input_signature": input_signature, "jit_compile": jit_compile, "name": name,
+        "input_signature": input_signature,
+        "jit_compile": jit_compile,
+        "name": name,
     }
     if func is None:
         return lambda body: Function(body, **options)

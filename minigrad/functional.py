@@ -37,7 +37,7 @@ def value_and_grad(
             tape.watch(sources)
             returned = func(*filled, **kwargs)
         value = returned[0] if has_aux else returned
-        if not isinstance(value, Tensor) or value.ndim != 0:
+        if not isinstance(value, Tensor) or value.ndim not in (0, None):
             raise GradientError(
                 f"grad of {getattr(func, '__name__', 'a function')}: its value is "
                 f"{getattr(value, 'spec', type(value).__name__)}: a gradient belongs to one "

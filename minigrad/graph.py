@@ -53,7 +53,7 @@ class Tracer:
     def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
         """Symbols for the outputs of `op`."""
         for x in inputs:
-            if type(x) is Symbol and not x.trace.open:
+            if type(x) is Symbol and not (x.trace and x.trace.open):
                 raise TraceError(leak_message(x))
         specs = op.infer(*inputs, **attrs)
         where = here()
@@ -67,6 +67,10 @@ class Tracer:
 
     def notice(self, cell: Any) -> None:
         """Cells become captures when the graph is closed."""
+
+    def follows(self, inputs: Any) -> bool:
+        """No: a graph is differentiated by tapes, not by who writes it."""
+        return False
 
     def created(self, variable: Any) -> None:
         """A Variable was made while tracing; kept, for nothing else may hold it."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from .callbacks import Body, noted, outputs_fit, results_as
 from .core.op import CONTEXT, EAGER, Op, raw, using
-from .core.spec import Spec
+from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .graph import Tracer
 from .replay import Record, pulled_back
@@ -19,7 +19,7 @@ from .tape import GradientTape
 def py_function(
     func: Callable[..., Any] | None = None,
     inp: Any = None,
-    Tout: Any = None,  # noqa: N803  (TensorFlow's name)
+    Tout: Any = None,
     name: str | None = None,
 ) -> Any:
     """Call `func` on tensors: any Python inside, and still differentiable to any order.
@@ -40,8 +40,13 @@ def py_function(
         return body.nested(results_as(body, called(body, body.inputs)))
     hidden = body.hidden()
     outputs = python_call(
-        *body.inputs, *hidden, func=body.func, specs=body.specs, name=body.name,
-        count=len(body.inputs), body=body,
+        *body.inputs,
+        *hidden,
+        func=body.func,
+        specs=body.specs,
+        name=body.name,
+        count=len(body.inputs),
+        body=body,
     )
     return body.nested(list(outputs[:-1]))
 
@@ -55,17 +60,9 @@ def called(body: Body, inputs: Sequence[Any]) -> Any:
         raise
 
 
-class Opaque(Spec):
-    """The spec of a value that is no array: the record of a run."""
-
-    def __init__(self) -> None:
-        super().__init__(())
-        self.dtype = np.dtype(object)
-
-
 def python_call_spec(*inputs: Any, specs: Any, **attrs: Any) -> tuple[Spec, ...]:
     """What `Tout` declares, and the record of the run."""
-    return (*specs, Opaque())
+    return (*specs, OPAQUE)
 
 
 def python_call_kernel(
@@ -83,14 +80,20 @@ def python_call_kernel(
 
 
 python_call = Op(
-    python_call_kernel, infer=python_call_spec, name="py_function", stateful=True,
+    python_call_kernel,
+    infer=python_call_spec,
+    name="py_function",
+    stateful=True,
     holomorphic=False,
 )
 
 
 @python_call.defvjp_joint
 def python_call_vjp(
-    gs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Sequence[bool],
+    gs: list[Any],
+    outputs: Sequence[Any],
+    inputs: Sequence[Any],
+    needed: Sequence[bool],
     **attrs: Any,
 ) -> list[Any]:
     """Walk back over the record of the run, whatever it was."""
@@ -100,7 +103,7 @@ def python_call_vjp(
 def numpy_function(
     func: Callable[..., Any] | None = None,
     inp: Any = None,
-    Tout: Any = None,  # noqa: N803  (TensorFlow's name)
+    Tout: Any = None,
     stateful: bool = True,
     name: str | None = None,
 ) -> Any:
@@ -143,7 +146,7 @@ for _op in (opaque_call, pure_opaque_call):
     _op.opaque = "its body is NumPy code, which minigrad cannot see into"
 
 
-def door(function: Callable[..., Any], func: Any, Tout: Any, name: Any, **options: Any) -> Any:  # noqa: N803
+def door(function: Callable[..., Any], func: Any, Tout: Any, name: Any, **options: Any) -> Any:
     """`function` as a decorator, with its options given and its inputs to come."""
     if func is None:
         return lambda body: door(function, body, Tout, name, **options)

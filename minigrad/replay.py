@@ -32,8 +32,9 @@ class Record:
 
     def check(self) -> None:
         """Raise GradientError where the run read a Variable that the node was not given."""
+        given = set(self.inputs)
         for cell in self.tape.watched:
-            if not isinstance(cell, Tensor) and cell not in self.inputs:
+            if not isinstance(cell, Tensor) and cell not in given:
                 raise GradientError(
                     f"the body of py_function {self.name!r} read the Variable {cell.name!r}, "
                     f"{cell.spec}, by a way that tracing could not foresee: its gradient would "
@@ -50,7 +51,9 @@ class Record:
                 known[node.outputs[0]] = known.get(node.inputs[0], node.outputs[0])
                 continue
             outputs = node.op(*[known.get(x, x) for x in node.inputs], **node.attrs)
-            pairs = zip(node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True)
+            pairs = zip(
+                node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True
+            )
             known.update(pairs)
         return [known.get(y, y) for y in self.outputs]
 
@@ -89,7 +92,7 @@ def first_order(record: Record, program: Program, gs: Sequence[Any]) -> list[Any
     return [found.get(x) for x in sources]
 
 
-def replay_kernel(record: Record, *arrays: Any, program: Program, needed: Any) -> tuple[Any, ...]:
+def replay_kernel(record: Record, *arrays: Any, program: Program, asked: Any) -> tuple[Any, ...]:
     """Cotangents of the inputs that are asked for; None where the run had no path to one."""
     record.check()
     with using(EAGER, ()):
@@ -106,9 +109,9 @@ def value_of(x: Any) -> Any:
     return x if isinstance(x, Tensor) else Tensor(x._value)
 
 
-def replay_spec(record: Any, *inputs: Any, program: Program, needed: Any) -> tuple[Spec, ...]:
+def replay_spec(record: Any, *inputs: Any, program: Program, asked: Any) -> tuple[Spec, ...]:
     """Cotangents have the specs of their inputs."""
-    return tuple([inputs[i].spec for i in needed])
+    return tuple([inputs[i].spec for i in asked])
 
 
 replay_op = Op(replay_kernel, infer=replay_spec, name="replay", holomorphic=False)
@@ -124,7 +127,7 @@ def pulled_back(
     if given and asked:
         derivative = ("vjp", program, len(inputs), given, asked)
         cotangents = [gs[i] for i in given]
-        answers = replay_op(record, *inputs, *cotangents, program=derivative, needed=asked)
+        answers = replay_op(record, *inputs, *cotangents, program=derivative, asked=asked)
         for i, bar in zip(asked, answers, strict=True):
             bars[i] = bar
     return bars
@@ -132,8 +135,13 @@ def pulled_back(
 
 @replay_op.defvjp_joint
 def replay_vjp(
-    hs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Sequence[bool], *,
-    program: Program, **attrs: Any,
+    hs: list[Any],
+    outputs: Sequence[Any],
+    inputs: Sequence[Any],
+    needed: Sequence[bool],
+    *,
+    program: Program,
+    **attrs: Any,
 ) -> list[Any]:
     """The derivative of a replay is a replay of the next order."""
     record, *xs = inputs

@@ -7,11 +7,11 @@ from typing import Any
 from .codegen import jit as native_jit
 from .compiler import blockers, fused, optimized
 from .core.lowering import Contract
+from .core.spec import Spec
 from .errors import SpecError
 from .graph import Graph
 from .passes.inline import inline
 from .passes.specialize import specialize
-from .core.spec import Spec
 
 STAGES = ("traced", "optimized", "fused", "loops", "llvm", "assembly")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from .errors import GradientError
 from .explain import Explanation, explain
 
 
-class UnconnectedGradients(str, Enum):
+class UnconnectedGradients(StrEnum):
     """What `gradient` answers where there is no path: None, zeros, or an error with the reason."""
 
     NONE = "none"

@@ -152,7 +152,8 @@ class Writer:
     def signature(self, name: str, graph: Graph, values: dict[Any, str]) -> list[str]:
         """The lines that open the function, with the specs of its inputs."""
         names = [values[x] for x in graph.inputs]
-        notes = [described(x) for x in (*graph.arguments, *graph.captures)]
+        known = (*graph.arguments, *graph.captures)
+        notes = [described(x, whole) for x, whole in zip(graph.inputs, known, strict=True)]
         line = commented(f"def {name}({', '.join(names)}):", ", ".join(notes))
         if len(line) <= WIDTH:
             return [line]
@@ -296,10 +297,10 @@ def commented(statement: str, note: str) -> str:
     return f"{statement:<{COMMENT_COLUMN - 1}} # {note}" if note else statement
 
 
-def described(x: Any) -> str:
-    """What a comment says of an input, capture or output."""
-    spec = Spec.__str__(x.spec) if x.dtype.kind != "O" else "object"
-    return f"Variable {x.name}: {spec}" if getattr(x, "name", None) else spec
+def described(x: Any, whole: Any = None) -> str:
+    """What a comment says of the value `x`, and of what is given for it, such as a Variable."""
+    spec = str(x.spec) if x.dtype.kind != "O" else "object"
+    return f"Variable {whole.name}: {spec}" if getattr(whole, "name", None) else spec
 
 
 def noted(value: Any) -> str:

@@ -91,6 +91,28 @@ def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
     return kind(**dict(zip(keys, values, strict=True)))
 
 
+def flatten_like(structure: Structure, tree: Any) -> list[Any]:
+    """What stands in `tree` where `structure` has its leaves; nests may stand there, too.
+
+    Raises SpecError where `tree` has another container, key or length than `structure`.
+    """
+    if structure.kind is None:
+        return [tree]
+    parts = _open(tree)
+    if (
+        parts is None
+        or type(tree) is not structure.kind
+        or parts[0] != structure.keys
+        or len(parts[1]) != len(structure.children)
+    ):
+        raise SpecError(
+            f"a nest like {structure!r} was wanted, and {flatten(tree)[1]!r} came: containers, "
+            "keys and lengths must be equal; rearrange it"
+        )
+    pairs = zip(structure.children, parts[1], strict=True)
+    return [leaf for child, value in pairs for leaf in flatten_like(child, value)]
+
+
 def count(structure: Structure) -> int:
     """How many leaves `structure` has."""
     if structure.kind is None:

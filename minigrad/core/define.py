@@ -66,9 +66,9 @@ def pointwise(
     lower = Pointwise(rule) if callable(rule) else rule
 
     def define(kernel: Callable[..., Any]) -> Op:
-        return primitive(
-            infer=pointwise_spec(kernel), lower=lower, broadcasts=True, **properties
-        )(kernel)
+        return primitive(infer=pointwise_spec(kernel), lower=lower, broadcasts=True, **properties)(
+            kernel
+        )
 
     return define
 

@@ -32,11 +32,21 @@ class Emitter(Protocol):
     def cast(self, x: Value, dtype: Any) -> Value:
         """`x` in `dtype`, as NumPy's astype between bool, integers and floats."""
 
-    def add(self, x1: Value, x2: Value) -> Value: ...  # logical or, for masks
-    def sub(self, x1: Value, x2: Value) -> Value: ...
-    def mul(self, x1: Value, x2: Value) -> Value: ...  # logical and, for masks
-    def div(self, x1: Value, x2: Value) -> Value: ...  # floating only
-    def neg(self, x: Value) -> Value: ...
+    def add(self, x1: Value, x2: Value) -> Value:
+        """Sum; of masks, logical or."""
+
+    def sub(self, x1: Value, x2: Value) -> Value:
+        """Difference."""
+
+    def mul(self, x1: Value, x2: Value) -> Value:
+        """Product; of masks, logical and."""
+
+    def div(self, x1: Value, x2: Value) -> Value:
+        """Quotient of floats."""
+
+    def neg(self, x: Value) -> Value:
+        """Negative."""
+
     def bitwise(self, name: str, x1: Value, x2: Value) -> Value:
         """`name` is "and", "or", "xor", "shl", "shr"; masks or integers."""
 

@@ -199,6 +199,12 @@ class Listener(Protocol):
     def record(self, node: Node) -> None:
         """Take notice of `node`."""
 
+    def notice(self, cell: Any) -> None:
+        """Take notice that the cell of a Variable is about to be read."""
+
+    def follows(self, inputs: Any) -> bool:
+        """Whether it would want derivatives of a node with these inputs."""
+
 
 class Interpreter(Protocol):
     """What gives an application its meaning: computing it, or only inferring its spec."""

@@ -16,8 +16,11 @@ OPS: dict[str, Any] = {}
 def publish(name: str, function: Any) -> None:
     """Make `function` known as `api.name`. Raises ValueError where the name is taken."""
     if hasattr(api, name):
-        raise ValueError(f"{name} is defined twice; the first is {getattr(api, name)!r}; rename one")
+        raise ValueError(
+            f"{name} is defined twice; the first is {getattr(api, name)!r}; rename one"
+        )
     setattr(api, name, function)
+
 
 # NumPy's names of ufuncs that the array API standard calls otherwise
 UFUNCS = {

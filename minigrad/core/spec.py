@@ -74,9 +74,7 @@ class Spec:
         )
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Spec) and self.shape == other.shape and self.dtype == other.dtype
-        )
+        return isinstance(other, Spec) and self.shape == other.shape and self.dtype == other.dtype
 
     def __hash__(self) -> int:
         return hash((self.shape, self.dtype))
@@ -89,6 +87,11 @@ class Spec:
         if self.shape is None:
             return f"{self.dtype}[...]"
         return f"{self.dtype}[{','.join('?' if n is None else str(n) for n in self.shape)}]"
+
+
+# a value that is no array, such as the record of a run; nothing can be computed from it
+OPAQUE = Spec(())
+OPAQUE.dtype = np.dtype(object)
 
 
 def as_dtype(dtype: Any) -> DType:

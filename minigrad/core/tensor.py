@@ -351,9 +351,7 @@ class Symbol(Tensor):
         super().set_shape(shape)
         merged = Spec(shape, self.dtype).shape
         if merged is not None and self._shape is not None:
-            merged = tuple(
-                m if n is None else n for n, m in zip(self._shape, merged, strict=True)
-            )
+            merged = tuple(m if n is None else n for n, m in zip(self._shape, merged, strict=True))
         self._shape = self._shape if merged is None else merged
 
     def __repr__(self) -> str:

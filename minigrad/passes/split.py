@@ -17,7 +17,6 @@ import numpy as np
 
 from ..core.define import primitive
 from ..core.op import Node, using
-from ..core.spec import Spec
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
 from ..tape import pullback
@@ -66,7 +65,8 @@ class Split:
             for y in node.outputs
             if y in read or (node.op.stateful and node.outputs)
         ]
-        self.residuals = tuple([y for y in kept if y not in self._ys])
+        given = set(self._ys)
+        self.residuals = tuple([y for y in kept if y not in given])
         self.forward = Graph(
             graph.name,
             self._inputs,
@@ -152,8 +152,8 @@ def filled(nodes: Sequence[Node]) -> list[Node]:
                     safe[bar] = or_zeros(bar, doubtful[bar])
                 result.extend(patch.nodes)
         result.append(node.replaced(tuple([safe.get(x, x) for x in node.inputs]), node.outputs))
-        if "needed" in node.attrs:
-            pairs = zip(node.outputs, node.attrs["needed"], strict=True)
+        if "asked" in node.attrs:
+            pairs = zip(node.outputs, node.attrs["asked"], strict=True)
             doubtful.update({y: node.inputs[1 + i] for y, i in pairs})
     return result
 
