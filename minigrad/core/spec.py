@@ -89,11 +89,6 @@ class Spec:
         return f"{self.dtype}[{','.join('?' if n is None else str(n) for n in self.shape)}]"
 
 
-# a value that is no array, such as the record of a run; nothing can be computed from it
-OPAQUE = Spec(())
-OPAQUE.dtype = np.dtype(object)
-
-
 def as_dtype(dtype: Any) -> DType:
     """The dtype meant by a NumPy dtype, a name, or a Python or NumPy scalar type."""
     if dtype is float or dtype is int or dtype is complex:
@@ -124,6 +119,11 @@ def as_shape(shape: Any) -> tuple[int | None, ...]:
     if any(n is not None and n < 0 for n in dims):
         raise SpecError(f"the shape {dims} has a negative dim; dims count elements; use 0 or more")
     return dims
+
+
+# a value that is no array, such as the record of a run; nothing can be computed from it
+OPAQUE = Spec(())
+OPAQUE.dtype = np.dtype(object)
 
 
 def default_dtype(*kinds: type) -> DType:
