@@ -99,6 +99,21 @@ def test_other_layouts_are_converted():
     np.testing.assert_array_equal(x, frozen)
 
 
+def test_native_code_sees_aligned_memory_and_that_of_the_array_itself():
+    ir = """define void @kernel(ptr %x, ptr %y) {
+      %address = ptrtoint ptr %x to i64
+      store i64 %address, ptr %y
+      ret void
+    }
+    """
+    specs = [ArraySpec((4,), F4)], [ArraySpec((), I8)]
+    kernel = compile_callable(ir, Signature("kernel", *specs))
+    x = np.zeros(4, F4)
+    assert kernel(x) == x.ctypes.data
+    unaligned = np.frombuffer(bytearray(17), F4, count=4, offset=1)
+    assert kernel(unaligned) % 4 == 0
+
+
 def test_scalars_are_taken_for_arrays_of_no_axes():
     kernel = muladd(())
     check(kernel, F4.type(2), np.array(3, F4), 4)

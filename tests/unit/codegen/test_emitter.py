@@ -235,18 +235,21 @@ def test_horizontal_logic(name, expected):
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 64, 100])
 def test_a_loop_of_unknown_length_carries_sums_and_masks_its_tail(size):
     x = np.arange(size + 1, dtype=np.float64)[:size]
-    length, output = np.array([size]), np.full(1, np.nan)
+    length, output = np.array([size]), np.full(2, np.nan)
 
     def write(e, source, count, target):
         n = e.scalar.load(count, 0, np.int64).text
-        with e.loop(0, n, e.lanes, [e.const(0, np.float64)]) as loop:
+        zero = e.const(0, np.float64)
+        with e.loop(0, n, e.lanes, [zero, zero]) as loop:
             left = e.function.let(f"sub i64 {n}, {loop.index}")
             loaded = e.load(source, loop.index, np.float64, mask=e.first_lanes(left))
-            loop.following = [e.add(loop.values[0], loaded)]
+            total, rounds = loop.values
+            loop.following = [e.add(total, loaded), e.add(rounds, e.const(1, np.float64))]
         e.scalar.store(e.reduce("add", loop.values[0]), target, 0)
+        e.scalar.store(e.lane(loop.values[1], 0), target, 1)
 
     compile_kernel(write, 3, 16)(x, length, output)
-    assert output[0] == x.sum()
+    np.testing.assert_array_equal(output, [x.sum(), -(-size // 16)])
 
 
 def test_loops_nest_and_take_branches_inside():
