@@ -12,7 +12,7 @@ from ..core.op import Node
 from ..core.spec import SCALARS
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
-from .rewrite import fresh, mapped, rebuilt
+from .rewrite import fresh, makers, mapped, rebuilt
 
 
 def inline(graph: Graph, *, transparent: bool = False) -> Graph:
@@ -39,12 +39,11 @@ def inline(graph: Graph, *, transparent: bool = False) -> Graph:
             v2 = sin(v1)                                    # float32[3]
             return (v2,)
     """
-    found = {node for node in graph.nodes if is_body(node, transparent)}
-    if not found:
+    if not any(is_body(node, transparent) for node in graph.nodes):
         return graph
-    bodies = {y: node for node in graph.nodes if node in found for y in node.outputs}
     values: dict[Any, Any] = {}
-    return rebuilt(graph, list(expanded(graph.nodes, values, transparent)), values, bodies)
+    nodes = list(expanded(graph.nodes, values, transparent))
+    return rebuilt(graph, nodes, values, makers(graph.nodes))
 
 
 def is_body(node: Node, transparent: bool) -> bool:
@@ -53,9 +52,7 @@ def is_body(node: Node, transparent: bool) -> bool:
     return isinstance(lower, Body) and (lower.transparent or not transparent)
 
 
-def expanded(
-    nodes: Sequence[Node], values: dict[Any, Any], transparent: bool
-) -> Iterator[Node]:
+def expanded(nodes: Sequence[Node], values: dict[Any, Any], transparent: bool) -> Iterator[Node]:
     """`nodes` with bodies in their places; enters in `values` what their outputs have become."""
     for node in nodes:
         inputs = mapped(node.inputs, values)

@@ -1,0 +1,35 @@
+"""Drop what nothing needs: dead code elimination."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.op import Node
+from ..graph import Graph
+from .rewrite import has_effects, rebuilt
+
+
+def dce(graph: Graph) -> Graph:
+    """`graph` without pure nodes whose outputs no one uses. Nodes with effects stay.
+
+    Before::
+
+        def graph(v0):                                      # float32[3]
+            v1 = sin(v0)                                    # float32[3]
+            v2 = cos(v0)                                    # float32[3]
+            v3 = exp(v2)                                    # float32[3]
+            return (v1,)
+
+    After::
+
+        def graph(v0):                                      # float32[3]
+            v1 = sin(v0)                                    # float32[3]
+            return (v1,)
+    """
+    used: set[Any] = set(graph.outputs)
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if not used.isdisjoint(node.outputs) or has_effects(node):
+            kept.append(node)
+            used.update(node.inputs)
+    return graph if len(kept) == len(graph.nodes) else rebuilt(graph, kept[::-1], {})

@@ -1,0 +1,59 @@
+"""What passes share: putting values in the place of symbols, and graphs together again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..core.op import Node
+from ..core.tensor import Symbol
+from ..graph import Graph
+from ..ops.shape import identity
+from ..text import nested_graphs
+
+Values = Mapping[Any, Any]
+
+
+def mapped(xs: Iterable[Any], values: Values) -> tuple[Any, ...]:
+    """`xs`, with `values` in the place of the symbols that they replace."""
+    return tuple([values.get(x, x) if type(x) is Symbol else x for x in xs])
+
+
+def fresh(ys: Iterable[Any]) -> tuple[Any, ...]:
+    """New symbols like `ys`."""
+    return tuple([Symbol(y.shape, y.dtype, y.trace, y.where) for y in ys])
+
+
+def rebuilt(
+    graph: Graph, nodes: Sequence[Node], values: Values, origins: Mapping[Any, Node] | None = None
+) -> Graph:
+    """`graph` with other nodes, and `values` in the place of symbols among its outputs.
+
+    Nothing derived of the old graph is kept. origins: which nodes made the outputs; those that
+    are constants now need a node again.
+    """
+    nodes = list(nodes)
+    outputs = list(mapped(graph.outputs, values))
+    for i, (y, was) in enumerate(zip(outputs, graph.outputs, strict=True)):
+        if type(y) is not Symbol:
+            outputs[i] = Symbol(y.shape, y.dtype, was.trace, was.where)
+            nodes.append((origins or {})[was].replaced((y,), (outputs[i],), {}, identity))
+    return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), tuple(outputs))
+
+
+def makers(nodes: Iterable[Node]) -> dict[Any, Node]:
+    """The node that makes each output of `nodes`."""
+    return {y: node for node in nodes for y in node.outputs}
+
+
+def has_effects(node: Node) -> bool:
+    """Whether `node`, or one in the graphs among its attributes, must keep its place."""
+    return node.op.stateful or any(graph_has_effects(graph) for graph in nested_graphs(node))
+
+
+def graph_has_effects(graph: Graph) -> bool:
+    """Whether a node of `graph` must keep its place."""
+    if "effects" not in graph.cache:
+        graph.cache["effects"] = any(has_effects(node) for node in graph.nodes)
+    found: bool = graph.cache["effects"]
+    return found

@@ -1,0 +1,1 @@
+"""Pictures of graphs and tapes, as SVG, made without other programs."""
