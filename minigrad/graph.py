@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .core.op import CONTEXT, Attrs, Inputs, Node, Op, Outputs, Where, here, using
+from .core.op import CONTEXT, EAGER, Attrs, Inputs, Node, Op, Outputs, Where, here, using
 from .core.registry import api
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor, leak_message
@@ -76,6 +76,28 @@ class Tracer:
         """A Variable was made while tracing; kept, for nothing else may hold it."""
         self.variables.append(variable)
 
+    def known(self, symbol: Symbol) -> Tensor | None:
+        """The value of `symbol` if it depends on no input and no effect; else None.
+
+        So the first values of Variables that are made in a trace can be.
+        """
+        makers = {y: node for node in self.nodes for y in node.outputs}
+        needed: dict[Node, None] = {}
+        stack: list[Any] = [symbol]
+        while stack:
+            x = stack.pop()
+            node = makers.get(x)
+            if node is None or node.op.stateful:
+                return None
+            if node not in needed:
+                needed[node] = None
+                stack.extend(x for x in node.inputs if type(x) is Symbol)
+        values: dict[Any, Any] = {}
+        with using(EAGER, ()):
+            happen([node for node in self.nodes if node in needed], values)
+        value: Tensor = values[symbol]
+        return value
+
     def symbol(self, spec: Spec, where: Where | None = None) -> Symbol:
         """A fresh input of the graph."""
         return Symbol(spec.shape, spec.dtype, self, where)
@@ -134,14 +156,19 @@ def evaluate(graph: Graph, inputs: Sequence[Any]) -> tuple[Any, ...]:
     Run eagerly it computes; traced it copies the graph; under a tape it is recorded.
     """
     values: dict[Any, Any] = dict(zip(graph.inputs, inputs, strict=True))
-    for node in graph.nodes:
+    happen(graph.nodes, values)
+    return tuple([values[y] for y in graph.outputs])
+
+
+def happen(nodes: Iterable[Node], values: dict[Any, Any]) -> None:
+    """Apply `nodes` to `values` of their symbols, and enter there what comes out."""
+    for node in nodes:
         outputs = node.op(
             *[values[x] if type(x) is Symbol else x for x in node.inputs], **node.attrs
         )
         values.update(
             zip(node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True)
         )
-    return tuple([values[y] for y in graph.outputs])
 
 
 def executing_eagerly() -> bool:

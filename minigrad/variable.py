@@ -92,9 +92,12 @@ class Variable:
         first = as_tensor(value() if callable(value) else value, dtype)
         interpreter = CONTEXT.get().interpreter
         if isinstance(first, Symbol):
+            first = interpreter.known(first) if hasattr(interpreter, "known") else None
+        if first is None:
             raise TraceError(
-                f"a Variable was made of {first.spec}, which is traced and has no value yet: a "
-                "first value is needed now; compute it inside `with mg.init_scope():`"
+                f"a Variable was made of {value!r:.60}, which depends on what is traced and has no "
+                "value yet: a first value is needed now; compute it inside "
+                "`with mg.init_scope():`"
             )
         self.cell = Cell(np.array(first._value), name, trainable)
         self.cell.owner = weakref.ref(self)
