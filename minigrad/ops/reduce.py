@@ -39,12 +39,12 @@ def extreme_spec(x: Any, *, axes: Axes) -> Spec:
 
 def lowest(dtype: np.dtype[Any]) -> Any:
     """What every number of `dtype` is at least."""
-    return -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+    return -math.inf if dtype.kind == "f" else dtype.kind != "b" and int(np.iinfo(dtype).min)
 
 
 def highest(dtype: np.dtype[Any]) -> Any:
     """What every number of `dtype` is at most."""
-    return math.inf if dtype.kind == "f" else int(np.iinfo(dtype).max)
+    return math.inf if dtype.kind == "f" else dtype.kind == "b" or int(np.iinfo(dtype).max)
 
 
 @primitive(

@@ -1,0 +1,287 @@
+"""Indexing by tensors: gather and its adjoint, scatter; and `x[...]`, which chooses among ops."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.convert import as_tensor
+from ..core.define import composite, primitive
+from ..core.registry import api
+from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
+from ..core.tensor import Symbol, Tensor
+from ..errors import IndexSpecError
+from .broadcast import require_broadcast, unbroadcast
+from .shape import reshape
+from .slice import (
+    ARRAY,
+    FULL,
+    Key,
+    check_index,
+    expanded,
+    is_taking,
+    numpy_key,
+    sliced_length,
+    take_slice,
+)
+
+# where the elements are
+
+
+def filled_key(key: Key, indices: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`key` as NumPy takes it, with the arrays `indices` in the places of ARRAY."""
+    if not indices:
+        return numpy_key(key)
+    rest = iter(indices)
+    return tuple([next(rest) if part == ARRAY else part for part in numpy_key(key)])
+
+
+def gathered_shape(x: Any, indices: tuple[Any, ...], key: Key) -> Shape:
+    """The shape of `x[key]`, as far as known, by NumPy's rules.
+
+    Ints and arrays broadcast together; the result has their common axes where they stand, or in
+    front where a slice, None or Ellipsis stands between them. A mask stands for as many arrays
+    as it has axes.
+    """
+    if x.shape is None or any(index.shape is None for index in indices):
+        return None
+    masks = [index for index in indices if index.dtype.kind == "b"]
+    taken = sum(map(is_taking, key)) - len(masks) + sum(len(mask.shape) for mask in masks)
+    dims: list[Any] = []
+    rest = iter(indices)
+    common: list[Any] = []  # the specs that broadcast together
+    chosen: list[Any] = []  # the parts that are no slices, each with the axis it takes from
+    places: list[int] = []  # in `dims`: where the parts of `common` stand
+    axis = 0
+    for part in expanded(x, key, taken):
+        if part is None or type(part) is tuple:
+            dims.append(1 if part is None else sliced_length(part, x.shape[axis]))
+            axis += part is not None
+            continue
+        places.append(len(dims))
+        if part == ARRAY:
+            index = next(rest)
+            common.append(counted(x, axis, index))
+            chosen.append((axis, index))
+            axis += len(index.shape) if index.dtype.kind == "b" else 1
+        else:
+            chosen.append((axis, part))
+            axis += 1
+    shape = broadcast_shapes("index", *common) or ()
+    if 0 not in shape:  # no element is taken where it is: NumPy does not look at the others then
+        check_values(x, chosen)
+    place = 0 if stands_apart(key) else places[0]
+    return (*dims[:place], *shape, *dims[place:])
+
+
+def stands_apart(key: Key) -> bool:
+    """Whether a slice, None or Ellipsis stands between the ints and arrays of `key`."""
+    places = [i for i, part in enumerate(key) if type(part) is int or part == ARRAY]
+    return places[-1] - places[0] >= len(places)
+
+
+def check_values(x: Any, chosen: list[Any]) -> None:
+    """Raise IndexSpecError unless the integers that are known are places on their axes."""
+    for axis, part in chosen:
+        if type(part) is int:
+            check_index(x, axis, part)
+        elif type(part) is Tensor and part.dtype.kind != "b" and part.size:
+            check_index(x, axis, int(part._value.min()))
+            check_index(x, axis, int(part._value.max()))
+
+
+def counted(x: Any, axis: int, index: Any) -> Spec:
+    """The spec of an index tensor; of a mask, that of the places where it is true."""
+    if index.dtype.kind != "b":
+        return Spec(index.shape, np.int64)
+    for i, n in enumerate(index.shape):
+        if n and x.shape[axis + i] not in (None, n):  # NumPy lets an empty mask pass
+            raise IndexSpecError(
+                f"a mask of shape {index.shape} came for {Spec(x.shape, x.dtype)}: on axis "
+                f"{axis + i} its length must be {x.shape[axis + i]}, that of the tensor; "
+                "compute the mask from the tensor itself, as in x[x > 0]"
+            )
+    number = int(np.count_nonzero(index._value)) if type(index) is Tensor else None
+    return Spec((number,), np.int64)
+
+
+def out_of_range(error: IndexError, x: Any, indices: tuple[Any, ...]) -> IndexSpecError:
+    """What to say when NumPy refuses an index."""
+    arrays = ", ".join(str(Spec(index.shape, index.dtype)) for index in indices)
+    return IndexSpecError(
+        f"an index by {arrays} came for {Spec(x.shape, x.dtype)}: {error}; indices are at least "
+        "-n and less than n, and a mask has the shape of what it chooses from; correct the "
+        "values, or cut them with mg.clip"
+    )
+
+
+# gather, and its adjoint
+
+# keys that take along one axis
+ROWS = frozenset((FULL,) * axis + (ARRAY,) for axis in range(8))
+
+
+def gathered_spec(x: Any, *indices: Any, key: Key) -> Spec:
+    """The elements that are chosen."""
+    return Spec(gathered_shape(x, indices, key), x.dtype)
+
+
+@primitive(infer=gathered_spec)
+def gather(x: Any, *indices: Any, key: Key) -> Any:
+    """`x[key]`, with the tensors `indices`, integers or masks, where `key` says "array"."""
+    try:
+        if key in ROWS and x.ndim >= len(key) and indices[0].dtype.kind != "b":
+            return np.asarray(np.take(x, indices[0], len(key) - 1))  # in half the time
+        return np.asarray(x[filled_key(key, indices)])
+    except IndexError as error:
+        raise out_of_range(error, x, indices) from None
+
+
+def scattered_spec(g: Any, x: Any, *indices: Any, key: Key) -> Spec:
+    """The shape of `x`, for `g` that broadcasts to `x[key]`."""
+    require_broadcast(g, Spec(gathered_shape(x, indices, key), g.dtype))
+    return Spec(x.shape, g.dtype)
+
+
+@primitive(infer=scattered_spec)
+def scatter_add(g: Any, x: Any, /, *indices: Any, key: Key) -> Any:
+    """Zeros of the shape of `x`, to which `g` is added at `key`; the adjoint of `gather`.
+
+    Where indices repeat, all that arrives is added.
+    """
+    y = np.zeros(x.shape, g.dtype)
+    check_no_excess(g, x, indices, key)
+    try:
+        add_at(y, key, indices, g)
+    except IndexError as error:
+        raise out_of_range(error, x, indices) from None
+    return y
+
+
+def check_no_excess(g: Any, x: Any, indices: tuple[Any, ...], key: Key) -> None:
+    """Raise for axes of length 1 in front of `g` that `x[key]` lacks: NumPy forgives them."""
+    if g.ndim and g.shape[0] == 1:
+        require_broadcast(g, Spec(gathered_shape(x, indices, key), g.dtype))
+
+
+def add_at(y: Any, key: Key, indices: tuple[Any, ...], g: Any) -> None:
+    """Add `g` to `y[key]`, in place, as often as an index repeats."""
+    masks = [index.dtype.kind == "b" for index in indices]
+    if all(masks) and len(masks) < 2:
+        y[filled_key(key, indices)] += g
+    elif g.size > 256 and not any(masks) and set(key) == {ARRAY}:
+        add_rows(y, indices, g)
+    else:
+        np.add.at(y, filled_key(key, indices), g)
+
+
+def add_rows(y: Any, indices: tuple[Any, ...], g: Any) -> None:
+    """Add `g` to `y[indices]`, in place. On flat arrays np.add.at takes a third of the time."""
+    lead, rest = y.shape[: len(indices)], y.shape[len(indices) :]
+    fronts = [counted_from_the_front(index, n) for index, n in zip(indices, lead, strict=True)]
+    rows = np.ravel_multi_index(np.broadcast_arrays(*fronts), lead)
+    size = math.prod(rest)
+    places = rows[..., None] * size + np.arange(size)
+    np.add.at(y.reshape(-1), places.ravel(), np.broadcast_to(g, (*rows.shape, *rest)).ravel())
+
+
+def counted_from_the_front(index: Any, n: int) -> Any:
+    """Indices into `n` places, the negative ones counted from the front. Raises IndexError."""
+    if index.size and (index.min() < -n or index.max() >= n):
+        raise IndexError(f"an index is out of bounds for an axis of {n}")
+    return np.where(index < 0, index + n, index)
+
+
+@gather.defvjp_joint
+def gather_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any, *, key: Key) -> list[Any]:
+    """What was taken from a place goes back to it."""
+    return [scatter_add(gs[0], *inputs, key=key), *[None] * (len(inputs) - 1)]
+
+
+@scatter_add.defvjp_joint
+def scatter_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any, *, key: Key) -> list[Any]:
+    """What arrived at a place is taken from it."""
+    g, _, *indices = inputs
+    back = unbroadcast(gather(gs[0], *indices, key=key), g)
+    return [back, *[None] * (len(inputs) - 1)]
+
+
+# as users write them
+
+
+def bound_of(bound: Any) -> int | None:
+    """The bound or step of a slice, as an int."""
+    try:
+        return None if bound is None else int(bound.__index__())
+    except AttributeError:
+        raise IndexSpecError(
+            f"a slice with the bound {bound!r} came; bounds and steps are ints; write int(...)"
+        ) from None
+
+
+def index_of(part: Any) -> Tensor:
+    """An index that is an array, a list, a bool or a tensor, as a tensor of integers or bools."""
+    index = as_tensor(np.asarray(part) if isinstance(part, bool) else part)
+    if index.dtype.kind in "iub":
+        return index
+    if isinstance(part, list) and index.size == 0:
+        return Tensor(np.zeros(index.shape, np.int64))
+    raise IndexSpecError(
+        f"an index of {index.spec} came; integers and bools index; "
+        "convert it, as in mg.astype(i, mg.int32)"
+    )
+
+
+@composite
+def parsed_key(x: Tensor, key: Any, /) -> tuple[Key, tuple[Tensor, ...]]:
+    """What stands between the brackets of `x[key]`, as an attribute and the tensors in it."""
+    parts: list[Any] = []
+    indices: list[Tensor] = []
+    for part in key if isinstance(key, tuple) else (key,):
+        if part is None or part is ... or type(part) is int:
+            parts.append(part)
+        elif type(part) is slice:
+            parts.append((bound_of(part.start), bound_of(part.stop), bound_of(part.step)))
+        elif isinstance(part, np.integer):
+            parts.append(int(part))
+        else:
+            index = index_of(part)
+            if type(index) is Tensor and index.shape == () and index.dtype.kind != "b":
+                parts.append(int(index))
+                continue
+            # of a mask that a trace knows, the number of elements is known too
+            known = type(x) is Symbol and type(index) is Tensor and index.dtype.kind == "b"
+            found = [Tensor(i) for i in np.nonzero(index._value)] if known and index.shape else []
+            indices += found or [index]
+            parts += [ARRAY] * (len(found) or 1)
+    return tuple(parts), tuple(indices)
+
+
+@composite
+def getitem(x: Any, key: Any, /) -> Any:
+    """`x[key]`, by NumPy's rules.
+
+    key: ints, slices, None, Ellipsis, and tensors or lists of integers or bools. A view where no
+    tensor is among them. Raises IndexSpecError, an IndexError, for what `x` does not have.
+    """
+    x = api.asarray(x)
+    if type(key) is int:
+        return take_slice(x, key=(key,))
+    parts, indices = parsed_key(x, key)
+    return gather(x, *indices, key=parts) if indices else take_slice(x, key=parts)
+
+
+@composite
+def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
+    """The slices of `x` along `axis` that `indices` name.
+
+    indices: integers of any shape, which takes the place of `axis`. axis: None takes of all
+    elements in row-major order. Array API: take.
+    """
+    x = api.asarray(x)
+    if axis is None:
+        return take(reshape(x, -1), indices, axis=0)
+    axis = canonical_axis("take", axis, x.ndim)
+    return gather(x, index_of(indices), key=(FULL,) * axis + (ARRAY,))
