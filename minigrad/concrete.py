@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .compiler import blockers, rejection, runner
+from .compiler import Runner, blockers, rejection, runner
 from .core.convert import as_tensor
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Op, raw, wrapped
@@ -124,6 +124,9 @@ class ConcreteFunction:
         self.specs = tuple([x.spec for x in graph.arguments])
         self.name = graph.name
         self._tensors_only = all(c is None for c in constants)
+        self._single = self._tensors_only and result == tree.LEAF
+        self._runner: Runner | None = None
+        self._captured: list[Any] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the graph. Raises SpecError for tensors of another shape or dtype."""
@@ -145,13 +148,23 @@ class ConcreteFunction:
         inputs = (*tensors, *graph.captures)
         interpreter, listeners = CONTEXT.get()
         if interpreter is EAGER and not listeners:
-            arrays = runner(graph, jit=self.jit)(*[raw(x) for x in inputs])
-            outputs: tuple[Any, ...] = tuple([wrapped(y) for y in arrays])
-        elif isinstance(interpreter, Tracer) and interpreter.compiles:
-            outputs = evaluate(graph, inputs)
+            return self.compute(tensors)
+        if isinstance(interpreter, Tracer) and interpreter.compiles:
+            outputs: tuple[Any, ...] = evaluate(graph, inputs)
         else:
             outputs = differentiable(graph, inputs, self.jit)
         return self.assembled(outputs)
+
+    def compute(self, tensors: Sequence[Tensor]) -> Any:
+        """As `run`, for tensors with values while nobody listens."""
+        run = self._runner
+        if run is None:
+            run = self._runner = runner(self.graph, jit=self.jit)
+            self._captured = [raw(x) for x in self.graph.captures]
+        arrays = run(*[x._value for x in tensors], *self._captured)
+        if self._single:
+            return wrapped(arrays[0])
+        return self.assembled([wrapped(y) for y in arrays])
 
     def assembled(self, outputs: Sequence[Any]) -> Any:
         """The nest of results, tensors and Python values in their places."""
