@@ -165,8 +165,13 @@ def promote(*xs: Any) -> DType:
     return np.result_type(*[x if isinstance(x, SCALARS) else x.dtype for x in xs])
 
 
-def canonical_axis(name: str, axis: Any, ndim: int) -> int:
+def canonical_axis(name: str, axis: Any, ndim: int | None) -> int:
     """`axis` counted from the front. Raises SpecError where it is not one of `ndim` axes."""
+    if ndim is None:
+        raise SpecError(
+            f"{name}: axis {axis!r} of a tensor of unknown rank; an axis is counted among known "
+            "ones; give the argument a TensorSpec with a rank, such as (None, None)"
+        )
     try:
         index = int(axis.__index__())
     except AttributeError:
@@ -187,13 +192,8 @@ def canonical_axes(name: str, axis: Any, ndim: int | None) -> tuple[int, ...] | 
     """
     if axis is None:
         return None if ndim is None else tuple(range(ndim))
-    if ndim is None:
-        raise SpecError(
-            f"{name}: axis {axis!r} of a tensor of unknown rank; an axis is counted among known "
-            "ones; give the argument a TensorSpec with a rank, such as (None, None)"
-        )
-    if type(axis) is int and -ndim <= axis < ndim:  # the usual case, in a tenth of the time
-        return (axis % ndim,)
+    if type(axis) is int and ndim is not None and -ndim <= axis < ndim:
+        return (axis % ndim,)  # the usual case, in a tenth of the time
     several: Iterable[Any] = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = tuple(sorted(canonical_axis(name, a, ndim) for a in several))
     if len(set(axes)) < len(axes):

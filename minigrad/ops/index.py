@@ -24,6 +24,7 @@ from .slice import (
     is_taking,
     numpy_key,
     sliced_length,
+    sliced_shape,
     take_slice,
 )
 
@@ -45,6 +46,8 @@ def gathered_shape(x: Any, indices: tuple[Any, ...], key: Key) -> Shape:
     front where a slice, None or Ellipsis stands between them. A mask stands for as many arrays
     as it has axes.
     """
+    if not indices:
+        return sliced_shape(x, key)
     if x.shape is None or any(index.shape is None for index in indices):
         return None
     masks = [index for index in indices if index.dtype.kind == "b"]
