@@ -148,22 +148,22 @@ class ConcreteFunction:
         inputs = (*tensors, *graph.captures)
         interpreter, listeners = CONTEXT.get()
         if interpreter is EAGER and not listeners:
-            return self.compute(tensors)
+            return self.compute([raw(x) for x in tensors])
         if isinstance(interpreter, Tracer) and interpreter.compiles:
             outputs: tuple[Any, ...] = evaluate(graph, inputs)
         else:
             outputs = differentiable(graph, inputs, self.jit)
         return self.assembled(outputs)
 
-    def compute(self, tensors: Sequence[Tensor]) -> Any:
-        """As `run`, for tensors with values while nobody listens."""
+    def compute(self, values: list[Any]) -> Any:
+        """As `run`, for the arrays of tensors, and while nobody listens."""
         run = self._runner
         if run is None:
             run = self._runner = runner(self.graph, jit=self.jit)
             self._captured = [raw(x) for x in self.graph.captures]
-        arrays = run(*[x._value for x in tensors], *self._captured)
-        if self._single:
-            return wrapped(arrays[0])
+        arrays = run(*values, *self._captured)
+        if self._single and type(arrays[0]) is np.ndarray:
+            return Tensor(arrays[0])
         return self.assembled([wrapped(y) for y in arrays])
 
     def assembled(self, outputs: Sequence[Any]) -> Any:

@@ -101,11 +101,21 @@ class Function(Stages):
         interpreter, listeners = CONTEXT.get()
         key = None
         if interpreter is EAGER and not (kwargs or listeners) and len(args) == self._plain:
-            # tensors only, nobody listening: a third of the time of what follows
-            key = shapes_and_dtypes(args)
-            concrete = self._recent.get(key)
-            if concrete is not None:
-                return concrete.compute(args)
+            # tensors only, and nobody listens: half the time of what follows
+            values = []
+            parts = []
+            for x in args:
+                if type(x) is not Tensor:
+                    break
+                value = x._value
+                values.append(value)
+                parts.append(value.shape)
+                parts.append(value.dtype)
+            else:
+                key = tuple(parts)
+                concrete = self._recent.get(key)
+                if concrete is not None:
+                    return concrete.compute(values)
         if type(interpreter) is Tracer and interpreter.compiles:
             args, kwargs = self._conformed(args, kwargs)
             return self.python_function(*args, **kwargs)
@@ -247,18 +257,6 @@ class Function(Stages):
         )
         concrete.check_compilable()
         return concrete
-
-
-def shapes_and_dtypes(args: Sequence[Any]) -> tuple[Any, ...] | None:
-    """A quick key for arguments that are all tensors with values; else None."""
-    parts: list[Any] = []
-    for x in args:
-        if type(x) is not Tensor:
-            return None
-        value = x._value
-        parts.append(value.shape)
-        parts.append(value.dtype)
-    return tuple(parts)
 
 
 class Method:
