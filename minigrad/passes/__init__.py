@@ -10,12 +10,13 @@ from .cse import cse
 from .dce import dce
 from .fold import fold
 from .inline import inline
+from .simplify import simplify
 from .verify import verify
 
 Pass = Callable[[Graph], Graph]
 
 # in this order: what one leaves behind, the next ones take up
-PIPELINE: tuple[Pass, ...] = (inline, fold, cse, dce)
+PIPELINE: tuple[Pass, ...] = (inline, fold, simplify, cse, dce)
 # whether graphs are checked between passes: slower, and on in minigrad's own tests
 CHECKED = os.environ.get("MINIGRAD_VERIFY") == "1"
 
