@@ -15,7 +15,7 @@ from ..core.define import primitive
 from ..core.spec import Spec, promote
 from ..errors import SpecError
 
-PATCHES = 1 << 20  # elements of patches held at a time: they should stay in the cache
+PATCHES = 1 << 21  # elements of patches held at a time: they should stay in the cache
 
 
 class Window(NamedTuple):
