@@ -17,6 +17,7 @@ from .graph import Graph, executing_eagerly
 from .interop import numpy_function, py_function
 from .module import Module
 from .ops.accumulate import cumulative_prod, cumulative_sum
+from .ops.along import argsort, sort, take_along_axis
 from .ops.arithmetic import (
     abs,
     add,
@@ -79,6 +80,7 @@ from .ops.exponential import (
     logaddexp,
     sqrt,
 )
+from .ops.index import take
 from .ops.join import concat, pad, repeat, roll, split, stack, tile, tril, triu, unstack
 from .ops.linalg import matmul, tensordot, vecdot
 from .ops.logic import (
@@ -165,6 +167,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "argsort",
     "asarray",
     "asin",
     "asinh",
@@ -290,6 +293,7 @@ __all__ = [
     "signbit",
     "sin",
     "sinh",
+    "sort",
     "special",
     "split",
     "sqrt",
@@ -301,6 +305,8 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tensordot",

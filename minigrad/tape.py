@@ -362,19 +362,20 @@ def pullback(
     # a cotangent is complex if a target is, or beyond an op that is not holomorphic
     may_be_complex = any(g.dtype.kind == "c" for g in bars.values())
     for node in reversed(nodes):
-        y, *others = node.outputs or (None,)
-        g = bars.pop(y, None)
-        if others:
-            gs = [g, *[bars.pop(y, None) for y in others]]
-            if all(g is None for g in gs):
+        outputs = node.outputs
+        if len(outputs) == 1:
+            y = outputs[0]
+            g = bars.pop(y, None)
+            if g is None:
                 continue
-            found.update({y: g for y, g in zip(node.outputs, gs, strict=True) if y in wanted})
-        elif g is None:
-            continue
-        else:
             gs = [g]
             if y in wanted:
                 found[y] = g
+        else:
+            gs = [bars.pop(y, None) for y in outputs]
+            if all(bar is None for bar in gs):
+                continue
+            found.update({y: bar for y, bar in zip(outputs, gs, strict=True) if y in wanted})
         op = node.op
         rules = op.vjps
         may_be_complex = may_be_complex or not op.holomorphic
@@ -388,7 +389,13 @@ def pullback(
             for x, rule in zip(inputs, rules):  # noqa: B905  (strict takes 100 ns)
                 if rule is not None and x in reach:
                     bar = rule(g, y, *inputs, **attrs) if attrs else rule(g, y, *inputs)
-                    if bar is not None and (bar := conform(bar, x, op)) is not None:
+                    if type(bar) is Tensor is type(x):  # as `conform` begins, without the call
+                        ours, theirs = bar._value, x._value
+                        if ours.shape != theirs.shape or ours.dtype is not theirs.dtype:
+                            bar = conform(bar, x, op)
+                    elif bar is not None:
+                        bar = conform(bar, x, op)
+                    if bar is not None:
                         have = bars.get(x)
                         bars[x] = bar if have is None else have + bar
             continue
@@ -432,10 +439,6 @@ def jointly_pulled(node: Node, gs: list[Any], reach: set[Any]) -> Iterator[tuple
 
 def conform(bar: Any, x: Any, op: Any) -> Any:
     """`bar` as a cotangent of `x`: broadcasting and promotion undone. None for integers."""
-    if type(bar) is Tensor and type(x) is Tensor:
-        ours, theirs = bar._value, x._value
-        if ours.shape == theirs.shape and ours.dtype is theirs.dtype:
-            return bar
     if x.dtype.kind not in "fc":
         return None
     if bar.dtype.kind == "c" and x.dtype.kind != "c":

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy import ndarray
 
 from ..errors import SpecError
 from .lowering import Lowering, Pointwise
-from .op import Op
+from .op import CONTEXT, EAGER, Node, Op
 from .registry import publish
 from .spec import SCALARS, Spec, broadcast_shapes, default_dtype, spec_of
+from .tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,11 +69,59 @@ def pointwise(
     lower = Pointwise(rule) if callable(rule) else rule
 
     def define(kernel: Callable[..., Any]) -> Op:
-        return primitive(infer=pointwise_spec(kernel), lower=lower, broadcasts=True, **properties)(
-            kernel
-        )
+        infer = pointwise_spec(kernel)
+        op = Op(kernel, infer=infer, lower=lower, broadcasts=True, **properties)
+        publish(op.name, short_way(op))
+        return op
 
     return define
+
+
+def short_way(op: Op) -> Any:
+    """A function that does what `op` does, for operators and rules, which say `api.add`.
+
+    Python enters a function in half the time that it takes to call an object: above NumPy, this
+    takes 0.6 of what `op` takes. Whatever is no tensor is left to `op`, and so are errors.
+    """
+    kernel = op.kernel
+    context = CONTEXT.get
+
+    def unary(x: Any, /) -> Any:
+        interpreter, listeners = context()
+        if interpreter is EAGER and type(x) is Tensor:
+            try:
+                y = kernel(x._value)
+            except Exception:
+                return op(x)
+            if type(y) is ndarray:
+                output = Tensor(y)
+                if listeners:
+                    node = Node(op, (x,), {}, (output,))
+                    for listener in listeners:
+                        listener.record(node)
+                return output
+        return op(x)
+
+    def binary(x1: Any, x2: Any, /) -> Any:
+        interpreter, listeners = context()
+        if interpreter is EAGER and type(x1) is Tensor:
+            kind = type(x2)
+            if kind is Tensor or kind is float or kind is int:
+                try:
+                    y = kernel(x1._value, x2._value if kind is Tensor else x2)
+                except Exception:
+                    return op(x1, x2)
+                if type(y) is ndarray:
+                    output = Tensor(y)
+                    if listeners:
+                        node = Node(op, (x1, x2), {}, (output,))
+                        for listener in listeners:
+                            listener.record(node)
+                    return output
+        return op(x1, x2)
+
+    arity = len(inspect.signature(kernel).parameters)
+    return unary if arity == 1 else binary if arity == 2 else op
 
 
 def composite(function: F) -> F:
