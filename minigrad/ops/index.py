@@ -12,7 +12,7 @@ from ..core.define import composite, primitive
 from ..core.registry import api
 from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
 from ..core.tensor import Symbol, Tensor
-from ..errors import IndexSpecError
+from ..errors import IndexSpecError, SpecError
 from .broadcast import require_broadcast, unbroadcast
 from .shape import reshape
 from .slice import (
@@ -72,11 +72,19 @@ def gathered_shape(x: Any, indices: tuple[Any, ...], key: Key) -> Shape:
         else:
             chosen.append((axis, part))
             axis += 1
-    shape = broadcast_shapes("index", *common) or ()
+    shape = index_shape(common)
     if 0 not in shape:  # no element is taken where it is: NumPy does not look at the others then
         check_values(x, chosen)
     place = 0 if stands_apart(key) else places[0]
     return (*dims[:place], *shape, *dims[place:])
+
+
+def index_shape(common: list[Any]) -> tuple[int | None, ...]:
+    """The common shape of the index tensors. Raises IndexSpecError where there is none."""
+    try:
+        return broadcast_shapes("index", *common) or ()
+    except SpecError as error:
+        raise IndexSpecError(str(error)) from None
 
 
 def stands_apart(key: Key) -> bool:
@@ -254,12 +262,34 @@ def parsed_key(x: Tensor, key: Any, /) -> tuple[Key, tuple[Tensor, ...]]:
             if type(index) is Tensor and index.shape == () and index.dtype.kind != "b":
                 parts.append(int(index))
                 continue
-            # of a mask that a trace knows, the number of elements is known too
-            known = type(x) is Symbol and type(index) is Tensor and index.dtype.kind == "b"
-            found = [Tensor(i) for i in np.nonzero(index._value)] if known and index.shape else []
-            indices += found or [index]
-            parts += [ARRAY] * (len(found) or 1)
+            parts.append(ARRAY)
+            indices.append(index)
+    if type(x) is Symbol and any(map(is_known_mask, indices)):
+        return with_places(x, tuple(parts), tuple(indices))
     return tuple(parts), tuple(indices)
+
+
+def is_known_mask(index: Tensor) -> bool:
+    """Whether `index` is a mask whose values are at hand."""
+    return type(index) is Tensor and index.dtype.kind == "b" and index.shape != ()
+
+
+def with_places(x: Tensor, key: Key, indices: tuple[Tensor, ...]) -> tuple[Key, tuple[Tensor, ...]]:
+    """The same with known masks as the integers they stand for: a trace then knows how many."""
+    gathered_shape(x, indices, key)  # raises for masks that do not fit
+    parts: list[Any] = []
+    several: list[Tensor] = []
+    rest = iter(indices)
+    for part in key:
+        index = next(rest) if part == ARRAY else None
+        if index is None or not is_known_mask(index):
+            parts.append(part)
+            several += [] if index is None else [index]
+        else:
+            places = np.nonzero(index._value)
+            parts += [ARRAY] * len(places)
+            several += [Tensor(i) for i in places]
+    return tuple(parts), tuple(several)
 
 
 @composite
