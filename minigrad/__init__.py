@@ -40,6 +40,7 @@ from .ops.arithmetic import (
     subtract,
     trunc,
 )
+from .ops.at import At
 from .ops.axes import (
     expand_dims,
     flip,
@@ -147,6 +148,7 @@ nan = float("nan")
 newaxis = None
 
 __all__ = [
+    "At",
     "ConcreteFunction",
     "Explanation",
     "Function",
@@ -186,8 +188,8 @@ __all__ = [
     "broadcast_to",
     "ceil",
     "clip",
-    "complex64",
     "complex128",
+    "complex64",
     "concat",
     "conj",
     "constant",
@@ -231,10 +233,10 @@ __all__ = [
     "imag",
     "inf",
     "init_scope",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
     "is_tensor",
     "isfinite",
     "isinf",
@@ -245,9 +247,9 @@ __all__ = [
     "linalg",
     "linspace",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -314,10 +316,10 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
-    "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "uint8",
     "unstack",
     "value_and_grad",
     "var",
