@@ -224,7 +224,7 @@ class Writer:
         if type(x) is Symbol:
             return values[x]
         if type(x) is Tensor:
-            note = f"{x.spec} {x._value}" if x.size == 1 else str(x.spec)
+            note = f"{x.spec} {x._value!s}" if x.size == 1 else str(x.spec)
             return self.bound(x._value if self.kernels else x, "constant", note)
         return self.literal(x, "constant")
 

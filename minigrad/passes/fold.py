@@ -20,12 +20,12 @@ from .rewrite import has_effects, makers, mapped, rebuilt
 LARGEST = 1024  # elements of a constant; larger ones are made when the graph runs
 
 
-def fold(graph: Graph, known: Mapping[Any, Tensor] | None = None) -> Graph:
+def fold(graph: Graph) -> Graph:
     """`graph` with nodes whose inputs are constants replaced by what they compute.
 
-    Constants are Python numbers and small tensors, which then stand among the inputs of nodes.
-    known: for inputs of the graph, captures say, the tensor that is always given; those of more
-    than one element are used to compute with, and do not themselves take the place of the input.
+    Constants are Python numbers, small tensors, which then stand among the inputs of nodes, and
+    captured tensors, which never change. Captures of no axes, and shapes, are put in where they
+    are used; they stay inputs of the graph all the same.
 
     Before::
 
@@ -42,12 +42,12 @@ def fold(graph: Graph, known: Mapping[Any, Tensor] | None = None) -> Graph:
             v1 = multiply(constant, v0)                     # float32[2,3]
             return (v1,)
     """
-    given = {x: y for x, y in (known or {}).items() if is_small(y)}
-    values: dict[Any, Any] = {x: y for x, y in given.items() if y.shape == ()}
+    known = known_captures(graph)
+    values = {x: y for x, y in known.items() if is_literal(y)}
     nodes = []
     for node in graph.nodes:
         node = node.replaced(mapped(node.inputs, values), node.outputs)
-        found = constants(node.replaced(mapped(node.inputs, given), node.outputs))
+        found = constants(node, known)
         if found is None:
             nodes.append(node)
         else:
@@ -55,20 +55,36 @@ def fold(graph: Graph, known: Mapping[Any, Tensor] | None = None) -> Graph:
     return rebuilt(graph, nodes, values, makers(graph.nodes)) if values else graph
 
 
-def constants(node: Node) -> tuple[Tensor, ...] | None:
-    """The outputs of `node`, if they are known before it runs, and small; else None."""
+def known_captures(graph: Graph) -> dict[Any, Tensor]:
+    """The small tensors that `graph` captures, by the inputs that they are given as."""
+    inputs = graph.inputs[len(graph.arguments) :]
+    pairs = zip(inputs, graph.captures, strict=True)
+    return {x: y for x, y in pairs if type(y) is Tensor and is_small(y)}
+
+
+def is_literal(y: Tensor) -> bool:
+    """Whether a known tensor is better put in than passed: a number, or ints as in a shape."""
+    return y.shape == () or (y.dtype.kind in "iu" and y.size <= 64)
+
+
+def constants(node: Node, known: Mapping[Any, Tensor]) -> tuple[Tensor, ...] | None:
+    """The outputs of `node`, if they are known before it runs, and small; else None.
+
+    known: what symbols among its inputs always are.
+    """
+    inputs = mapped(node.inputs, known)
     if node.op is shape_of and is_static(node.inputs[0]):
         return (Tensor(np.array(node.inputs[0].shape, np.int32)),)
-    if not all(map(is_constant, node.inputs)) or not node.inputs or has_effects(node):
+    if not all(map(is_constant, inputs)) or not inputs or has_effects(node):
         return None
     if isinstance(node.op.lower, Body) or (node.op is fill and node.attrs["shape"] != ()):
         return None  # a number repeated is no work; a constant would have to be read
     try:
-        specs = node.op.infer(*node.inputs, **node.attrs)
+        specs = node.op.infer(*inputs, **node.attrs)
         if not all(map(is_small, specs if type(specs) is tuple else (specs,))):
             return None
         with np.errstate(all="ignore"):
-            outputs = EAGER.run(node.op, node.inputs, node.attrs)
+            outputs = EAGER.run(node.op, inputs, node.attrs)
     except Exception:
         return None  # whatever it is: it will be raised when the graph runs
     found = outputs if type(outputs) is tuple else (outputs,)

@@ -259,15 +259,24 @@ def computed_shape(op_of: Op) -> Rule:
     return rule
 
 
-def reduced(node: Node, made: Makers) -> Any:
-    """A reduction over no axes is the identity."""
-    return node.inputs[0] if node.attrs["axes"] == () else None
+def reduced(kinds: str) -> Rule:
+    """A reduction over no axes is the identity for dtypes of `kinds`; a sum makes 0 of -0."""
+
+    def rule(node: Node, made: Makers) -> Any:
+        (x,) = node.inputs
+        return x if node.attrs["axes"] == () and is_of(kinds, x) else None
+
+    return rule
 
 
 def sliced(node: Node, made: Makers) -> Any:
-    """x[...] and x[:] are x."""
-    whole = all(part is ... or part == (None, None, None) for part in node.attrs["key"])
-    return node.inputs[0] if whole else None
+    """x[...] and x[:] are x; x[None] is a reshape."""
+    key, y = node.attrs["key"], node.outputs[0]
+    if not all(part is None or part is ... or part == (None, None, None) for part in key):
+        return None
+    if None not in key:
+        return node.inputs[0]
+    return Form(reshape_to, node.inputs, {"shape": y.shape}) if is_static(y) else None
 
 
 def joined(node: Node, made: Makers) -> Any:
@@ -296,7 +305,9 @@ RULES: dict[str, Rule] = {
     "broadcast": repeated,
     "reshape_dynamic": computed_shape(reshape_to),
     "broadcast_dynamic": computed_shape(broadcast),
-    **dict.fromkeys([f"reduce_{name}" for name in ("sum", "prod", "max", "min")], reduced),
+    "reduce_sum": reduced("iub"),
+    "reduce_prod": reduced("fiub"),
+    **dict.fromkeys(("reduce_max", "reduce_min"), reduced("fiub")),
     "take_slice": sliced,
     "join": joined,
 }

@@ -11,7 +11,7 @@ from ..core.spec import Shape, Spec
 from ..core.tensor import Symbol
 from ..errors import SpecError
 from ..graph import Graph
-from .fold import constants
+from .fold import constants, is_literal, known_captures
 from .inline import inline
 from .rewrite import makers, mapped, rebuilt
 
@@ -19,7 +19,7 @@ from .rewrite import makers, mapped, rebuilt
 def specialize(graph: Graph, specs: Sequence[Spec]) -> Graph:
     """`graph` for inputs of `specs` (arguments, then captures), everything inferred again.
 
-    Bodies are inlined, and shapes that nodes compute with become constants.
+    Bodies are inlined, and shapes that nodes compute with become constants, as by `fold`.
     Raises SpecError where a spec does not fit its input.
 
     Before::
@@ -46,10 +46,12 @@ def specialize(graph: Graph, specs: Sequence[Spec]) -> Graph:
             )
         values[x] = Symbol(spec.shape, x.dtype, x.trace, x.where)
     inputs = tuple(values.values())
+    known = {values[x]: y for x, y in known_captures(graph).items()}
+    values.update((x, y) for x, y in known_captures(graph).items() if is_literal(y))
     nodes = []
     for node in graph.nodes:
         given = mapped(node.inputs, values)
-        outputs: Sequence[Any] | None = constants(node.replaced(given, node.outputs))
+        outputs: Sequence[Any] | None = constants(node.replaced(given, node.outputs), known)
         if outputs is None:
             outputs = inferred(node, given)
             nodes.append(node.replaced(given, tuple(outputs)))

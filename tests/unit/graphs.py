@@ -1,11 +1,15 @@
 """Graphs of many kinds, with inputs for them: what prints, runs and passes are tried on."""
 
+import inspect
+import re
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import minigrad as mg
+from minigrad.core.registry import OPS
 from minigrad.core.spec import Spec
 from minigrad.core.tensor import Tensor
 from minigrad.graph import Graph, evaluate, trace
@@ -133,3 +137,50 @@ def assert_same(ours: Any, theirs: Any) -> None:
         assert isinstance(y, np.ndarray)
         assert (y.shape, y.dtype) == (z.shape, z.dtype)
         assert y.tobytes() == z.tobytes()
+
+
+# graphs written as text
+
+
+def documented(function: Callable[..., Any]) -> tuple[Graph, str]:
+    """The graph "Before" in the docstring of a pass, and the text "After"."""
+    text = inspect.getdoc(function) or ""
+    before, after = re.split(r"\nAfter[^\n]*::\n", text.split("Before::\n")[1])
+    return read(textwrap.dedent(before)), squeezed(textwrap.dedent(after))
+
+
+def read(text: str) -> Graph:
+    """The graph of a text as graphs print, its inputs being what the comments say."""
+    namespace: dict[str, Any] = dict(OPS)
+    exec(text, namespace)
+    *inner, (name, notes) = re.findall(r"^def (\w+)\(.*\):\s+# (.*)", text, re.M)
+    for other, _ in inner:
+        namespace[other] = mg.function(namespace[other], name=other)
+    given = [parsed(note) for note in re.findall(r"(?:Variable \w+: )?\w+\[[^]]*\]", notes)]
+    symbols = [x for x in given if isinstance(x, Spec)]
+    variables = [x for x in given if not isinstance(x, Spec)]
+
+    def body(*xs: Any) -> Any:
+        return namespace[name](*xs, *[variable.cell for variable in variables])
+
+    return trace(body, symbols, name)[0]
+
+
+def parsed(note: str) -> Any:
+    """What a comment says of an input: its Spec, or a Variable of that name and spec."""
+    *name, dtype, dims = re.split(r": |\[", note.rstrip("]"))
+    shape = tuple(None if n == "?" else int(n) for n in dims.split(",") if n)
+    if name:
+        return mg.Variable(mg.ones(shape, dtype=dtype), name=name[0].removeprefix("Variable "))
+    return Spec(shape, dtype)
+
+
+def squeezed(text: Any) -> str:
+    """`text` without blank lines."""
+    return "\n".join(line for line in str(text).splitlines() if line.strip())
+
+
+def lines(graph: Graph) -> list[str]:
+    """The statements of a graph, without comments."""
+    statements = [line.split("#")[0].strip() for line in str(graph).splitlines()]
+    return [line for line in statements if line]
