@@ -7,14 +7,28 @@ was recorded, and the Python body never runs again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol
 
-from .core.op import EAGER, Op, raw, using
-from .core.spec import Spec
+from .core.op import EAGER, Node, Op, raw, using
+from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import GradientError
 from .tape import GradientTape, pullback
+
+
+class Run(Protocol):
+    """What is kept of a run that only took its shape when it happened."""
+
+    def check(self) -> None:
+        """Raise GradientError where a derivative would not be right."""
+
+    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
+        """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path."""
+
+    def run(self, values: Sequence[Any]) -> list[Any]:
+        """The outputs again, for other tensors in place of the inputs."""
 
 
 class Record:
@@ -41,21 +55,77 @@ class Record:
                     "be lost; pass the Variable in inp, and use it as an argument"
                 )
 
+    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
+        """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path.
+
+        The record itself is walked: nothing is computed again.
+        """
+        sources = [self.inputs[i] for i in asked]
+        bars: dict[Any, Any] = {}
+        for i, g in zip(given, gs, strict=True):
+            y = self.outputs[i]
+            bars[y] = bars[y] + g if y in bars else g
+        reach = set(sources)
+        for node in self.tape.nodes:
+            if not reach.isdisjoint(node.inputs):
+                reach.update(node.outputs)
+        found = pullback(self.tape.nodes, bars, sources, reach)
+        return [found.get(x) for x in sources]
+
     def run(self, values: Sequence[Any]) -> list[Any]:
         """The outputs again, for other tensors in place of the inputs."""
         known: dict[Any, Any] = dict(zip(self.inputs, values, strict=True))
-        for node in self.tape.nodes:
-            if node.op.stateful and node.op.name != "read_variable":
-                continue
-            if node.op.name == "read_variable":
-                known[node.outputs[0]] = known.get(node.inputs[0], node.outputs[0])
-                continue
-            outputs = node.op(*[known.get(x, x) for x in node.inputs], **node.attrs)
-            pairs = zip(
-                node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True
-            )
-            known.update(pairs)
+        again(self.tape.nodes, known)
         return [known.get(y, y) for y in self.outputs]
+
+
+def again(
+    nodes: Iterable[Node], known: dict[Any, Any], kept: Mapping[Any, Any] = MappingProxyType({})
+) -> None:
+    """Apply `nodes` that have run to other values, `known`, and enter there what comes out.
+
+    Pure nodes are computed. A Variable that is read is what `known` has for it. Other stateful
+    nodes do not run: their outputs are what `kept` has for them, or the outputs themselves; with
+    a derivative where they have one.
+    """
+    for node in nodes:
+        inputs = [known.get(x, x) for x in node.inputs]
+        values = tuple([kept.get(y, y) for y in node.outputs])
+        if node.op.name == "read_variable":
+            outputs: Any = known.get(node.inputs[0], values[0])
+        elif not node.op.stateful:
+            outputs = node.op(*inputs, **node.attrs)
+        elif node.op.differentiable:
+            outputs = recorded(*inputs, node=node, values=values)
+        else:
+            outputs = values
+        known.update(
+            zip(node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True)
+        )
+
+
+def recorded_kernel(*inputs: Any, node: Node, values: Sequence[Any]) -> tuple[Any, ...]:
+    """What came out when `node` ran."""
+    return tuple([raw(y) for y in values])
+
+
+def recorded_spec(*inputs: Any, node: Node, values: Sequence[Any]) -> tuple[Spec, ...]:
+    """The specs of what came out."""
+    return tuple([y.spec if isinstance(y, Tensor) else OPAQUE for y in values])
+
+
+recorded = Op(recorded_kernel, infer=recorded_spec, name="recorded", holomorphic=False)
+
+
+@recorded.defvjp_joint
+def recorded_vjp(
+    gs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Sequence[bool], *,
+    node: Node, values: Sequence[Any],
+) -> Sequence[Any]:
+    """The rule of the op that ran."""
+    assert node.op.joint_vjp is not None  # read_variable alone has the other kind
+    answers: Sequence[Any] = node.op.joint_vjp(gs, outputs, inputs, needed, **node.attrs)
+    return answers
 
 
 # A program is "body", or ("vjp", program, how many inputs it has, which of its outputs have
@@ -63,7 +133,7 @@ class Record:
 Program = Any
 
 
-def run_program(record: Record, program: Program, inputs: Sequence[Any]) -> list[Any]:
+def run_program(record: Run, program: Program, inputs: Sequence[Any]) -> list[Any]:
     """The outputs of a program on tensors, by ops that whoever listens can record."""
     if program == "body":
         return record.run(inputs)
@@ -76,29 +146,13 @@ def run_program(record: Record, program: Program, inputs: Sequence[Any]) -> list
     return list(tape.gradient(targets, [xs[i] for i in needed], list(gs)))
 
 
-def first_order(record: Record, program: Program, gs: Sequence[Any]) -> list[Any]:
-    """The first derivative by walking the record itself: nothing is computed again."""
-    _, _, _, given, needed = program
-    sources = [record.inputs[i] for i in needed]
-    bars: dict[Any, Any] = {}
-    for i, g in zip(given, gs, strict=True):
-        y = record.outputs[i]
-        bars[y] = bars[y] + g if y in bars else g
-    reach = set(sources)
-    for node in record.tape.nodes:
-        if not reach.isdisjoint(node.inputs):
-            reach.update(node.outputs)
-    found = pullback(record.tape.nodes, bars, sources, reach)
-    return [found.get(x) for x in sources]
-
-
-def replay_kernel(record: Record, *arrays: Any, program: Program, asked: Any) -> tuple[Any, ...]:
+def replay_kernel(record: Run, *arrays: Any, program: Program, asked: Any) -> tuple[Any, ...]:
     """Cotangents of the inputs that are asked for; None where the run had no path to one."""
     record.check()
     with using(EAGER, ()):
         tensors = [Tensor(x) if hasattr(x, "__array_interface__") else x for x in arrays]
         if program[1] == "body":
-            bars = first_order(record, program, tensors[program[2] :])
+            bars = record.pulled(program[3], program[4], tensors[program[2] :])
         else:
             bars = run_program(record, program, [value_of(x) for x in tensors])
     return tuple([None if bar is None else raw(bar) for bar in bars])

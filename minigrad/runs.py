@@ -1,0 +1,145 @@
+"""Runs of graphs whose path shows only when they run: a branch taken, the rounds of a loop.
+
+Each is a `Run` that `replay` differentiates: first derivatives by the backward graphs of what
+ran, fed by its residuals; higher ones by applying the nodes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .compiler import runner
+from .core.op import raw
+from .core.registry import api
+from .core.tensor import Tensor
+from .graph import Graph
+from .passes.split import Split, split
+from .replay import again
+
+
+class GraphRun:
+    """One run of a graph, with its residuals.
+
+    values: arrays and cells, one per input of the graph. outputs: its arrays, residuals left out.
+    """
+
+    __opaque_input__ = True
+
+    def __init__(self, graph: Graph, values: Sequence[Any], *, jit: bool) -> None:
+        self.split: Split = split(graph)
+        self.jit = jit
+        self.values = tuple(values)
+        self.kept = runner(self.split.forward, jit=jit)(*values)
+        self.outputs = self.kept[: self.split.outputs]
+
+    def check(self) -> None:
+        """Nothing: a graph knows all that it uses."""
+
+    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
+        """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path."""
+        bars = dict(zip(given, [raw(g) for g in gs], strict=True))
+        found = self.back([bars.get(i) for i in range(len(self.outputs))])
+        return tensors_or_none([found[i] for i in asked])
+
+    def back(self, gs: Sequence[Any]) -> list[Any]:
+        """In arrays: a cotangent or None per output in, one per input out."""
+        bars: list[Any] = [None] * len(self.values)
+        if all(g is None for g in gs):
+            return bars
+        pattern = [g is not None for g in gs] + [False] * (len(self.kept) - len(gs))
+        backward, places, targets = self.split.backward(tuple(pattern))
+        if targets:
+            available = (*self.values, *self.kept)
+            values = [*[g for g in gs if g is not None], *[available[i] for i in places]]
+            for i, bar in zip(targets, runner(backward, jit=self.jit)(*values), strict=True):
+                bars[i] = bar
+        return bars
+
+    def run(self, values: Sequence[Any]) -> list[Any]:
+        """The outputs again, for other tensors in place of the inputs."""
+        forward = self.split.forward
+        known: dict[Any, Any] = dict(zip(forward.inputs, values, strict=True))
+        kept = zip(forward.outputs, map(as_value, self.kept), strict=True)
+        again(forward.nodes, known, dict(kept))
+        return [known[y] for y in forward.outputs[: self.split.outputs]]
+
+
+class LoopRun:
+    """The rounds of a loop, each a run of its body.
+
+    The body takes what is carried, then what is scanned, then what stays; it gives what is
+    carried on, then what is stacked. carried: how many are. scanned: how many inputs come slice by
+    slice. values: the inputs of the loop.
+    """
+
+    __opaque_input__ = True
+
+    def __init__(
+        self, rounds: Sequence[GraphRun], values: Sequence[Any], *, carried: int, scanned: int
+    ) -> None:
+        self.rounds = rounds
+        self.values = tuple(values)
+        self.carried = carried
+        self.scanned = scanned
+
+    def check(self) -> None:
+        """Nothing: a graph knows all that it uses."""
+
+    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
+        """Cotangents of the inputs `asked`, walking the rounds from the last to the first."""
+        bars = dict(zip(given, [raw(g) for g in gs], strict=True))
+        carry = [bars.get(i) for i in range(self.carried)]
+        stacked = sorted(i for i in bars if i >= self.carried)
+        count = len(self.rounds[0].outputs) - self.carried if self.rounds else 0
+        slices: list[list[Any]] = []
+        fixed: list[Any] = [None] * (len(self.values) - self.carried - self.scanned)
+        for t in reversed(range(len(self.rounds))):
+            rows: list[Any] = [None] * count
+            for i in stacked:
+                rows[i - self.carried] = bars[i][t]
+            found = self.rounds[t].back([*carry, *rows])
+            carry = found[: self.carried]
+            slices.append(found[self.carried : self.carried + self.scanned])
+            fixed = list(map(added, fixed, found[self.carried + self.scanned :]))
+        scans = [self._stacked(i, slices[::-1]) for i in range(self.scanned)]
+        every = [*carry, *scans, *fixed]
+        return tensors_or_none([every[i] for i in asked])
+
+    def _stacked(self, i: int, slices: Sequence[Sequence[Any]]) -> Any:
+        """The cotangent of the scanned input `i`, of those of its slices."""
+        parts = [part[i] for part in slices]
+        if all(part is None for part in parts):
+            return None
+        x = self.values[self.carried + i]
+        blank = np.zeros(x.shape[1:], x.dtype)
+        return np.stack([blank if part is None else part for part in parts])
+
+    def run(self, values: Sequence[Any]) -> list[Any]:
+        """The outputs again, for other tensors in place of the inputs."""
+        carry = list(values[: self.carried])
+        scans = values[self.carried : self.carried + self.scanned]
+        fixed = values[self.carried + self.scanned :]
+        rows = []
+        for t, one in enumerate(self.rounds):
+            outputs = one.run([*carry, *[x[t] for x in scans], *fixed])
+            carry = outputs[: self.carried]
+            rows.append(outputs[self.carried :])
+        return [*carry, *[api.stack(list(column)) for column in zip(*rows, strict=True)]]
+
+
+def added(x: Any, y: Any) -> Any:
+    """The sum of two cotangents, where None is nothing."""
+    return y if x is None else x if y is None else x + y
+
+
+def as_value(value: Any) -> Any:
+    """A residual as ops take it: arrays as tensors, records as they are."""
+    return Tensor(np.asarray(value)) if hasattr(value, "__array_interface__") else value
+
+
+def tensors_or_none(arrays: Sequence[Any]) -> list[Any]:
+    """Arrays as tensors, None as None."""
+    return [None if x is None else Tensor(np.asarray(x)) for x in arrays]
