@@ -15,7 +15,7 @@ from .core.op import CONTEXT, Context, Node, using
 from .core.quiet import loud, quiet
 from .core.registry import api
 from .core.tensor import Tensor
-from .errors import GradientError
+from .errors import GradientError, SpecError
 from .explain import Explanation, explain
 
 
@@ -91,15 +91,15 @@ class GradientTape:
 
         Raises GradientError for integers and bools, which have no derivative.
         """
-        for x in tree.flatten(tensors)[0]:
-            source = key_of(x, "watch")
+        sources = [key_of(x, "watch") for x in tree.flatten(tensors)[0]]
+        for source in sources:
             if source.dtype.kind not in "fc":
                 raise GradientError(
                     f"watch: {source.spec} was to be followed: derivatives exist for floating and "
                     "complex dtypes only; cast first, as in x = mg.astype(x, mg.float32)"
                 )
-            self._watched[source] = None
-            self._followed.add(source)
+        self._watched.update(dict.fromkeys(sources))
+        self._followed.update(sources)
 
     def watched_variables(self) -> tuple[Any, ...]:
         """The Variables that are followed, in the order of their first use."""
@@ -137,7 +137,7 @@ class GradientTape:
         GradientError that says why.
         """
         self._check_unspent()
-        missing = UnconnectedGradients(unconnected_gradients)
+        missing = unconnected(unconnected_gradients)
         leaves, structure = tree.flatten(sources)
         keys = [key_of(x, "gradient") for x in leaves]
         with Aside(self):
@@ -151,9 +151,7 @@ class GradientTape:
                 source = next(x for g, x in zip(results, leaves, strict=True) if g is None)
                 raise GradientError(str(self.explain(target, source)))
         if not self.persistent:
-            self._spent = True
-            if all(g is not None for g in results):
-                self._nodes.clear()  # what remains is kept for `explain`
+            self._spend(kept=any(g is None for g in results))
         return tree.unflatten(structure, results)
 
     def jacobian(
@@ -166,12 +164,24 @@ class GradientTape:
 
         Returns, in the nest of `sources`, tensors of shape `target.shape + source.shape`.
         """
-        rows = self._rows(target, sources, unconnected_gradients, range(target.size or 0))
-        return self._stacked(rows, sources, lambda x: (*target.shape, *x.shape))
+        check_known(target, target.shape, "jacobian")
+        size = target.size
+        rows = self._rows(target, sources, unconnected_gradients, units(target, 1, size))
+        leaves, structure = tree.flatten(sources)
+        answers: list[Any] = []
+        for x, *column in zip(leaves, *rows, strict=True):
+            if column[0] is None:
+                answers.append(None)
+            elif target.ndim:
+                shape = (*target.shape, *api.dims_of(as_tensor(x)))
+                answers.append(api.reshape(api.stack(column)[:size], shape))
+            else:
+                answers.append(column[0])
+        return tree.unflatten(structure, answers)
 
     def batch_jacobian(
         self,
-        target: Tensor,
+        target: Any,
         source: Any,
         unconnected_gradients: str | UnconnectedGradients = UnconnectedGradients.NONE,
     ) -> Any:
@@ -179,28 +189,25 @@ class GradientTape:
 
         target: (n, ...). source: (n, ...). Returns (n, *target.shape[1:], *source.shape[1:]).
         """
-        n, *rest = target.shape
-        if not source.shape or source.shape[0] != n:
+        if not target.shape or not source.shape or source.shape[0] != target.shape[0]:
             raise GradientError(
                 f"batch_jacobian of {target.spec} by {source.spec}: both begin with the same "
                 "batch axis; use jacobian where they do not"
             )
+        check_known(target, (*target.shape, *source.shape), "batch_jacobian")
+        n, *rest = target.shape
         size = int(np.prod(rest, dtype=np.int64))
-        rows = []
-        self._check_unspent()
-        for i in range(size):
-            seed = np.zeros((n, size), target.dtype)
-            seed[:, i] = 1
-            rows.append(self._keeping(target, source, seed.reshape(target.shape)))
-        self._finish()
-        if any(row is None for row in rows):
-            if UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.NONE:
-                return None
-            rows = [zeros(source) if row is None else row for row in rows]
-        return api.reshape(api.stack(rows, axis=1), (n, *rest, *source.shape[1:]))
+        rows = self._rows(target, source, unconnected_gradients, units(target, n, size))
+        column = [row[0] for row in rows]
+        if column[0] is None:
+            return None
+        blocks = api.stack(column, axis=1)[:, :size]
+        return api.reshape(blocks, (n, *rest, *source.shape[1:]))
 
     def explain(self, target: Any, source: Any) -> Explanation:
         """Say in words how the gradient of `target` by `source` flows, or why it does not."""
+        if self._spent and not self._nodes:
+            self._check_unspent()
         targets = [key_of(y, "explain") for y in tree.flatten(target)[0]]
         return explain(self._nodes, targets, key_of(source, "explain"), self._watched)
 
@@ -224,50 +231,25 @@ class GradientTape:
                 reach.update(node.outputs)
         return reach
 
-    def _keeping(self, target: Tensor, sources: Any, seed: Any) -> Any:
+    def _rows(self, target: Any, sources: Any, missing: Any, seeds: Iterable[Any]) -> list[Any]:
+        """The leaves of one gradient for each of the cotangents `seeds`."""
+        self._check_unspent()
         persistent, self.persistent = self.persistent, True
         try:
-            return self.gradient(target, sources, as_tensor(seed))
+            rows = [self.gradient(target, sources, Tensor(seed), missing) for seed in seeds]
         finally:
             self.persistent = persistent
+        found = [tree.flatten(row)[0] for row in rows]
+        if not persistent:
+            self._spend(kept=any(g is None for g in found[0]))
+        return found
 
-    def _finish(self) -> None:
-        if not self.persistent:
-            self._spent = True
-
-    def _rows(self, target: Any, sources: Any, missing: Any, elements: range) -> list[Any]:
-        self._check_unspent()
-        rows = []
-        for i in elements:
-            seed = np.zeros(target.size, target.dtype)
-            seed[i] = 1
-            row = self._keeping(target, sources, seed.reshape(target.shape))
-            rows.append(tree.flatten(row)[0])
-        self._finish()
-        wanted = UnconnectedGradients(missing)
-        if wanted is UnconnectedGradients.RAISE and rows and None in map(type_or_none, rows[0]):
-            source = tree.flatten(sources)[0][[g is None for g in rows[0]].index(True)]
-            raise GradientError(str(self.explain(target, source)))
-        if wanted is UnconnectedGradients.ZERO:
-            leaves = tree.flatten(sources)[0]
-            rows = [
-                [zeros(x) if g is None else g for g, x in zip(row, leaves, strict=True)]
-                for row in rows
-            ]
-        return rows
-
-    def _stacked(self, rows: list[Any], sources: Any, shape: Any) -> Any:
-        leaves, structure = tree.flatten(sources)
-        answers = []
-        for i, x in enumerate(leaves):
-            column = [row[i] for row in rows]
-            if not column:
-                answers.append(api.zeros(shape(x), dtype=x.dtype))
-            elif column[0] is None:
-                answers.append(None)
-            else:
-                answers.append(api.reshape(api.stack(column), shape(x)))
-        return tree.unflatten(structure, answers)
+    def _spend(self, *, kept: bool) -> None:
+        """Free the record of a tape that was asked once; kept: the nodes stay, for `explain`."""
+        self._spent = True
+        self._followed.clear()
+        if not kept:
+            self._nodes.clear()
 
 
 class Aside:
@@ -311,6 +293,34 @@ def key_of(x: Any, asked: str) -> Any:
     return cell
 
 
+def unconnected(mode: Any) -> UnconnectedGradients:
+    """What to answer where there is no path. Raises GradientError for an unknown word."""
+    try:
+        return UnconnectedGradients(mode)
+    except ValueError:
+        raise GradientError(
+            f"gradient: unconnected_gradients={mode!r} came; it says what to answer where no path "
+            'leads to a source; write "none", "zero" or "raise"'
+        ) from None
+
+
+def check_known(target: Any, shape: Any, asked: str) -> None:
+    """Raise GradientError where a dim is unknown that says how many walks there are."""
+    if shape is None or None in shape:
+        raise GradientError(
+            f"{asked} of {target.spec}: it walks back once for each element, so their number must "
+            "be known while tracing; declare the dims, or return the target and ask outside"
+        )
+
+
+def units(y: Any, rows: int, columns: int) -> Iterator[np.ndarray[Any, Any]]:
+    """Cotangents of `y`, seen as a matrix: ones in one column each; zeros if there is none."""
+    for i in range(max(columns, 1)):
+        seed = np.zeros((rows, columns), y.dtype)
+        seed[:, i : i + 1] = 1
+        yield seed.reshape(y.shape)
+
+
 def zeros(x: Any) -> Tensor:
     """Zeros of the shape and dtype of a source."""
     return api.zeros_like(as_tensor(x))
@@ -323,16 +333,14 @@ def ones(x: Any) -> Tensor:
 
 def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:
     """The cotangents that a walk starts with, by target."""
-    targets = [key_of(y, "gradient") for y in tree.flatten(target)[0]]
-    if output_gradients is None:
-        given: list[Any] = [None] * len(targets)
-    else:
-        given = tree.flatten(output_gradients)[0]
-    if len(given) != len(targets):
-        raise GradientError(
-            f"gradient: {len(given)} output_gradients for {len(targets)} targets: one cotangent "
-            "belongs to each target; pass a nest of the same structure"
-        )
+    leaves, structure = tree.flatten(target)
+    targets = [key_of(y, "gradient") for y in leaves]
+    given: list[Any] = [None] * len(targets)
+    if output_gradients is not None:
+        try:
+            given = tree.flatten_like(structure, output_gradients)
+        except SpecError as error:
+            raise GradientError(f"gradient, of its output_gradients: {error}") from None
     bars: dict[Any, Any] = {}
     for y, g in zip(targets, given, strict=True):
         if y.dtype.kind not in "fc":

@@ -94,14 +94,18 @@ def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
 def flatten_like(structure: Structure, tree: Any) -> list[Any]:
     """What stands in `tree` where `structure` has its leaves; nests may stand there, too.
 
-    Raises SpecError where `tree` has another container, key or length than `structure`.
+    Lists may stand for tuples, and the keys of dicts come in any order. Raises SpecError where
+    `tree` has another container, key or length than `structure`.
     """
     if structure.kind is None:
         return [tree]
+    if type(tree) is dict and structure.kind is dict and tree.keys() == set(structure.keys):
+        tree = {key: tree[key] for key in structure.keys}
     parts = _open(tree)
+    rows = (list, tuple)
     if (
         parts is None
-        or type(tree) is not structure.kind
+        or not (type(tree) is structure.kind or (type(tree) in rows and structure.kind in rows))
         or parts[0] != structure.keys
         or len(parts[1]) != len(structure.children)
     ):
