@@ -1,12 +1,11 @@
 """A graph made executable: its text, compiled by Python over the kernels.
 
-What runs is what is printed. Around it, written into the syntax tree and so not in the text:
-NumPy's warnings are off, and what a kernel raises is put into the words of its op.
+What runs is what is printed. Around it NumPy's warnings are off, and what a kernel raises is put
+into the words of its op.
 """
 
 from __future__ import annotations
 
-import ast
 import itertools
 import linecache
 import weakref
@@ -41,25 +40,6 @@ except (AttributeError, TypeError):
         return np.seterr(**old)
 
 
-# around the statements of a graph, in place of `...`; no name in a text starts with _
-GUARD = """
-try:
-    ...
-except Exception as _error:
-    _better = _explained(_error)
-    if _better is not None:
-        raise _better
-    raise
-"""
-QUIET = """
-_before = _quiet()
-try:
-    ...
-finally:
-    _loud(_before)
-"""
-
-
 def executable(graph: Graph) -> Runner:
     """`graph` as a function of arrays (and cells as they are) that returns a tuple of arrays.
 
@@ -73,38 +53,36 @@ def executable(graph: Graph) -> Runner:
 
 
 def compiled(text: Source) -> Runner:
-    """The function that `text` defines, guarded."""
-    filename = f"<minigrad {text.name} {next(COUNTER)}>"
-    tree = ast.parse(text.text)
-    function = tree.body[-1]
-    assert isinstance(function, ast.FunctionDef)
-    function.body = inside(GUARD, function)
-    if any(map(may_warn, text.nodes.values())):
-        function.body = inside(QUIET, function)
+    """The function that `text` defines, its statements guarded."""
+    lines, nodes = guarded(text, warns=any(map(may_warn, text.nodes.values())))
     namespace = {
         **text.namespace,
         "__name__": "minigrad.graph",  # frames of minigrad are not the user's line
-        "_explained": partial(explained, text.nodes, text.values),
+        "_explained": partial(explained, nodes, text.values),
         "_quiet": quiet,
         "_loud": loud,
     }
-    exec(compile(ast.fix_missing_locations(tree), filename, "exec"), namespace)
+    filename = f"<minigrad {text.name} {next(COUNTER)}>"
+    exec(compile("".join(lines), filename, "exec"), namespace)
     made: Runner = namespace.pop(text.name)  # out of its own globals: no cycle
-    lines = text.text.splitlines(keepends=True)
-    linecache.cache[filename] = len(text.text), None, lines, filename
+    linecache.cache[filename] = len(lines), None, lines, filename
     weakref.finalize(made, linecache.cache.pop, filename, None).atexit = False
     return made
 
 
-def inside(template: str, function: ast.FunctionDef) -> list[ast.stmt]:
-    """The statements of `template`, with the body of `function` in its try."""
-    statements = ast.parse(template).body
-    for statement in ast.walk(ast.Module(statements, [])):
-        ast.copy_location(statement, function)
-    block = statements[-1]
-    assert isinstance(block, ast.Try)
-    block.body = function.body
-    return statements
+def guarded(text: Source, *, warns: bool) -> tuple[list[str], dict[int, Node]]:
+    """The lines of `text` with its statements in a try, and its nodes by the line they are on.
+
+    warns: whether NumPy's warnings are to be turned off.
+    """
+    lines = text.text.splitlines(keepends=True)
+    head, body = lines[: text.start - 1], lines[text.start - 1 :]
+    opening = ["    _before = _quiet()\n"] * warns + ["    try:\n"]
+    closing = ["    except Exception as _error:\n", "        raise _explained(_error)\n"]
+    ending = ["    finally:\n", "        _loud(_before)\n"] * warns
+    inside = [f"    {line}" for line in body]
+    nodes = {line + len(opening): node for line, node in text.nodes.items()}
+    return [*head, *opening, *inside, *closing, *ending], nodes
 
 
 def may_warn(node: Node) -> bool:
@@ -112,26 +90,25 @@ def may_warn(node: Node) -> bool:
     return not isinstance(node.op.lower, (Body, Move))
 
 
-def explained(nodes: dict[int, Node], values: dict[Any, str], error: Exception) -> Exception | None:
-    """What to raise for `error` of a kernel: what its op says of the inputs; None for the same.
+def explained(nodes: dict[int, Node], values: dict[Any, str], error: Exception) -> Exception:
+    """What to raise for `error` of a kernel: what its op says of the inputs, or `error` itself.
 
     Either way a note names the user's line. nodes: by line; values: what inputs are called.
     """
     trace = error.__traceback__
     node = None if trace is None else nodes.get(trace.tb_lineno)
     if trace is None or node is None:
-        return None
+        return error
     local = trace.tb_frame.f_locals
     inputs = tuple([as_input(local.get(values.get(x, ""), x)) for x in node.inputs])
-    note = f"in {node.attrs.get('name') or node.op.name}, written at {node.where}"
+    found = error
     try:
         explain_failure(node.op, inputs, node.attrs, error)
     except Exception as better:
-        better.add_note(note)
-        better.__suppress_context__ = True
-        return better.with_traceback(trace)
-    error.add_note(note)
-    return None
+        found = better.with_traceback(trace)
+        found.__suppress_context__ = True
+    found.add_note(f"in {node.attrs.get('name') or node.op.name}, written at {node.where}")
+    return found
 
 
 def as_input(x: Any) -> Any:

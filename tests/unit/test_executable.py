@@ -118,7 +118,7 @@ def test_nothing_is_kept_of_an_executable_that_is_gone() -> None:
     graph = graph_of(lambda x: [mg.sin(x)], FLOATS)
     run_it = executable(graph)
     filename = run_it.__code__.co_filename
-    assert linecache.getline(filename, 2).startswith("    v1 = sin(v0)")
+    assert linecache.getline(filename, 4).startswith("        v1 = sin(v0)")
     gone = weakref.ref(run_it)
     gc.disable()
     try:
@@ -160,9 +160,9 @@ def test_the_line_of_a_node_made_inside_is_the_users() -> None:
     assert all(where.startswith(__file__) for where in wheres) and wheres
 
 
-def test_a_long_graph_is_made_and_run_in_linear_time() -> None:
+def test_a_long_graph_is_made_and_run_without_recursion() -> None:
     def body(x: mg.Tensor) -> list[mg.Tensor]:
-        for _ in range(5000):
+        for _ in range(2000):
             x = mg.negative(x)
         return [x]
 

@@ -88,10 +88,10 @@ def test_the_pass_that_breaks_a_graph_is_named(monkeypatch: pytest.MonkeyPatch) 
     optimize(sound(), check=False)
 
 
-def test_all_passes_together_take_linear_time() -> None:
+def test_passes_do_not_recurse_along_the_graph() -> None:
     def body(x: Any) -> list[Any]:
-        for _ in range(2500):
+        for _ in range(1000):
             x = mg.sin(x * 1) + mg.sin(x)
         return [x]
 
-    assert len(optimize(graph_of(body, FLOATS), check=True).nodes) == 5000
+    assert len(optimize(graph_of(body, FLOATS), check=True).nodes) == 2000
