@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .codegen.executable import executable
 from .core.op import Node
@@ -13,7 +13,7 @@ from .graph import Graph
 from .passes import optimize
 from .passes.fuse import fuse
 from .passes.inline import inline
-from .passes.lift import lift
+from .passes.lift import lift, liftable
 from .passes.specialize import specialize
 
 Runner = Callable[..., tuple[Any, ...]]
@@ -48,36 +48,46 @@ def optimized(graph: Graph) -> Graph:
     return made
 
 
-def fused(graph: Graph) -> tuple[Graph, tuple[tuple[int, int], ...]]:
-    """`graph`, Variables lifted to inputs and outputs, in fusion groups; and who is written."""
+class Fused(NamedTuple):
+    """A graph in fusion groups, its Variables lifted to inputs and outputs.
+
+    reads: the inputs that are given as cells and taken as their values. writes: pairs of such an
+    input and the output that is the new value of its cell.
+    """
+
+    graph: Graph
+    reads: frozenset[int]
+    writes: tuple[tuple[int, int], ...]
+
+
+def fused(graph: Graph) -> Fused:
+    """`graph` as it will be compiled. Raises UncompilableError where it cannot be."""
     if "fused" not in graph.cache:
         reject_opaque(graph)
-        lifted = lift(optimized(graph))
-        graph.cache["fused"] = fuse(optimize(lifted.graph)), lifted.writes
-    made: tuple[Graph, tuple[tuple[int, int], ...]] = graph.cache["fused"]
+        simple = optimized(graph)
+        cells = set(liftable(simple))
+        reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
+        lifted = lift(simple)
+        graph.cache["fused"] = Fused(fuse(optimize(lifted.graph)), reads, lifted.writes)
+    made: Fused = graph.cache["fused"]
     return made
 
 
 def native(graph: Graph) -> Runner:
     """A runner by fused native kernels and library calls; cells are read and written around."""
-    compiled, writes = fused(graph)
+    compiled, reads, writes = fused(graph)
     run = executable(compiled)
-    if not any(is_cell(x) for x in graph.captures) and not writes:
+    if not reads:
         return run
     count = len(graph.outputs)
 
     def run_with_cells(*values: Any) -> tuple[Any, ...]:
-        outputs = run(*[getattr(x, "_value", x) if is_cell(x) else x for x in values])
+        outputs = run(*[x._value if i in reads else x for i, x in enumerate(values)])
         for source, result in writes:
             values[source]._value = outputs[result]
         return outputs[:count]
 
     return run_with_cells
-
-
-def is_cell(x: Any) -> bool:
-    """Whether `x` is the cell of a Variable."""
-    return hasattr(x, "trainable")
 
 
 def by_shape(graph: Graph) -> Runner:

@@ -12,7 +12,7 @@ from .compiler import Runner, blockers, rejection, runner
 from .core.convert import as_tensor
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Op, raw, wrapped
-from .core.spec import OPAQUE, Spec
+from .core.spec import Spec
 from .core.tensor import Tensor
 from .errors import SpecError, UncompilableError
 from .graph import Graph, Tracer, evaluate
@@ -22,7 +22,7 @@ from .tree import Structure
 
 def call_spec(*inputs: Any, graph: Graph, jit: bool) -> tuple[Spec, ...]:
     """The specs of the graph's outputs."""
-    return tuple([OPAQUE if y.dtype.kind == "O" else y.spec for y in graph.outputs])
+    return tuple([y.spec for y in graph.outputs])
 
 
 def run_graph(*inputs: Any, graph: Graph, jit: bool) -> tuple[Any, ...]:

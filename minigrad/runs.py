@@ -78,10 +78,17 @@ class LoopRun:
     __opaque_input__ = True
 
     def __init__(
-        self, rounds: Sequence[GraphRun], values: Sequence[Any], *, carried: int, scanned: int
+        self,
+        rounds: Sequence[GraphRun],
+        values: Sequence[Any],
+        outputs: Sequence[Any],
+        *,
+        carried: int,
+        scanned: int,
     ) -> None:
         self.rounds = rounds
         self.values = tuple(values)
+        self.outputs = tuple(outputs)
         self.carried = carried
         self.scanned = scanned
 
@@ -127,6 +134,8 @@ class LoopRun:
             outputs = one.run([*carry, *[x[t] for x in scans], *fixed])
             carry = outputs[: self.carried]
             rows.append(outputs[self.carried :])
+        if not rows:
+            return [*carry, *map(as_value, self.outputs[self.carried :])]
         return [*carry, *[api.stack(list(column)) for column in zip(*rows, strict=True)]]
 
 

@@ -48,7 +48,7 @@ class Stages:
         if not all(x.spec.known for x in graph.inputs):
             shapes = [Spec(x.shape, x.dtype) for x in (*tensors, *graph.captures)]
             graph = specialize(graph, shapes)
-        compiled = fused(graph)[0]
+        compiled = fused(graph).graph
         if stage == "fused":
             return str(compiled)
         groups = [node for node in compiled.nodes if node.op.name == "fused"]

@@ -36,6 +36,8 @@ class Op:
     stateful: keeps its place among effects; never merged, dropped or folded.
     broadcasts: inputs broadcast and promote; the tape undoes both.
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
+    saving: the attributes by which the op gives one more output: what its derivative needs of a
+    run; None for an op whose derivative needs only inputs and outputs.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Op:
         broadcasts: bool = False,
         holomorphic: bool = True,
         domain: Any = None,
+        saving: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
         self.name = name or kernel.__name__
         self.kernel = kernel
@@ -58,6 +61,7 @@ class Op:
         self.broadcasts = broadcasts
         self.holomorphic = holomorphic
         self.domain = domain
+        self.saving = saving
         self.vjps: tuple[Callable[..., Any] | None, ...] | None = None
         self.joint_vjp: Callable[..., Any] | None = None
         self.zero_gradient: str | None = None

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import SpecError, TraceError
 from .registry import UFUNCS, api
-from .spec import SCALARS, DType, Shape, Spec
+from .spec import OPAQUE, SCALARS, DType, Shape, Spec
 
 
 class Tensor:
@@ -330,6 +330,11 @@ class Symbol(Tensor):
     def shape(self) -> Any:
         """Lengths of the axes as far as known; None where the rank is unknown."""
         return self._shape
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype together; of what is no array, OPAQUE."""
+        return OPAQUE if self.dtype.kind == "O" else Spec(self._shape, self.dtype)
 
     @property
     def _value(self) -> Any:  # type: ignore[override]  # a symbol has none: reading it must raise

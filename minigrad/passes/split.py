@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.define import primitive
 from ..core.op import Node, using
+from ..core.spec import OPAQUE
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
 from ..tape import pullback
@@ -39,7 +40,7 @@ class Split:
     """
 
     def __init__(self, graph: Graph) -> None:
-        graph = inline(graph, transparent=True)
+        graph = saving(inline(graph, transparent=True))
         self.name = graph.name
         self.outputs = len(graph.outputs)
         self._tracer = Tracer(graph.name)
@@ -134,6 +135,18 @@ class Split:
             needed.add(node)
             stack.extend(x for x in node.inputs if isinstance(x, Symbol))
         return [node for node in self._nodes if node in needed]
+
+
+def saving(graph: Graph) -> Graph:
+    """`graph`, whose nodes give what their derivatives will need of this run."""
+    nodes = []
+    for node in graph.nodes:
+        attrs = node.op.saving(node.attrs) if node.op.saving else node.attrs
+        if attrs is not node.attrs:
+            kept = Symbol(OPAQUE.shape, OPAQUE.dtype, None)
+            node = node.replaced(node.inputs, (*node.outputs, kept), attrs)
+        nodes.append(node)
+    return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), graph.outputs)
 
 
 def filled(nodes: Sequence[Node]) -> list[Node]:
