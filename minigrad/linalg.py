@@ -90,8 +90,8 @@ def vector_norm(
     options = {"axis": axis, "keepdims": keepdims}
     if ord == 2:
         square = api.sum(api.square(api.abs(x) if x.dtype.kind == "c" else x), **options)
-        zero = api.equal(square, 0)  # where the root has no derivative
-        return api.where(zero, 0, sqrt(api.where(zero, 1, square)))
+        # sqrt has no derivative at 0; what `where` cuts off there does not come back
+        return api.where(api.equal(square, 0), 0, sqrt(square))
     size = api.abs(x)
     if math.isinf(ord):
         return (api.max if ord > 0 else api.min)(size, **options)

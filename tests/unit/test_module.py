@@ -26,6 +26,7 @@ class Model(mg.Module):
         self.generator = mg.random.Generator(0)
         self.tied = self.layers[0]
         self.itself = self
+        self.shared = self.heads["a"]
 
 
 NAMES = "layers.0.w layers.0.b layers.1.0.w layers.1.0.b heads.b.w heads.b.b heads.a count"

@@ -207,12 +207,15 @@ def test_conv2d(size: Any, strides: Any, padding: str, check_gradients: Any) -> 
     check_gradients(lambda x, w: nn.conv2d(x, w, strides, padding), x, w)
 
 
-def test_conv2d_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conv2d_in_blocks_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, check_gradients: Any
+) -> None:
     x, w = RNG.normal(size=(5, 6, 6, 2)).astype(np.float32), RNG.normal(size=(3, 3, 2, 2))
     whole = nn.conv2d(x, w)
     monkeypatch.setattr("minigrad.nn.convolution.PATCHES", 1)
     assert whole.dtype == np.float64
     np.testing.assert_allclose(nn.conv2d(x, w).numpy(), whole.numpy(), rtol=1e-12, atol=1e-12)
+    check_gradients(nn.conv2d, x, w)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import scipy.stats
 
 import minigrad as mg
 from minigrad.errors import SpecError
+from minigrad.ops import random_ops
 
 N = 20_000
 
@@ -65,6 +66,14 @@ def test_integers_fill_their_range_evenly(low: int, high: int, dtype: Any) -> No
     counts = np.bincount(tenths.astype(int), minlength=10)
     assert scipy.stats.chisquare(counts[counts > 0]).pvalue > 1e-3
     assert np.count_nonzero(counts) == cells
+
+
+@pytest.mark.parametrize("extent", [1, 10, 2**32, 2**32 + 1, 2**64 - 1, 2**64])
+def test_integers_are_the_high_word_of_a_product(extent: int) -> None:
+    state = generator().state.numpy()
+    options = {"shape": (50,), "dtype": np.dtype(np.uint64), "low": 0, "high": extent}
+    expected = [int(word) * extent >> 64 for word in random_ops.words(state, 50)]
+    assert random_ops.random_integers.kernel(state, **options).tolist() == expected
 
 
 def test_the_state_says_what_comes_next() -> None:
