@@ -96,12 +96,24 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
 # of one number
 
 
+def fill_spec(value: Any, *, shape: tuple[int, ...], dtype: Any) -> Spec:
+    """`shape`, for a value that is one number."""
+    if getattr(value, "shape", ()) != ():
+        raise SpecError(
+            f"full: a value of {value.spec} came; one number fills a tensor; "
+            "write mg.broadcast_to(value, shape)"
+        )
+    return Spec(shape, dtype)
+
+
 @primitive(
-    infer=lambda value, *, shape, dtype: Spec(shape, dtype),
+    infer=fill_spec,
     lower=Pointwise(lambda b, value: value, operands=lambda inputs, output: (output,)),
 )
 def fill(value: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
     """`value`, a number or 0-d tensor, in every place of a tensor; the op behind `full`."""
+    if getattr(value, "ndim", 0):
+        raise ValueError("one number fills a tensor")
     if type(value) is int and value == 0:
         return np.zeros(shape, dtype)  # the system has pages of zeros at hand
     y = np.empty(shape, dtype)

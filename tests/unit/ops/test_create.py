@@ -152,6 +152,7 @@ REFUSED = {
     "the shape (2, -1) has a negative dim": lambda: mg.zeros((2, -1)),
     "a shape was needed and 1.5 came": lambda: mg.zeros(1.5),
     "device 'gpu'": lambda: mg.zeros(2, device="gpu"),
+    "one number fills a tensor": lambda: mg.full((2, 2), mg.ones(2)),
     "by steps of 0": lambda: mg.arange(1, 2, 0),
     "its bounds are numbers": lambda: mg.arange("a"),
     "write 0 or more": lambda: mg.linspace(0, 1, -1),

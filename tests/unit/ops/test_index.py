@@ -64,9 +64,36 @@ def arrays_and_keys(draw: Any) -> tuple[Any, Any]:
     return x, key[0] if len(key) == 1 and draw(st.booleans()) else tuple(key)
 
 
+def corner(shape: tuple[int, ...], *key: Any) -> tuple[Any, Any]:
+    """A key that is easy to get wrong, on an array of `shape`."""
+    return np.arange(float(np.prod(shape))).reshape(shape), key
+
+
+CORNERS = [
+    corner((2, 3, 4), [0, 1], slice(None), [0, 1]),
+    corner((2, 3, 4), 0, slice(None), [0, 1]),
+    corner((2, 3, 4), slice(None), [0, 1], 0),
+    corner((3, 1, 3), slice(0, 2), np.zeros((3, 2), int), ..., np.array([True, True, False])),
+    corner((3, 0, 3), slice(None), np.zeros((0, 2), int), [5]),
+    corner((4, 4), np.zeros(0, bool)),
+    corner((), None, False, ..., False),
+    corner((0,), False, [0, -1]),
+]
+
+
+@pytest.mark.parametrize("example", CORNERS, ids=lambda example: str(example[1]))
+def test_a_key_in_a_corner_does_what_it_does_in_numpy(example: tuple[Any, Any]) -> None:
+    for half in (lambda: 0.0, lambda: 1.0):
+        check_key(*example, half)
+
+
 @given(arrays_and_keys(), st.randoms(use_true_random=False))
 def test_any_key_does_what_it_does_in_numpy(example: tuple[Any, Any], random: Any) -> None:
-    array, key = example
+    check_key(*example, random.random)
+
+
+def check_key(array: Any, key: Any, chance: Any) -> None:
+    """Hold value, spec (known, and known in part, by chance), and adjoint of `array[key]`."""
     x = mg.constant(array)
     try:
         expected = array[key]
@@ -80,7 +107,7 @@ def test_any_key_does_what_it_does_in_numpy(example: tuple[Any, Any], random: An
     assert gathered_shape(x, indices, parts) == expected.shape
 
     def less(dims: Any) -> Any:
-        return tuple([n if random.random() < 0.5 else None for n in dims])
+        return tuple([n if chance() < 0.5 else None for n in dims])
 
     known = Spec(less(array.shape), np.float64)
     unsure = tuple([Spec(less(index.shape), index.dtype) for index in indices])

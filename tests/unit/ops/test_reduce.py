@@ -45,7 +45,7 @@ def test_dtypes_are_those_of_numpy(name: str, dtype: str) -> None:
     assert getattr(mg, name)(x).dtype == expected.dtype
 
 
-@pytest.mark.parametrize("axis", [None, 0, (0, 1)])
+@pytest.mark.parametrize("axis", [None, 0, (0, 1), ()])
 @pytest.mark.parametrize("name", SMOOTH)
 def test_derivatives_are_those_of_differences(
     name: str, axis: Any, check_gradients: Any, check_traced: Any

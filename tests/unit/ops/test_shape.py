@@ -214,6 +214,9 @@ REFUSED = {
     "reshape: float32[2,3] has 6 elements and the shape (4, 2) holds 8": lambda x: mg.reshape(
         x, (4, 2)
     ),
+    "float32[2,3] has 6 elements and the shape (4, -1) holds a multiple of 4": lambda x: mg.reshape(
+        x, (4, -1)
+    ),
     "one dim may be -1": lambda x: mg.reshape(x, (-1, -1)),
     "a shape was needed and 'ab' came": lambda x: mg.reshape(x, "ab"),
     "squeeze: axis 0 of float32[2,3] has length 2": lambda x: mg.squeeze(x, 0),
