@@ -44,12 +44,9 @@ def logsumexp(x: Any, /, axis: Axis | None = -1, *, keepdims: bool = False) -> A
     largest = stop_gradient(api.max(x, axis=axis, keepdims=True))
     largest = api.where(api.isfinite(largest), largest, 0)  # inf - inf would be nan
     y = log(api.sum(exp(x - largest), axis=axis, keepdims=True)) + largest
-    return y if keepdims else api.squeeze(y, reduced_axes(x, axis))
-
-
-def reduced_axes(x: Tensor, axis: Axis | None) -> Axis:
-    """`axis`, with None spelt out as all axes of `x`."""
-    return tuple(range(x.ndim)) if axis is None else axis
+    if keepdims:
+        return y
+    return api.reshape(y, ()) if axis is None else api.squeeze(y, axis)
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
