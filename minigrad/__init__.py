@@ -6,7 +6,7 @@ keeps Python on tensors differentiable; `numpy_function` takes NumPy code in, op
 
 from . import errors, linalg, nn, optimizers, random, special, visualize
 from .concrete import ConcreteFunction
-from .control import cond, fori_loop, map, scan, switch, while_loop
+from .control import cond, fori_loop, switch, while_loop
 from .core.spec import DTYPES as _DTYPES
 from .core.spec import Spec as TensorSpec
 from .core.tensor import Tensor
@@ -131,6 +131,7 @@ from .ops.trigonometric import (
     tan,
     tanh,
 )
+from .scan import map, scan
 from .tape import GradientTape, UnconnectedGradients
 from .variable import Variable
 

@@ -8,7 +8,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Function(Stages):
         self.python_function = python_function
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self.jit_compile = jit_compile
-        self.name: str = name or getattr(python_function, "__name__", "function")
+        self.name = name or str(getattr(python_function, "__name__", "function"))
         self.signature = inspect.signature(python_function)
         self._simple = all(
             p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -312,6 +312,22 @@ def described(part: Any) -> str:
     return str(Spec(first, second))
 
 
+@overload
+def function(
+    func: None = None,
+    *,
+    input_signature: Sequence[Any] | None = None,
+    jit_compile: bool = False,
+    name: str | None = None,
+) -> Callable[[Callable[..., Any]], Function]: ...
+@overload
+def function(
+    func: Callable[..., Any],
+    *,
+    input_signature: Sequence[Any] | None = None,
+    jit_compile: bool = False,
+    name: str | None = None,
+) -> Function: ...
 def function(
     func: Callable[..., Any] | None = None,
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,6 +16,17 @@ from .replay import Record, pulled_back
 from .tape import GradientTape
 
 
+@overload
+def py_function(
+    func: None = None,
+    inp: None = None,
+    Tout: Any = None,
+    name: str | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+@overload
+def py_function(
+    func: Callable[..., Any], inp: Any = None, Tout: Any = None, name: str | None = None
+) -> Any: ...
 def py_function(
     func: Callable[..., Any] | None = None,
     inp: Any = None,
@@ -100,6 +111,22 @@ def python_call_vjp(
     return pulled_back("body", outputs[-1], inputs, gs[:-1], needed)
 
 
+@overload
+def numpy_function(
+    func: None = None,
+    inp: None = None,
+    Tout: Any = None,
+    stateful: bool = True,
+    name: str | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+@overload
+def numpy_function(
+    func: Callable[..., Any],
+    inp: Any = None,
+    Tout: Any = None,
+    stateful: bool = True,
+    name: str | None = None,
+) -> Any: ...
 def numpy_function(
     func: Callable[..., Any] | None = None,
     inp: Any = None,

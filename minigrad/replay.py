@@ -15,7 +15,8 @@ from .core.op import EAGER, Node, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import GradientError
-from .tape import GradientTape, pullback
+from .pullback import pullback
+from .tape import GradientTape
 
 
 class Run(Protocol):
@@ -119,8 +120,13 @@ recorded = Op(recorded_kernel, infer=recorded_spec, name="recorded", holomorphic
 
 @recorded.defvjp_joint
 def recorded_vjp(
-    gs: list[Any], outputs: Sequence[Any], inputs: Sequence[Any], needed: Sequence[bool], *,
-    node: Node, values: Sequence[Any],
+    gs: list[Any],
+    outputs: Sequence[Any],
+    inputs: Sequence[Any],
+    needed: Sequence[bool],
+    *,
+    node: Node,
+    values: Sequence[Any],
 ) -> Sequence[Any]:
     """The rule of the op that ran."""
     assert node.op.joint_vjp is not None  # read_variable alone has the other kind

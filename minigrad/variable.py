@@ -89,7 +89,7 @@ class Variable:
     def __init__(
         self, value: Any, name: str | None = None, trainable: bool = True, dtype: Any = None
     ) -> None:
-        first = as_tensor(value() if callable(value) else value, dtype)
+        first: Any = as_tensor(value() if callable(value) else value, dtype)
         interpreter = CONTEXT.get().interpreter
         if isinstance(first, Symbol):
             first = interpreter.known(first) if hasattr(interpreter, "known") else None

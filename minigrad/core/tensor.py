@@ -318,7 +318,7 @@ class Symbol(Tensor):
     where: the code and instruction that made it, for messages.
     """
 
-    __slots__ = ("_shape", "dtype", "trace", "where")  # type: ignore[misc]  # dtype: property there
+    __slots__ = ("_shape", "dtype", "trace", "where")
 
     def __init__(self, shape: Shape, dtype: DType, trace: Any, where: Any = None) -> None:
         self._shape = shape

@@ -10,6 +10,7 @@ from ..core.define import Domain, composite, pointwise
 from ..core.lowering import Pointwise
 from ..core.registry import api
 from ..core.tensor import Tensor, is_number
+from ..errors import SpecError
 
 NONZERO = Domain(0.3, 3.0)
 
@@ -121,7 +122,13 @@ reciprocal.defvjp(lambda g, y, x: -g * y * y)
 )
 def power(x1: Any, x2: Any, /) -> Any:
     """`x1` to the power `x2`, elementwise; the op behind `pow`."""
-    return np.power(x1, x2)
+    try:
+        return np.power(x1, x2)
+    except ValueError as error:  # where shapes are the reason, infer says so
+        raise SpecError(
+            f"pow: {str(error).rstrip('.')}, for the result would not be an integer; cast first, "
+            "as in mg.astype(x1, mg.float32) ** x2"
+        ) from None
 
 
 def power_vjp_base(g: Tensor, y: Tensor, x1: Any, x2: Any) -> Any:
@@ -159,9 +166,6 @@ def abs(x: Any, /) -> Any:
     return np.abs(x)
 
 
-abs.defvjp(lambda g, y, x: g * sign(x))
-
-
 @pointwise(
     Pointwise(lambda b, x: b.math("sign", x), kinds="fi"),
     holomorphic=False,
@@ -170,6 +174,9 @@ abs.defvjp(lambda g, y, x: g * sign(x))
 def sign(x: Any, /) -> Any:
     """-1, 0 or 1 by the sign of `x`, elementwise; `x / |x|` for complex. Array API: sign."""
     return np.sign(x)
+
+
+abs.defvjp(lambda g, y, x: g * sign(x))
 
 
 def sign_vjp(g: Tensor, y: Tensor, x: Tensor) -> Any:
@@ -209,7 +216,8 @@ def trunc(x: Any, /) -> Any:
 @pointwise(Pointwise(lambda b, x: x if x.dtype.kind in "iu" else b.math("round", x), kinds="fiu"))
 def round(x: Any, /) -> Any:
     """Nearest whole number, halves to even, elementwise. Array API: round."""
-    return np.asarray(x) if np.asarray(x).dtype.kind in "iu" else np.round(x)
+    # np.positive, not x itself: of a Python number it gives one of NumPy, which gets our default
+    return np.positive(x) if np.asarray(x).dtype.kind in "iu" else np.round(x)
 
 
 for _op in (floor, ceil, trunc, round):

@@ -20,7 +20,7 @@ from ..core.op import Node, using
 from ..core.spec import OPAQUE
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
-from ..tape import pullback
+from ..pullback import pullback
 from .inline import inline
 
 

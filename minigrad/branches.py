@@ -1,0 +1,224 @@
+"""The two ops of control flow: `switch` runs one graph of several, `loop` one graph many times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .compiler import runner
+from .core.convert import as_tensor
+from .core.op import CONTEXT, Op
+from .core.spec import OPAQUE, Spec
+from .core.tensor import Symbol
+from .errors import SpecError, TraceError
+from .graph import Graph, Tracer, trace
+from .replay import pulled_back
+from .runs import GraphRun, LoopRun
+
+
+def switch_kernel(
+    index: Any, *values: Any, branches: Sequence[Graph], saving: bool, jit: bool
+) -> tuple[Any, ...]:
+    """Run the branch that `index` names; out of range, the last."""
+    i = int(index)
+    graph = branches[i if 0 <= i < len(branches) else -1]
+    if saving:
+        run = GraphRun(graph, values, jit=jit)
+        return (*run.outputs, run)
+    return runner(graph, jit=jit)(*values)
+
+
+def switch_spec(
+    index: Any, *inputs: Any, branches: Sequence[Graph], saving: bool, jit: bool
+) -> tuple[Spec, ...]:
+    """What all branches have in common."""
+    columns = zip(*[graph.outputs for graph in branches], strict=True)
+    specs = [common_spec([y.spec for y in column]) for column in columns]
+    return (*specs, OPAQUE) if saving else tuple(specs)
+
+
+def common_spec(specs: Sequence[Spec]) -> Spec:
+    """A spec that fits all `specs`, of one dtype: dims that differ are unknown."""
+    shapes = [spec.shape for spec in specs]
+    if None in shapes or len({len(shape) for shape in shapes if shape is not None}) != 1:
+        return Spec(None, specs[0].dtype)
+    dims = zip(*[shape for shape in shapes if shape is not None], strict=True)
+    return Spec([n[0] if len(set(n)) == 1 else None for n in dims], specs[0].dtype)
+
+
+def loop_kernel(
+    *values: Any,
+    condition: Graph | None,
+    body: Graph,
+    carried: int,
+    scanned: int,
+    length: int | None,
+    saving: bool,
+    jit: bool,
+) -> tuple[Any, ...]:
+    """Run the rounds of a loop: while `condition` holds, or once per slice, or `length` times."""
+    carry = tuple(values[:carried])
+    scans = values[carried : carried + scanned]
+    fixed = values[carried + scanned :]
+    rounds = len(scans[0]) if scans else length
+    holds = None if condition is None else runner(condition, jit=jit)
+    step = None if saving else runner(body, jit=jit)
+    runs = []
+    rows = []
+    t = 0
+    while bool(holds(*carry, *fixed)[0]) if holds else t < (rounds or 0):
+        inputs = (*carry, *[np.asarray(x[t]) for x in scans], *fixed)
+        if step is None:
+            runs.append(GraphRun(body, inputs, jit=jit))
+            outputs = runs[-1].outputs
+        else:
+            outputs = step(*inputs)
+        carry = outputs[:carried]
+        rows.append(outputs[carried:])
+        t += 1
+    results = (*carry, *stacked(rows, body.outputs[carried:]))
+    if not saving:
+        return results
+    return (*results, LoopRun(runs, values, results, carried=carried, scanned=scanned))
+
+
+def stacked(rows: Sequence[Sequence[Any]], specs: Sequence[Symbol]) -> list[Any]:
+    """The rows of a loop's results, stacked; empty where there was no round."""
+    if not rows:
+        return [np.zeros((0, *[n or 0 for n in y.shape or ()]), y.dtype) for y in specs]
+    return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+def loop_spec(
+    *inputs: Any,
+    body: Graph,
+    carried: int,
+    scanned: int,
+    length: int | None,
+    saving: bool,
+    **attrs: Any,
+) -> tuple[Spec, ...]:
+    """Specs of what is carried, then of what is stacked."""
+    rounds = inputs[carried].shape[0] if scanned and inputs[carried].shape else length
+    results = [y.spec for y in body.outputs[:carried]]
+    for y in body.outputs[carried:]:
+        results.append(Spec(None if y.shape is None else (rounds, *y.shape), y.dtype))
+    return (*results, OPAQUE) if saving else tuple(results)
+
+
+def control_ops(name: str, kernel: Callable[..., Any], infer: Callable[..., Any]) -> list[Op]:
+    """An op of control flow: without effects, and with."""
+    return [
+        Op(
+            kernel,
+            infer=infer,
+            name=prefix + name,
+            stateful=bool(prefix),
+            holomorphic=False,
+            saving=lambda attrs: attrs if attrs["saving"] else {**attrs, "saving": True},
+        )
+        for prefix in ("", "stateful_")
+    ]
+
+
+SWITCH = control_ops("switch", switch_kernel, switch_spec)
+LOOP = control_ops("loop", loop_kernel, loop_spec)
+
+
+def kept_run(op: Op, outputs: Sequence[Any], inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    """The record of the run; of a pure node that was applied without, by running it again."""
+    if attrs["saving"]:
+        return outputs[-1]
+    if op.stateful:
+        raise TraceError(
+            f"the gradient of a {op.name} with effects was asked of a graph that was evaluated "
+            "node by node: what it did is not on record; call the function that holds it instead"
+        )
+    return op(*inputs, **{**attrs, "saving": True})[-1]
+
+
+for _switch in SWITCH:
+
+    @_switch.defvjp_joint
+    def switch_vjp(
+        gs: list[Any], outputs: Any, inputs: Any, needed: Any, op: Op = _switch, **attrs: Any
+    ) -> list[Any]:
+        """Walk back through the branch that was taken."""
+        run = kept_run(op, outputs, inputs, attrs)
+        given = gs[:-1] if attrs["saving"] else gs
+        return [None, *pulled_back("body", run, inputs[1:], given, needed[1:])]
+
+
+for _loop in LOOP:
+
+    @_loop.defvjp_joint
+    def loop_vjp(
+        gs: list[Any], outputs: Any, inputs: Any, needed: Any, op: Op = _loop, **attrs: Any
+    ) -> list[Any]:
+        """Walk back through the rounds that were run."""
+        run = kept_run(op, outputs, inputs, attrs)
+        given = gs[:-1] if attrs["saving"] else gs
+        return pulled_back("body", run, inputs, given, needed)
+
+
+def entered(ops: Sequence[Op], graphs: Sequence[Graph], inputs: Sequence[Any], **attrs: Any) -> Any:
+    """Apply the op of control flow that fits `graphs`, with a record if a tape will want one."""
+    interpreter, listeners = CONTEXT.get()
+    for x in inputs:
+        if hasattr(x, "trainable"):
+            for listener in listeners:
+                listener.notice(x)
+    effects = any(node.op.stateful for graph in graphs for node in graph.nodes)
+    saving = any(listener.follows(inputs) for listener in listeners)
+    jit = type(interpreter) is Tracer and interpreter.compiles
+    outputs = ops[effects](*inputs, **attrs, saving=saving, jit=jit)
+    return outputs[:-1] if saving else outputs
+
+
+def traced_body(
+    function: Callable[..., Any], specs: Sequence[Spec], structure: tree.Structure, name: str
+) -> tuple[Graph, tree.Structure]:
+    """The graph of `function` on a nest of symbols, and the nest of what it returns."""
+    interpreter = CONTEXT.get().interpreter
+    forms: list[tree.Structure] = []
+
+    def body(*symbols: Symbol) -> list[Any]:
+        leaves, form = tree.flatten(function(*tree.unflatten(structure, symbols)))
+        forms.append(form)
+        return [as_tensor(y) for y in leaves]
+
+    compiles = type(interpreter) is Tracer and interpreter.compiles
+    graph, _ = trace(body, specs, name, compiles=compiles)
+    return graph, forms[0]
+
+
+def sharing_captures(graphs: Sequence[Graph]) -> tuple[list[Graph], list[Any]]:
+    """`graphs` with the same captures as inputs, in the same places; and those captures."""
+    union = list(dict.fromkeys([x for graph in graphs for x in graph.captures]))
+    result = []
+    for graph in graphs:
+        count = len(graph.arguments)
+        own = dict(zip(graph.captures, graph.inputs[count:], strict=True))
+        blanks = [own[x] if x in own else Symbol(x.shape, x.dtype, None) for x in union]
+        inputs = (*graph.arguments, *blanks)
+        result.append(Graph(graph.name, inputs, tuple(union), graph.nodes, graph.outputs))
+    return result, union
+
+
+def check_invariants(name: str, specs: Sequence[Spec], outputs: Sequence[Symbol]) -> None:
+    """Raise SpecError where a round changes what it hands on."""
+    for i, (spec, y) in enumerate(zip(specs, outputs, strict=True)):
+        if y.dtype != spec.dtype or y.shape != spec.shape:
+            raise SpecError(
+                f"{name}: loop variable {i} comes in as {spec} and goes out as {y.spec}: a traced "
+                "loop has one shape and dtype for all rounds; reshape it, cast it with "
+                f"mg.astype(x, mg.{spec.dtype}), or start with what the body gives"
+            )
+
+
+def tree_of_specs(graph: Graph, form: tree.Structure) -> str:
+    """The nest of what a graph gives, in words."""
+    return str(tree.unflatten(form, [str(y.spec) for y in graph.outputs])).replace("'", "")

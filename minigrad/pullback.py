@@ -1,0 +1,115 @@
+"""The walk back: from cotangents of targets to cotangents of sources, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from .core.op import Node
+from .core.registry import api
+from .core.tensor import Tensor
+from .errors import GradientError
+
+
+def pullback(
+    nodes: Sequence[Node], bars: dict[Any, Any], sources: Iterable[Any], reach: set[Any]
+) -> dict[Any, Any]:
+    """Walk `nodes` backwards from the cotangents `bars`; the cotangents of `sources`.
+
+    reach: what depends on a source; rules run for nothing else.
+    """
+    wanted = set(sources)
+    found = {}
+    # a cotangent is complex if a target is, or beyond an op that is not holomorphic
+    may_be_complex = any(g.dtype.kind == "c" for g in bars.values())
+    for node in reversed(nodes):
+        outputs = node.outputs
+        if len(outputs) == 1:
+            y = outputs[0]
+            g = bars.pop(y, None)
+            if g is None:
+                continue
+            gs = [g]
+            if y in wanted:
+                found[y] = g
+        else:
+            gs = [bars.pop(y, None) for y in outputs]
+            if all(bar is None for bar in gs):
+                continue
+            found.update({y: bar for y, bar in zip(outputs, gs, strict=True) if y in wanted})
+        op = node.op
+        rules = op.vjps
+        may_be_complex = may_be_complex or not op.holomorphic
+        if rules is None:
+            pairs = jointly_pulled(node, gs, reach)
+        elif may_be_complex and g.dtype.kind == "c" and op.holomorphic:
+            pairs = conjugately_pulled(node, g, rules, reach)
+        else:
+            # the common case, written out: a generator costs as much as the rules
+            inputs, attrs = node.inputs, node.attrs
+            for x, rule in zip(inputs, rules):  # noqa: B905  (strict takes 100 ns)
+                if rule is not None and x in reach:
+                    bar = rule(g, y, *inputs, **attrs) if attrs else rule(g, y, *inputs)
+                    if type(bar) is Tensor is type(x):  # as `conform` begins, without the call
+                        ours, theirs = bar._value, x._value
+                        if ours.shape != theirs.shape or ours.dtype is not theirs.dtype:
+                            bar = conform(bar, x, op)
+                    elif bar is not None:
+                        bar = conform(bar, x, op)
+                    if bar is not None:
+                        have = bars.get(x)
+                        bars[x] = bar if have is None else have + bar
+            continue
+        for x, bar in pairs:
+            if bar is not None and (bar := conform(bar, x, op)) is not None:
+                have = bars.get(x)
+                bars[x] = bar if have is None else have + bar
+    return bars | found
+
+
+def conjugately_pulled(
+    node: Node, g: Any, rules: Sequence[Any], reach: set[Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Inputs and cotangents of a holomorphic op on complex numbers, by its rules for real ones."""
+    g = api.conj(g)
+    for x, rule in zip(node.inputs, rules, strict=True):
+        if rule is not None and x in reach:
+            bar = rule(g, node.outputs[0], *node.inputs, **node.attrs)
+            yield x, None if bar is None else api.conj(bar)
+
+
+def jointly_pulled(node: Node, gs: list[Any], reach: set[Any]) -> Iterator[tuple[Any, Any]]:
+    """Inputs and cotangents of an op that has one rule for all of them, or none at all."""
+    op, inputs = node.op, node.inputs
+    if op.joint_vjp is None:
+        if op.zero_gradient is None and op.opaque is None:
+            raise GradientError(
+                f"gradient through {op.name} ({node.where}): the op states no derivative, nor "
+                "that it has none; give it a rule with defvjp, or op.no_gradient(reason)"
+            )
+        return
+    needed = [x in reach for x in inputs]
+    conjugate = op.holomorphic and any(g is not None and g.dtype.kind == "c" for g in gs)
+    if conjugate:
+        gs = [g if g is None else api.conj(g) for g in gs]
+    answers = op.joint_vjp(gs, node.outputs, inputs, needed, **node.attrs)
+    for x, bar, need in zip(inputs, answers, needed, strict=True):
+        if need and bar is not None:
+            yield x, api.conj(bar) if conjugate else bar
+
+
+def conform(bar: Any, x: Any, op: Any) -> Any:
+    """`bar` as a cotangent of `x`: broadcasting and promotion undone. None for integers."""
+    if x.dtype.kind not in "fc":
+        return None
+    if bar.dtype.kind == "c" and x.dtype.kind != "c":
+        bar = api.real(bar)
+    if op.broadcasts:
+        if bar.shape != x.shape or bar.shape is None or None in bar.shape:
+            bar = api.unbroadcast(bar, x)
+    elif not x.spec.is_compatible_with(api.astype(bar, x.dtype).spec):
+        raise GradientError(
+            f"the derivative rule of {op.name} gave {bar.spec} for an input of {x.spec}: a "
+            "cotangent has the shape of its input; correct the rule"
+        )
+    return bar if bar.dtype == x.dtype else api.astype(bar, x.dtype)
