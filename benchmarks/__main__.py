@@ -59,7 +59,8 @@ def main() -> int:
             say(table(name, WORKLOADS[name], outcome))
             held += verdicts(WORKLOADS[name], outcome)
             complaints += len(outcome.complaints)
-        say(figures(held))
+        if held:
+            say(figures(held))
     except (WorkerError, FileNotFoundError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1

@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 
 PACKAGES = {
-    # the second index holds PyTorch without CUDA; the first found by version is taken
-    "torch": ["torch", "numpy", "--extra-index-url", "https://download.pytorch.org/whl/cpu"],
+    # the second index holds PyTorch without CUDA, a tenth of the size; where it cannot be
+    # reached, do not insist
+    "torch": [
+        *("torch", "numpy", "--retries=1"),
+        *("--extra-index-url", "https://download.pytorch.org/whl/cpu"),
+    ],
     "jax": ["jax"],
     "tensorflow": ["tensorflow"],
 }
