@@ -124,7 +124,9 @@ broadcast.defvjp(lambda g, y, x, *, shape: unbroadcast(g, x))
 
 
 def broadcast_dynamic_spec(x: Any, shape: Any) -> Spec:
-    """What is known of broadcasting to a shape that is a tensor: its rank."""
+    """What is known of broadcasting to a shape that is a tensor: its rank, or all."""
+    if type(shape) is Tensor:
+        return broadcast_spec(x, shape=tuple(shape._value.tolist()))
     rank = shape.shape and shape.shape[0]
     return Spec(None if rank is None else (None,) * rank, x.dtype)
 

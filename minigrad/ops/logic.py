@@ -9,7 +9,7 @@ import numpy as np
 from ..core.define import composite, pointwise, primitive
 from ..core.lowering import Pointwise, Value
 from ..core.registry import api
-from ..core.spec import Spec, as_dtype
+from ..core.spec import Spec, as_dtype, default_dtype
 from ..core.tensor import Tensor, is_number
 from .arithmetic import abs
 
@@ -192,6 +192,11 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Any:
     The derivative is 0 in the branch not taken; a nan or inf that its computation makes there
     still spreads through the chain rule: make its argument safe first. Array API: where.
     """
+    if is_number(x1) and is_number(x2):
+        if is_number(condition):
+            return np.where(condition, x1, x2)[()]  # a number of NumPy, which gets our default
+        dtype = default_dtype(type(x1), type(x2))
+        x1, x2 = dtype.type(x1), dtype.type(x2)
     return np.where(condition, x1, x2)
 
 
@@ -277,14 +282,15 @@ cast.defvjp(lambda g, y, x, *, dtype: astype(g, x.dtype) if api.is_inexact(y) el
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Any:
     """`x` in `dtype`, elementwise; `x` itself where that is its dtype.
 
-    Complex becomes real by its real part; floats become integers towards zero. The derivative
-    passes between floating dtypes, and is cut by integers and bool. Array API: astype.
+    Complex becomes real by its real part, but bool as a whole; floats become integers towards
+    zero. The derivative passes between floating dtypes, and is cut by integers and bool.
+    Array API: astype.
     """
     x = api.asarray(x)
     wanted = as_dtype(dtype)
     if x.dtype == wanted:
         return x
-    if x.dtype.kind == "c" and wanted.kind != "c":
+    if x.dtype.kind == "c" and wanted.kind not in "cb":
         x = api.real(x)
         return x if x.dtype == wanted else cast(x, dtype=wanted)
     return cast(x, dtype=wanted)

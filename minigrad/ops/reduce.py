@@ -29,7 +29,7 @@ from .shape import dims_of, reshape, reshaped_like, shape_of
 def extreme_spec(x: Any, *, axes: Axes) -> Spec:
     """The spec without `axes`, which must not be empty: there is no extreme of nothing."""
     shape = reduced_shape("max, min", x, axes)
-    if x.shape is not None and 0 in x.shape and shape is not None and 0 not in shape:
+    if x.shape is not None and 0 in (x.shape if axes is None else [x.shape[i] for i in axes]):
         raise SpecError(
             f"max, min: {Spec(x.shape, x.dtype)} along axes {axes}: nothing has no extreme; "
             "reduce along an axis that is not empty, or write mg.concat with a value to start"
