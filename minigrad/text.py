@@ -140,8 +140,11 @@ class Writer:
             text.append(self.line(node, values))
             if i in drops:
                 text.append(f"    del {', '.join([values[x] for x in drops[i]])}")
-        given = set(graph.inputs)
-        results = [self.result(y, values, given=y in given) for y in graph.outputs]
+        arrays = {
+            *graph.inputs,
+            *[y for node in graph.nodes if is_body(node) for y in node.outputs],
+        }
+        results = [self.result(y, values, array=y in arrays) for y in graph.outputs]
         text.append(f"    return ({', '.join(results)}{',' * (len(results) == 1)})")
         return text, nodes
 
@@ -164,7 +167,7 @@ class Writer:
         arguments = [*inputs, *[f"{key}={self.literal(x, key)}" for key, x in attrs.items()]]
         outputs = [values[y] for y in node.outputs]
         target = ", ".join(outputs)
-        if len(outputs) == 1 and gives_tuple(node):
+        if len(outputs) == 1 and gives_tuple(node, kernels=self.kernels):
             target = f"({target},)"
         note = ", ".join([described(y) for y in node.outputs])
         if self.lines:
@@ -185,10 +188,8 @@ class Writer:
 
     def kernel(self, node: Node) -> Callable[..., Any]:
         """The kernel of a node whose op means a graph, bound to its attributes."""
-        prepare = getattr(node.op, "prepare", None)
-        if prepare is not None:
-            made: Callable[..., Any] = prepare(**node.attrs)
-            return made
+        if node.op.prepare is not None:
+            return node.op.prepare(**node.attrs)
         return partial(node.op.kernel, **node.attrs)
 
     def nested(self, graph: Graph, *, decorated: bool) -> str:
@@ -225,11 +226,13 @@ class Writer:
             return self.bound(x._value if self.kernels else x, "constant", note)
         return self.literal(x, "constant")
 
-    def result(self, y: Any, values: dict[Any, str], *, given: bool) -> str:
-        """How to write the output `y`: kernels may give NumPy scalars, a graph gives arrays."""
+    def result(self, y: Any, values: dict[Any, str], *, array: bool) -> str:
+        """How to write the output `y`: kernels may give NumPy scalars, a graph gives arrays.
+
+        array: whether `y` is an array for sure.
+        """
         text = self.operand(y, values)
-        made = type(y) is Symbol and not given
-        if not self.kernels or not made or y.shape or y.dtype.kind == "O":
+        if not self.kernels or array or type(y) is Tensor or y.shape or y.dtype.kind == "O":
             return text
         self.namespace["asarray"] = np.asarray
         return f"asarray({text})"
@@ -330,11 +333,16 @@ def nested_graphs(node: Node) -> Iterator[Graph]:
                 yield part
 
 
-def gives_tuple(node: Node) -> bool:
-    """Whether the one output of `node` comes in a tuple."""
+def is_body(node: Node) -> bool:
+    """Whether the op of `node` means a graph."""
+    return isinstance(node.op.lower, Body)
+
+
+def gives_tuple(node: Node, *, kernels: bool) -> bool:
+    """Whether the one output of `node` comes in a tuple, as functions of graphs give it."""
     op = node.op
-    if isinstance(op.lower, Body):
-        return True
+    if is_body(node):
+        return not kernels or isinstance(op.infer(*node.inputs, **node.attrs), tuple)
     if op.lower is not None or op.vjps is not None:
         return False
     return not isinstance(op.infer(*node.inputs, **node.attrs), Spec)

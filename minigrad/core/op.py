@@ -33,6 +33,7 @@ class Op:
     joint_vjp: one rule for all inputs, `rule(gs, outputs, inputs, needed, **attrs)`.
     zero_gradient, opaque: why there is no derivative: none to have, or none to be known.
     lower: the loop body; None leaves the op to its kernel.
+    prepare: makes, of the attributes, the kernel for them, for ops where that takes time.
     stateful: keeps its place among effects; never merged, dropped or folded.
     broadcasts: inputs broadcast and promote; the tape undoes both.
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
@@ -66,6 +67,7 @@ class Op:
         self.joint_vjp: Callable[..., Any] | None = None
         self.zero_gradient: str | None = None
         self.opaque: str | None = None
+        self.prepare: Callable[..., Callable[..., Any]] | None = None
         self.__doc__ = kernel.__doc__
         self.__name__ = self.name
         self.__module__ = kernel.__module__

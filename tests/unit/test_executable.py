@@ -13,6 +13,8 @@ import pytest
 import minigrad as mg
 from minigrad.codegen.executable import executable, loud, quiet
 from minigrad.core.spec import Spec
+from minigrad.passes import optimize
+from minigrad.passes.fuse import fuse
 from minigrad.text import source
 from tests.unit.graphs import EXAMPLES, STATE, assert_same, graph_of, run, traced
 
@@ -158,6 +160,18 @@ def test_the_line_of_a_node_made_inside_is_the_users() -> None:
 
     executable(graph_of(lambda x: [mg.py_function(body, [x], mg.float64)], FLOATS))(np.ones(3))
     assert all(where.startswith(__file__) for where in wheres) and wheres
+
+
+def test_a_fusion_group_is_called_by_its_name() -> None:
+    graph = graph_of(lambda x: [mg.sum(mg.sin(x) * 2), mg.cos(x)], FLOATS)
+    fused = fuse(optimize(graph))
+    inputs = (np.arange(3.0),)
+    text = source(fused, kernels=True)
+    assert len(fused.nodes) == 1 and "fused" not in text.namespace
+    assert [callable(kernel) for kernel in text.namespace.values()] == [True]
+    for y, z in zip(executable(fused)(*inputs), run(graph, inputs), strict=True):
+        assert isinstance(y, np.ndarray)
+        np.testing.assert_allclose(y, z, rtol=1e-14)
 
 
 def test_a_long_graph_is_made_and_run_without_recursion() -> None:
