@@ -85,7 +85,7 @@ class PortableCall:
             for k, spec in enumerate(self.signature.outputs)
         ]
         self.kernel(*(array.ctypes.data for array in (*inputs, *outputs)))
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        return outputs[0] if self.signature.alone else tuple(outputs)
 
 
 class MethodDefinition(ctypes.Structure):

@@ -40,13 +40,19 @@ class Signature(NamedTuple):
     """What the kernel `entry` takes and gives.
 
     donated: output number -> input number, for outputs written into the memory of an input,
-    which is then returned itself.
+    which is then returned itself. packed: a single output comes in a tuple, too.
     """
 
     entry: str
     inputs: Sequence[ArraySpec]
     outputs: Sequence[ArraySpec]
     donated: Mapping[int, int] = MappingProxyType({})
+    packed: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether the result is one array, and not a tuple."""
+        return len(self.outputs) == 1 and not self.packed
 
 
 # The builtin as LLVM text.
@@ -157,7 +163,7 @@ def kernel_call(signature: Signature) -> list[str]:
     results = [f"%x{donated[k]}" if k in donated else f"%y{k}" for k in outputs]
     lines = [f"  call void @{signature.entry}({', '.join(pointers)})"]
     lines += [f"  call void @Py.IncRef(ptr %x{donated[k]})" for k in outputs if k in donated]
-    if len(results) == 1:
+    if signature.alone:
         return [*lines, f"  ret ptr {results[0]}"]
     # PyTuple_Pack takes references of its own
     packed = ", ".join([f"i64 {len(results)}", *(f"ptr {result}" for result in results)])

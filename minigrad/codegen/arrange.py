@@ -1,0 +1,154 @@
+"""Which dims of a group are loops around which: batch, around rows, around columns.
+
+Columns are the dims that row reductions run over, or simply the innermost ones; rows those that
+column reductions run over. A reduction over the columns is complete at the end of a row, and its
+result can be used in the next pass over it. One over the rows is complete at the end of a batch:
+what depends on it is late.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..core.op import Node
+from .bodies import cost, is_array, is_fold, is_map
+from .index import MisfitError, Space
+
+Dims = frozenset[int]
+REDUNDANT = 12
+"""Instructions that may be repeated for every row rather than be a loop of their own."""
+SHORT = 8
+"""Rows shorter than this do not carry work of their own, done element by element."""
+
+
+class Arrangement(NamedTuple):
+    """Dims from the outermost to the innermost, and the values made after the rows."""
+
+    batch: tuple[int, ...]
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    late: frozenset[Any]
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """All dims, outermost first."""
+        return (*self.batch, *self.rows, *self.cols)
+
+
+def arrange(space: Space) -> Arrangement:
+    """The loops of `space`. Raises MisfitError where its nodes need different ones."""
+    order = memory_order(space)
+    everything = frozenset(order)
+    folds = [node for node in space.nodes if is_fold(node)]
+    reduced = {node: folded(space, node) for node in folds}
+    cols, rows = columns_and_rows(order, set(reduced.values()))
+    rest = everything - cols
+    for node in folds:
+        check_fold(space, node, reduced[node], cols, rows, rest)
+    batch = rest - rows if rows else frozenset[int]()
+    rows = rows or rest
+    found = Arrangement(
+        tuple([d for d in order if d in batch]),
+        tuple([d for d in order if d in rows]),
+        tuple([d for d in order if d in cols]),
+        late_values(space, reduced, cols, batch),
+    )
+    check_prefixes(space, found)
+    return found
+
+
+def folded(space: Space, node: Node) -> Dims:
+    """The dims that a reduction runs over."""
+    return space.dims(node.inputs[0]) - space.dims(node.outputs[0])
+
+
+def memory_order(space: Space) -> tuple[int, ...]:
+    """All dims in the order in which elements lie in memory, outermost first."""
+    made = [y for node in space.nodes if is_map(node) for y in node.outputs]
+    most = max((len(space.maps[x]) for x in space.fixed), default=0)
+    full = [y for y in made if len(space.maps[y]) == most]
+    if full:
+        orders = [sorted(space.maps[y], key=lambda d: -space.maps[y][d]) for y in full]
+        if len({order[-1] for order in orders if order}) > 1:
+            raise MisfitError("rows of one value are columns of another")
+        return tuple(orders[-1])
+    for x in space.fixed:
+        if len(space.maps[x]) == most:
+            inside = x in space.made
+            strides = space.maps[x] if inside else space.address(x, x)[2]
+            return tuple(sorted(space.maps[x], key=lambda d: -abs(strides.get(d, 0))))
+    return ()
+
+
+def columns_and_rows(order: tuple[int, ...], reductions: set[Dims]) -> tuple[Dims, Dims]:
+    """The dims that make up the columns, and those that column reductions run over."""
+    everything = frozenset(order)
+    inner = [dims for dims in reductions if order and order[-1] in dims]
+    across = [dims for dims in reductions if dims and order[-1] not in dims]
+    smallest = min(inner, key=len, default=None)
+    if smallest is not None and smallest != everything:
+        rest = everything - smallest
+        parts = {dims & rest for dims in reductions} - {frozenset()}
+        return smallest, min(parts, key=len, default=frozenset())
+    if not across:
+        return everything, frozenset()
+    rows = min(across, key=len)
+    if smallest is not None:
+        return everything - rows, rows
+    last = max(k for k, dim in enumerate(order) if dim in rows)
+    return frozenset(order[last + 1 :]), rows
+
+
+def check_fold(space: Space, node: Node, reduced: Dims, cols: Dims, rows: Dims, rest: Dims) -> None:
+    """Raise MisfitError unless the reduction is complete at the end of a row or of a batch."""
+    if not reduced:
+        return
+    own = space.dims(node.inputs[0])
+    whole = cols | rest if own & cols else rest
+    over_cols, over_rows = reduced & cols, reduced - cols
+    if own != whole or over_cols not in (cols, frozenset()) or over_rows not in (rows, frozenset()):
+        raise MisfitError("a reduction along other axes")
+
+
+def late_values(space: Space, reduced: dict[Node, Dims], cols: Dims, batch: Dims) -> frozenset[Any]:
+    """The values that are complete only after all rows."""
+    late: set[Any] = set()
+    for node in space.nodes:
+        y = node.outputs[0]
+        if y not in space.made:
+            continue
+        waits = any(x in late for x in node.inputs if is_array(x))
+        if is_fold(node):
+            if waits:
+                raise MisfitError("a reduction of what needs all rows")
+            if reduced[node] - cols:
+                late.add(y)
+        elif waits:
+            if not space.dims(y) <= batch:
+                raise MisfitError("a reduction over rows is used in rows again")
+            late.add(y)
+    return frozenset(late)
+
+
+def check_prefixes(space: Space, found: Arrangement) -> None:
+    """Raise MisfitError if much would be computed again for every row."""
+    order = found.order
+    for node in space.nodes:
+        y = node.outputs[0]
+        again = is_map(node) and y not in found.late and not is_prefix(space.dims(y), order)
+        if again and (cost(node) or 0) > REDUNDANT:
+            raise MisfitError("it would be computed again for every row")
+
+
+def is_prefix(dims: Dims, order: tuple[int, ...]) -> bool:
+    """Whether `dims` are the outermost ones: each element is then made once."""
+    return dims == frozenset(order[: len(dims)])
+
+
+def storable(space: Space, found: Arrangement, y: Any) -> bool:
+    """Whether `y` can be an output: it is made once, and lies along the innermost loop."""
+    dims, order = space.dims(y), found.order
+    if y in found.late:
+        return True
+    inner = order[-1] if order else None
+    return is_prefix(dims, order) and (inner not in dims or space.maps[y][inner] == 1)

@@ -1,0 +1,129 @@
+"""What a node means to a loop: a map of elements, a fold along axes, a move; or why it has none."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.lowering import Contract, Move, Pointwise, Reduce, Value
+from ..core.op import Node, Op
+from ..core.spec import SCALARS, promote
+from ..core.tensor import Tensor
+from .emitter import VectorEmitter
+from .text import Module
+
+DTypes = tuple[np.dtype[Any], ...]
+# instructions that take as long as several others
+SLOW = {"fdiv": 8, "sqrt": 8, "gather": 8}
+
+
+def is_map(node: Node) -> bool:
+    """Whether each element of the result is made of one element of each input."""
+    return isinstance(node.op.lower, Pointwise)
+
+
+def is_fold(node: Node) -> bool:
+    """Whether elements along some axes are combined."""
+    return isinstance(node.op.lower, Reduce)
+
+
+def is_move(node: Node) -> bool:
+    """Whether elements only change their place."""
+    return isinstance(node.op.lower, Move)
+
+
+def is_array(x: Any) -> bool:
+    """Whether the input `x` of a node has elements of its own: it is not a Python number."""
+    return isinstance(x, Tensor)
+
+
+def refusal(node: Node) -> str | None:
+    """Why `node` cannot be part of a loop; None if it can."""
+    lower = node.op.lower
+    if lower is None or isinstance(lower, Contract):
+        return f"library call: {node.op.name}"
+    tensors = [*filter(is_array, node.inputs), *node.outputs]
+    for x in tensors:
+        if not (x.dtype.kind in "biu" or x.dtype in (np.float32, np.float64)):
+            return f"no lanes of {x.dtype}"
+        if x.shape is None or None in x.shape:
+            return "a shape that is not known"
+        if math.prod(x.shape) == 0:
+            return "no elements"
+    if isinstance(lower, Pointwise):
+        return refused_map(node, lower)
+    if isinstance(lower, Reduce):
+        kinds = {node.inputs[0].dtype.kind, node.outputs[0].dtype.kind}
+        return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"
+    return None if isinstance(lower, Move) else f"not inlined: {node.op.name}"
+
+
+def refused_map(node: Node, lower: Pointwise) -> str | None:
+    """Why the rule of an elementwise `node` does not hold here; None if it does."""
+    y = node.outputs[0]
+    dtypes = operand_dtypes(node)
+    for x, dtype in zip(node.inputs, dtypes, strict=True):
+        if not (dtype.kind in "biu" or dtype in (np.float32, np.float64)):
+            return f"no lanes of {dtype}"
+        if not is_array(x) and not fits(x, dtype):
+            return f"{x!r} is no {dtype}"
+    if not {dtype.kind for dtype in (*dtypes, y.dtype)} <= set(lower.kinds):
+        return f"{node.op.name} of {dtypes[0]}"
+    mixed = {x.dtype for x in node.inputs if is_array(x) and x.dtype.kind in "iu"}
+    if dtypes and dtypes[0] == np.float64 and y.dtype.kind == "b" and len(mixed) > 1:
+        return f"{node.op.name} of int64 and uint64, which no lane holds exactly"
+    return None if cost(node) is not None else f"no native {node.op.name} of {dtypes[0]}"
+
+
+def fits(number: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether the Python number `number` is one of `dtype`."""
+    if not isinstance(number, SCALARS) or isinstance(number, complex):
+        return False
+    if dtype.kind not in "iu":
+        return True
+    limits = np.iinfo(dtype)
+    return float(number).is_integer() and limits.min <= number <= limits.max
+
+
+def operand_dtypes(node: Node) -> DTypes:
+    """The dtype that each operand is cast to before the body of `node` sees it."""
+    lower, y = node.op.lower, node.outputs[0]
+    if isinstance(lower, Reduce):
+        return (y.dtype,)
+    assert isinstance(lower, Pointwise)
+    if lower.operands is not None:
+        common = promote(*node.inputs)
+        inputs = tuple([x.dtype if is_array(x) else common for x in node.inputs])
+        return tuple([np.dtype(dtype) for dtype in lower.operands(inputs, y.dtype)])
+    common = promote(*node.inputs) if y.dtype.kind == "b" else y.dtype
+    return (common,) * len(node.inputs)
+
+
+def cost(node: Node) -> int | None:
+    """How many instructions the body of `node` takes; None where it cannot be written."""
+    return instructions(node.op, operand_dtypes(node), node.outputs[0].dtype)
+
+
+@functools.lru_cache(maxsize=4096)
+def instructions(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> int | None:
+    """The weight of the body of `op` for operands of `dtypes`: it is written out and counted."""
+    function = Module().function("probe", [])
+    emitter = VectorEmitter(function, 1)
+    values = [Value(f"%x{k}", dtype) for k, dtype in enumerate(dtypes)]
+    lower = op.lower
+    rule = lower.combine if isinstance(lower, Reduce) else lower.rule  # type: ignore[union-attr]
+    if isinstance(lower, Reduce):
+        values *= 2
+    try:
+        emitter.cast(rule(emitter, *values), output)
+    except (KeyError, TypeError):  # a function or a dtype that the emitter does not know
+        return None
+    return sum(weight(line) for line in function.lines)
+
+
+def weight(line: str) -> int:
+    """What one line of LLVM text costs, in simple instructions."""
+    return next((w for name, w in SLOW.items() if name in line), 1)

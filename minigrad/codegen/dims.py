@@ -1,0 +1,98 @@
+"""A fusion group as values over loops: who makes what, where inputs lie, in few dims."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.op import Node
+from ..core.spec import SCALARS
+from ..graph import Graph
+from .arrange import Dims, arrange
+from .bodies import is_array, is_fold, is_move
+from .index import Map, Space
+
+Address = tuple[Any, int, Map]
+"""Where an input lies: the input, an offset, and strides by dim."""
+
+
+class Nesting:
+    """The analysed group `graph`. Raises MisfitError where it is none.
+
+    makers: by value, the node that makes it; moves make none, they are aliases. loads: where an
+    input lies, by (input, value made of it). found: the dims, by role.
+    """
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.space = Space()
+        for node in graph.nodes:
+            self.space.admit(node)
+        self.found = arrange(self.space)
+        self.makers: dict[Any, Node] = {}
+        self.alias: dict[Any, Any] = {}
+        self.loads: dict[tuple[Any, Any], Address] = {}
+        for node in graph.nodes:
+            if node.outputs[0] in self.space.made:
+                self.enter(node, node.outputs[0])
+        self.collapse()
+
+    def enter(self, node: Node, y: Any) -> None:
+        """Note who makes `y`, and where its inputs lie."""
+        if is_move(node):
+            self.alias[y] = self.source(node.inputs[0])
+            return
+        self.makers[y] = node
+        for x in node.inputs:
+            if is_array(x) and self.source(x) not in self.makers:
+                self.loads[x, y] = self.space.address(x, x if is_fold(node) else y)
+
+    def source(self, x: Any) -> Any:
+        """The value whose elements `x` shares: moves within the group make none."""
+        return x if isinstance(x, SCALARS) else self.alias.get(x, x)
+
+    def dims(self, y: Any) -> Dims:
+        """The dims that the elements of `y` are counted along."""
+        return self.space.dims(y)
+
+    def folded(self, y: Any) -> Dims:
+        """The dims that the reduction which makes `y` runs over; none for other values."""
+        node = self.makers[y]
+        return self.dims(node.inputs[0]) - self.dims(y) if is_fold(node) else frozenset()
+
+    # As few dims as possible.
+
+    def collapse(self) -> None:
+        """Make one dim of two, where one step of the outer is a whole round of the inner."""
+        merged = []
+        for group in (self.found.batch, self.found.rows, self.found.cols):
+            dims, k = list(group), 0
+            while k + 1 < len(dims):
+                if self.continues(dims[k], dims[k + 1]):
+                    self.drop(dims.pop(k), dims[k])
+                else:
+                    k += 1
+            merged.append(tuple(dims))
+        batch, rows, cols = merged
+        self.found = self.found._replace(batch=batch, rows=rows, cols=cols)
+
+    def continues(self, outer: int, inner: int) -> bool:
+        """Whether `outer` goes on where `inner` ends, for all values and inputs."""
+        n = self.space.extents[inner]
+        maps = [self.space.maps[x] for x in self.space.fixed]
+        maps += [strides for _, _, strides in self.loads.values()]
+        return all(strides.get(outer, 0) == n * strides.get(inner, 0) for strides in maps)
+
+    def drop(self, outer: int, inner: int) -> None:
+        """Let `inner` run over `outer` as well."""
+        space = self.space
+        space.extents[inner] *= space.extents.pop(outer)
+        space.maps = {x: without(strides, outer) for x, strides in space.maps.items()}
+        self.loads = {
+            key: (base, offset, without(strides, outer))
+            for key, (base, offset, strides) in self.loads.items()
+        }
+
+
+def without(strides: Map, dim: int) -> Map:
+    """The strides of the other dims."""
+    return {d: s for d, s in strides.items() if d != dim}

@@ -1,0 +1,85 @@
+"""`fused`: an op that means a graph, run as one native loop nest, or else by NumPy kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.lowering import Body
+from ..core.op import Op
+from ..core.spec import Spec
+from ..graph import Graph
+from . import jit
+from .call import compile_callable
+from .executable import executable
+from .fastcall import ArraySpec, Signature
+from .loops import LoopNest
+from .schedule import loop_nest
+from .write import render
+
+ENTRY = "kernel"
+PORTABLE_VECTOR_BYTES = 32
+"""The vectors that loop nests are shown for where there is no LLVM to name the machine's."""
+
+Callee = Callable[..., Any]
+
+
+def fused_spec(*inputs: Any, graph: Graph) -> tuple[Spec, ...]:
+    """The specs of the graph's outputs."""
+    return tuple([y.spec for y in graph.outputs])
+
+
+def run_group(*inputs: Any, graph: Graph) -> tuple[Any, ...]:
+    """The outputs of a fusion group."""
+    made: tuple[Any, ...] = prepared(graph=graph)(*inputs)
+    return made
+
+
+def prepared(*, graph: Graph) -> Callee:
+    """The function of arrays that computes the group `graph`; made once, and kept with it.
+
+    Without LLVM it is the NumPy kernels of the nodes: the same meaning, and the reference.
+    """
+    if not jit.available():
+        return executable(graph)
+    if "native" not in graph.cache:
+        graph.cache["native"] = compiled(graph)
+    made: Callee = graph.cache["native"]
+    return made
+
+
+def compiled(graph: Graph) -> Callee:
+    """The group as native code behind a builtin function."""
+    inputs = [ArraySpec(tuple(x.shape), x.dtype) for x in graph.inputs]
+    outputs = [ArraySpec(tuple(y.shape), y.dtype) for y in graph.outputs]
+    return compile_callable(llvm(graph), Signature(ENTRY, inputs, outputs, packed=True))
+
+
+def loops(graph: Graph) -> LoopNest:
+    """The loop nest of a group; printed, it can be read."""
+    if "loops" not in graph.cache:
+        width = jit.host().vector_bytes if jit.available() else PORTABLE_VECTOR_BYTES
+        graph.cache["loops"] = loop_nest(graph, width)
+    made: LoopNest = graph.cache["loops"]
+    return made
+
+
+def llvm(graph: Graph) -> str:
+    """The LLVM assembly of a group."""
+    if "llvm" not in graph.cache:
+        graph.cache["llvm"] = render(loops(graph), ENTRY)
+    made: str = graph.cache["llvm"]
+    return made
+
+
+def compile_groups(graph: Graph) -> None:
+    """Compile every group of `graph` now, not at the first call."""
+    for node in graph.nodes:
+        if node.op is fused:
+            prepared(**node.attrs)
+
+
+fused = Op(run_group, infer=fused_spec, name="fused", lower=Body(lambda attrs: attrs["graph"]))
+# how an executable binds it: attributes are settled before the first call
+fused.prepare = prepared
+fused.opaque = "groups are made when all derivatives have been taken; differentiate before"

@@ -1,0 +1,344 @@
+"""Where a loop nest is when it makes an element: values of different shapes over common dims.
+
+Every value of a group is a function of the dims of one Space, and its map says how: the element
+made at a point of the space is number `sum(stride * index)` of the value in row-major order. A
+reshape keeps that number, and so the map; broadcasting leaves dims out; a permutation exchanges
+strides. Dims are split where a reshape asks for it, and made one where two values meet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.op import Node
+from .bodies import is_array, is_fold, is_move
+
+Map = dict[int, int]
+"""Dim -> how many elements further one step along it leads. Dims not named change nothing."""
+
+
+class MisfitError(Exception):
+    """Why a node cannot share the loops of a group."""
+
+
+class View(NamedTuple):
+    """A tensor that is another one, `base`, looked at through moves."""
+
+    base: Any
+    offset: int
+    strides: tuple[int, ...]
+
+
+class Axis(NamedTuple):
+    """One dim among those that an axis of a tensor is made of; `unit`: its stride in the axis."""
+
+    dim: int
+    unit: int
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of a contiguous array, in elements; 0 for axes of length 1."""
+    return tuple([math.prod(shape[k + 1 :]) if n > 1 else 0 for k, n in enumerate(shape)])
+
+
+def aligned(inner: Sequence[int], outer: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs (axis of `outer`, axis of `inner`) that broadcasting lays on each other; no 1s."""
+    lead = len(outer) - len(inner)
+    return [(lead + k, k) for k, n in enumerate(inner) if n > 1]
+
+
+class Space:
+    """The dims of a group, and the map of every value in it. `admit` adds a node or raises."""
+
+    def __init__(self) -> None:
+        self.extents: dict[int, int] = {}
+        self.maps: dict[Any, Map] = {}
+        # dicts for sets: what comes of them must not depend on the addresses of objects
+        self.made: dict[Any, None] = {}  # computed in the group
+        self.fixed: dict[Any, None] = {}  # made, or folded: the map binds; others' are hints
+        self.views: dict[Any, View] = {}
+        self.nodes: list[Node] = []
+        self.serial = 0
+
+    def copy(self) -> Space:
+        """Another space like this, to try something out."""
+        other = Space()
+        other.extents, other.serial = dict(self.extents), self.serial
+        other.maps = dict(self.maps)  # a map is replaced, never changed
+        other.made, other.fixed = dict(self.made), dict(self.fixed)
+        other.views, other.nodes = dict(self.views), list(self.nodes)
+        return other
+
+    def admit(self, node: Node) -> None:
+        """Give the results of `node` their maps. Raises MisfitError; the space is then spoilt."""
+        if is_move(node):
+            self.admit_move(node)
+        elif is_fold(node):
+            self.admit_fold(node)
+        else:
+            self.admit_map(node, [x for x in node.inputs if is_array(x)])
+        self.nodes.append(node)
+        self.settle()
+
+    # The three kinds of nodes.
+
+    def admit_map(self, node: Node, operands: Sequence[Any]) -> None:
+        """An elementwise node: operands meet at the axes that broadcasting lays on each other."""
+        y = node.outputs[0]
+        source: dict[int, tuple[Any, int]] = {}  # axis of y -> the same axis of an operand
+        for x in operands:
+            if x in self.made:
+                self.refine(x)
+                for axis, k in aligned(x.shape, y.shape):
+                    if axis in source:
+                        self.meet(source[axis], (x, k))
+                    source.setdefault(axis, (x, k))
+        for x in operands:
+            if x in self.maps and x not in self.made:
+                self.follow_hint(x, y, source)
+        own: Map = {}
+        strides = row_major(y.shape)
+        for axis, n in enumerate(y.shape):
+            parts = [Axis(self.dim(n), 1)] if n > 1 and axis not in source else []
+            if axis in source:
+                parts = self.spelled(*source[axis])
+            for dim, unit in parts:
+                if dim in own:
+                    raise MisfitError("meets its own transpose")
+                own[dim] = unit * strides[axis]
+        self.make(y, own)
+        for x in operands:
+            if x not in self.maps:
+                self.maps[x] = self.restricted(y, x.shape)
+
+    def follow_hint(self, x: Any, y: Any, source: dict[int, tuple[Any, int]]) -> None:
+        """Read the input `x` where it was read before, as far as `y` leaves that open."""
+        taken = {part.dim for where in source.values() for part in self.spelled(*where)}
+        free = [pair for pair in aligned(x.shape, y.shape) if pair[0] not in source]
+        try:
+            self.refine(x)
+        except MisfitError:
+            return
+        for axis, own in free:
+            if not taken & {part.dim for part in self.spelled(x, own)}:
+                source[axis] = x, own
+
+    def admit_fold(self, node: Node) -> None:
+        """A reduction: the result has the dims of the axes that are kept."""
+        x, y = node.inputs[0], node.outputs[0]
+        self.place(x)
+        self.refine(x)
+        axes = node.attrs["axes"]
+        reduced = range(len(x.shape)) if axes is None else axes
+        kept = [k for k in range(len(x.shape)) if k not in reduced]
+        own = {
+            dim: unit * stride
+            for k, stride in zip(kept, row_major(y.shape), strict=True)
+            for dim, unit in (self.spelled(x, k) if x.shape[k] > 1 else ())
+        }
+        self.make(y, own)
+
+    def place(self, x: Any) -> None:
+        """Give the input `x` of a reduction a map that binds."""
+        if x not in self.maps:
+            strides = row_major(x.shape)
+            self.maps[x] = {
+                self.dim(n): stride for n, stride in zip(x.shape, strides, strict=True) if n > 1
+            }
+        self.fixed[x] = None
+
+    def admit_move(self, node: Node) -> None:
+        """Elements in other places: a view of an input, or another map of what is made here."""
+        x, y = node.inputs[0], node.outputs[0]
+        if x not in self.made:
+            self.views[y] = moved(node, self.views.get(x) or whole(x))
+            return
+        view = moved(node, whole(x))
+        if math.prod(y.shape) == math.prod(x.shape) and view == (x, 0, row_major(y.shape)):
+            self.make(y, dict(self.maps[x]))
+            return
+        if not any(s == 0 and n > 1 for s, n in zip(view.strides, y.shape, strict=True)):
+            self.make(y, self.permuted(x, y, view))
+            return
+        if view.offset or view.strides != broadcast_strides(x.shape, y.shape):
+            raise MisfitError(f"{node.op.name} of what the same loop makes")
+        self.admit_map(node, [x])
+
+    def permuted(self, x: Any, y: Any, view: View) -> Map:
+        """The map of `y`, which is `x` with its axes in another order."""
+        self.refine(x)
+        axis_of = {s: k for k, s in enumerate(row_major(x.shape)) if x.shape[k] > 1}
+        sources = {k: axis_of.get(s) for k, s in enumerate(view.strides) if y.shape[k] > 1}
+        whole_axes = all(
+            source is not None and x.shape[source] == y.shape[k] for k, source in sources.items()
+        )
+        if view.offset or not whole_axes or len(set(sources.values())) < len(axis_of):
+            raise MisfitError("a part of what the same loop makes")
+        strides = row_major(y.shape)
+        return {
+            dim: unit * strides[k]
+            for k, source in sources.items()
+            for dim, unit in self.spelled(x, source or 0)
+        }
+
+    def make(self, y: Any, own: Map) -> None:
+        """Enter `y` as computed here, with its map."""
+        self.maps[y] = own
+        self.made[y] = self.fixed[y] = None
+
+    # Dims.
+
+    def dim(self, extent: int) -> int:
+        """A new dim."""
+        self.serial += 1
+        self.extents[self.serial] = extent
+        return self.serial
+
+    def dims(self, x: Any) -> frozenset[int]:
+        """The dims that `x` changes along."""
+        return frozenset(self.maps[x])
+
+    def split(self, dim: int, inner: int) -> None:
+        """Make two dims of `dim`: itself, and behind it one of extent `inner`."""
+        new = self.dim(inner)
+        self.extents[dim] //= inner
+        for x, strides in self.maps.items():
+            if dim in strides:
+                stride = strides[dim]
+                self.maps[x] = {**strides, dim: stride * inner, new: stride}
+
+    def unify(self, one: int, other: int) -> None:
+        """Make two dims of one extent the same."""
+        for x, strides in list(self.maps.items()):
+            if one in strides and other in strides:
+                if x in self.fixed:
+                    raise MisfitError("meets its own transpose")
+                del self.maps[x]
+            elif other in strides:
+                self.maps[x] = {one if dim == other else dim: s for dim, s in strides.items()}
+        del self.extents[other]
+
+    def refine(self, x: Any) -> None:
+        """Split dims until each belongs to one axis of `x`."""
+        bounds = [s for s, n in zip(row_major(x.shape), x.shape, strict=True) if n > 1]
+        work = list(self.maps[x].items())
+        while work:
+            dim, stride = work.pop()
+            for bound in bounds:
+                if stride < bound < stride * self.extents[dim]:
+                    if bound % stride or self.extents[dim] * stride % bound:
+                        raise MisfitError("axes that do not divide each other")
+                    self.split(dim, bound // stride)
+                    work.append((dim, bound))
+
+    def spelled(self, x: Any, axis: int) -> list[Axis]:
+        """The dims that one axis of a refined value is made of, outermost first."""
+        stride = row_major(x.shape)[axis]
+        end = stride * x.shape[axis]
+        parts = [Axis(dim, s // stride) for dim, s in self.maps[x].items() if stride <= s < end]
+        return sorted(parts, key=lambda part: -part.unit)
+
+    def meet(self, one: tuple[Any, int], other: tuple[Any, int]) -> None:
+        """Make an axis of one value and an axis of another the same dims."""
+        while True:
+            pairs = zip(reversed(self.spelled(*one)), reversed(self.spelled(*other)), strict=False)
+            differing = [(a.dim, b.dim) for a, b in pairs if a.dim != b.dim]
+            if not differing:
+                return
+            small, large = sorted(differing[0], key=lambda dim: self.extents[dim])
+            n, m = self.extents[small], self.extents[large]
+            if n == m:
+                self.unify(*differing[0])
+            elif m % n:
+                raise MisfitError("axes that do not divide each other")
+            else:
+                self.split(large, n)
+
+    def restricted(self, y: Any, shape: Sequence[int]) -> Map:
+        """The map of a tensor of `shape` that is broadcast to `y`."""
+        strides = row_major(shape)
+        return {
+            dim: unit * strides[own]
+            for axis, own in aligned(shape, y.shape)
+            for dim, unit in self.spelled(y, axis)
+        }
+
+    def settle(self) -> None:
+        """Let dims that only other values have be those of the value with the most dims."""
+        largest = max(self.fixed, key=lambda x: len(self.maps[x]), default=None)
+        if largest is None:
+            return
+        for dim in [d for d in self.extents if d not in self.maps[largest]]:
+            users = [self.maps[x] for x in self.fixed if dim in self.maps[x]]
+            if not users:
+                continue
+            stride = users[0][dim]
+            twins = [
+                twin
+                for twin in self.maps[largest]
+                if self.extents[twin] == self.extents[dim]
+                and not any(twin in strides for strides in users)
+            ]
+            if not twins:
+                raise MisfitError("loops of different lengths")
+            self.unify(min(twins, key=lambda d: abs(self.maps[largest][d] - stride)), dim)
+
+    # Memory.
+
+    def address(self, x: Any, consumer: Any) -> tuple[Any, int, Map]:
+        """Where the input `x` lies at a point of the space: tensor, offset and strides.
+
+        consumer: the value that `x` is broadcast to; `x` itself for the input of a reduction.
+        """
+        view = self.views.get(x) or whole(x)
+        if x is consumer:
+            pairs = [(k, k) for k, n in enumerate(x.shape) if n > 1]
+        else:
+            pairs = aligned(x.shape, consumer.shape)
+        strides: Map = {}
+        for axis, own in pairs:
+            for dim, unit in self.spelled(consumer, axis):
+                if view.strides[own]:
+                    strides[dim] = unit * view.strides[own]
+        return view.base, view.offset, strides
+
+
+def whole(x: Any) -> View:
+    """A tensor looked at as it lies."""
+    return View(x, 0, row_major(x.shape))
+
+
+def broadcast_strides(inner: Sequence[int], outer: Sequence[int]) -> tuple[int, ...]:
+    """The strides of a contiguous array of shape `inner`, broadcast to `outer`."""
+    strides, own = [0] * len(outer), row_major(inner)
+    for axis, k in aligned(inner, outer):
+        strides[axis] = own[k]
+    return tuple(strides)
+
+
+def moved(node: Node, view: View) -> View:
+    """What `node` makes of a view; NumPy is asked, with an array that is never read."""
+    base, shape = view.base, node.outputs[0].shape
+    memory = np.empty(math.prod(base.shape), np.int8)
+    before = np.lib.stride_tricks.as_strided(
+        memory[view.offset :], node.inputs[0].shape, view.strides
+    )
+    match node.op.lower.kind:  # type: ignore[union-attr]  # a move
+        case "reshape":
+            try:
+                after = np.reshape(before, shape, copy=False)
+            except ValueError:
+                raise MisfitError(f"{node.op.name} of a strided view, a copy") from None
+        case "broadcast":
+            after = np.broadcast_to(before, shape)
+        case _:
+            after = node.op.kernel(before, **node.attrs)
+    if not np.may_share_memory(after, memory):
+        raise MisfitError(f"{node.op.name}, a copy")
+    offset = after.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    strides = [s if n > 1 else 0 for s, n in zip(after.strides, shape, strict=True)]
+    return View(base, offset, tuple(strides))

@@ -1,0 +1,191 @@
+"""The loop nest of a group: what is decided before a line of LLVM is written, and can be read.
+
+softmax(x0: float32[4096,1000]) -> y0: float32[4096,1000]
+for i in 4096:
+    for j in 1000 by 32 x 2:
+        v1 = x0[1000 i + j]
+        v2 = reduce_max(v2, v1)
+    ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from ..core.op import Op
+
+DType: TypeAlias = np.dtype[Any]
+Operand: TypeAlias = "str | bool | int | float"
+"""The name of a value of the nest, or a Python number."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An array in memory: an input or output of the kernel, or scratch of its own."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    role: Literal["input", "output", "scratch"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The element of a buffer at `offset` plus, for each loop variable, its stride times it."""
+
+    buffer: Buffer
+    offset: int
+    strides: tuple[tuple[str, int], ...]
+
+    def stride(self, var: str) -> int:
+        """How many elements further one step of the loop over `var` leads."""
+        return dict(self.strides).get(var, 0)
+
+    def __str__(self) -> str:
+        terms = [var if stride == 1 else f"{stride} {var}" for var, stride in self.strides]
+        terms += [str(self.offset)] if self.offset or not terms else []
+        return f"{self.buffer.name}[{' + '.join(terms)}]"
+
+
+@dataclass(frozen=True)
+class Load:
+    """`name` is the element at `place`."""
+
+    name: str
+    place: Place
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.place}"
+
+
+@dataclass(frozen=True)
+class Apply:
+    """`name`, of `dtype`, is `op` of operands that are first cast to `dtypes`; None only casts."""
+
+    name: str
+    op: Op | None
+    operands: tuple[Operand, ...]
+    dtypes: tuple[DType, ...]
+    dtype: DType
+
+    def __str__(self) -> str:
+        function = self.dtype if self.op is None or self.op.name == "cast" else self.op.name
+        return f"{self.name} = {function}({', '.join(map(str, self.operands))})"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The element at `place` becomes `value`."""
+
+    place: Place
+    value: Operand
+
+    def __str__(self) -> str:
+        return f"{self.place} = {self.value}"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Combine `value` into `name` by the reduction `op`; `name` is known behind the loop.
+
+    dtype: of the accumulators in the lanes of a vector. wide: of `name`, in which what has been
+    accumulated in lanes and blocks is combined.
+    """
+
+    name: str
+    op: Op
+    value: Operand
+    dtype: DType
+    wide: DType
+
+    def __str__(self) -> str:
+        wide = "" if self.wide == self.dtype else f"  # in {self.wide}"
+        return f"{self.name} = {self.op.name}({self.name}, {self.value}){wide}"
+
+
+@dataclass(frozen=True)
+class Update:
+    """Combine `value` into the element at `place`, which lives in memory, by `op`."""
+
+    place: Place
+    op: Op
+    value: Operand
+
+    def __str__(self) -> str:
+        return f"{self.place} = {self.op.name}({self.place}, {self.value})"
+
+
+@dataclass
+class Loop:
+    """Repeat `body` for `var` from 0 to `extent`.
+
+    lanes: so many rounds at once, in a vector. unroll: so many vectors in turn, each with
+    accumulators of its own. chunk: what lanes have accumulated is combined after so many rounds.
+    block: so many rounds of a loop around others are made in lockstep, statement by statement.
+    """
+
+    var: str
+    extent: int
+    body: list[Statement] = field(default_factory=list)
+    lanes: int = 1
+    unroll: int = 1
+    chunk: int = 0
+    block: int = 1
+    vector: bool = False
+
+    @property
+    def folds(self) -> list[Fold]:
+        """The reductions that this loop makes."""
+        return [statement for statement in self.body if isinstance(statement, Fold)]
+
+    def head(self) -> str:
+        """The first line of the loop."""
+        by = f" by {self.lanes}" + (f" x {self.unroll}" if self.unroll > 1 else "")
+        by = by if self.vector else f" by {self.block}" if self.block > 1 else ""
+        chunk = f", in chunks of {self.chunk}" if 0 < self.chunk < self.extent else ""
+        return f"for {self.var} in {self.extent}{by}{chunk}:"
+
+
+Statement: TypeAlias = Load | Apply | Store | Fold | Update | Loop
+
+
+@dataclass
+class LoopNest:
+    """A kernel before it is LLVM: buffers, and the loops over them."""
+
+    name: str
+    inputs: list[Buffer]
+    outputs: list[Buffer]
+    scratch: list[Buffer]
+    body: list[Statement]
+
+    def __str__(self) -> str:
+        inputs = ", ".join(map(str, self.inputs))
+        head = f"{self.name}({inputs}) -> {', '.join(map(str, self.outputs))}"
+        rows = [f"    scratch {buffer}" for buffer in self.scratch]
+        return "\n".join([head, *rows, *lines(self.body, 1)])
+
+
+def lines(body: list[Statement], depth: int) -> Iterator[str]:
+    """The text of statements, indented."""
+    for statement in body:
+        if isinstance(statement, Loop):
+            yield "    " * depth + statement.head()
+            yield from lines(statement.body, depth + 1)
+        else:
+            yield "    " * depth + str(statement)
+
+
+def statements(body: list[Statement]) -> Iterator[Statement]:
+    """All statements, those inside of loops after their loop."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, Loop):
+            yield from statements(statement.body)

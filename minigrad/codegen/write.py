@@ -1,0 +1,395 @@
+"""From a loop nest to LLVM text: loops, vectors and their tails, accumulators.
+
+Where a loop goes in blocks, its rounds are made in lockstep: what differs between them is there
+in so many copies, and each statement is written once for each copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..core.lowering import Pointwise, Reduce, Value
+from ..core.op import Op
+from .arithmetic import lane_type
+from .emitter import VectorEmitter, memory_dtype
+from .loops import (
+    Apply,
+    DType,
+    Fold,
+    Load,
+    Loop,
+    LoopNest,
+    Operand,
+    Place,
+    Statement,
+    Store,
+    Update,
+    statements,
+)
+from .text import Function, Index, Module
+
+Copies = list[Value]
+
+
+@dataclass
+class Vector:
+    """One round of a vector loop: emitter, variable, position, mask, names.
+
+    ready: scalars from outside of the loop, in every lane, by name and dtype.
+    """
+
+    emitter: VectorEmitter
+    var: str
+    index: Index
+    mask: Value | None
+    ready: dict[tuple[str, DType], Copies]
+    names: dict[str, Copies] = field(default_factory=dict)
+
+
+class Slot(NamedTuple):
+    """One accumulator of a reduction: for copy `copy` of the block."""
+
+    fold: Fold
+    copy: int
+
+
+def render(nest: LoopNest, entry: str) -> str:
+    """The LLVM module of `nest`: one function, of pointers to the inputs, then the outputs."""
+    module = Module()
+    inputs = [f"ptr readonly %{buffer.name}" for buffer in nest.inputs]
+    outputs = [f"ptr noalias %{buffer.name}" for buffer in nest.outputs]
+    function = module.function(entry, [*inputs, *outputs])
+    NestWriter(function, nest).run(nest.body)
+    return module.render()
+
+
+class NestWriter:
+    """Writes the statements of a nest into a function."""
+
+    def __init__(self, function: Function, nest: LoopNest):
+        self.function = function
+        self.scalar = VectorEmitter(function, 1)
+        self.scalars: dict[str, Copies] = {}
+        self.indices: dict[str, Index] = {}
+        self.block: tuple[str, int] = ("", 1)  # the variable that goes in blocks, and how far
+        self.varying = varying(nest.body)
+        self.bases: dict[Place, list[str]] = {}  # of the places in a vector loop being written
+        self.pointers = {b.name: f"%{b.name}" for b in (*nest.inputs, *nest.outputs)}
+        self.rows: dict[str, int] = {}  # by scratch buffer, the elements of one copy
+        blocks = [s.block for s in statements(nest.body) if isinstance(s, Loop)]
+        for buffer in nest.scratch:
+            count = -(-buffer.shape[0] // 64) * 64
+            self.rows[buffer.name] = count
+            size = count * buffer.dtype.itemsize * max(blocks, default=1)
+            self.pointers[buffer.name] = function.scratch(size)
+
+    # Statements, in a round of a vector loop or outside of any.
+
+    def run(self, body: Sequence[Statement], vector: Vector | None = None) -> None:
+        """Write statements; those that fold are written by the loop that they stand in."""
+        names = self.scalars if vector is None else vector.names
+        for statement in body:
+            match statement:
+                case Loop(vector=True):
+                    self.vector_loop(statement)
+                case Loop():
+                    self.scalar_loop(statement)
+                case Load():
+                    names[statement.name] = self.load(statement.place, vector)
+                case Apply():
+                    names[statement.name] = self.apply(statement, vector)
+                case Store():
+                    place = statement.place
+                    self.store(place, self.get(statement.value, place.buffer.dtype, vector), vector)
+                case Update():
+                    self.update(statement, vector)
+
+    def emitter(self, vector: Vector | None) -> VectorEmitter:
+        """The emitter of values made now."""
+        return self.scalar if vector is None else vector.emitter
+
+    def get(self, operand: Operand, dtype: DType, vector: Vector | None) -> Copies:
+        """The value of an operand in `dtype`: one, or one for each copy."""
+        emitter = self.emitter(vector)
+        if not isinstance(operand, str):
+            return [emitter.const(operand, dtype)]
+        if vector is None:
+            return [emitter.cast(x, dtype) for x in self.scalars[operand]]
+        if operand in vector.names:
+            return [emitter.cast(x, dtype) for x in vector.names[operand]]
+        return vector.ready[operand, dtype]
+
+    def apply(self, statement: Apply, vector: Vector | None) -> Copies:
+        """The values of a map."""
+        emitter = self.emitter(vector)
+        pairs = zip(statement.operands, statement.dtypes, strict=True)
+        operands = [self.get(x, dtype, vector) for x, dtype in pairs]
+        made = []
+        for k in range(max((len(copies) for copies in operands), default=1)):
+            xs = [copies[k if len(copies) > 1 else 0] for copies in operands]
+            made.append(emitter.cast(mapped(emitter, statement.op, xs), statement.dtype))
+        return made
+
+    def load(self, place: Place, vector: Vector | None) -> Copies:
+        """The elements at a place."""
+        emitter, dtype = self.emitter(vector), place.buffer.dtype
+        if vector is None:
+            return [emitter.load(base, 0, dtype) for base in self.base(place, "")]
+        stride = place.stride(vector.var)
+        index = self.function.times(vector.index, stride)
+        return [
+            emitter.load_strided(base, index, stride, dtype, mask=vector.mask)
+            for base in self.bases[place]
+        ]
+
+    def store(self, place: Place, values: Copies, vector: Vector | None) -> None:
+        """Store elements at a place."""
+        bases = self.base(place, "") if vector is None else self.bases[place]
+        index, mask = (0, None) if vector is None else (vector.index, vector.mask)
+        for k, base in enumerate(bases):
+            value = values[k if len(values) > 1 else 0]
+            self.emitter(vector).store(value, base, index, mask=mask)
+
+    def update(self, statement: Update, vector: Vector | None) -> None:
+        """Combine into memory; the copies among each other first."""
+        emitter, place = self.emitter(vector), statement.place
+        values = self.in_block(self.get(statement.value, place.buffer.dtype, vector))
+        while len(values) > 1:
+            half = len(values) // 2
+            pairs = zip(values[:half], values[half : 2 * half], strict=True)
+            values = [combined(emitter, statement.op, *pair) for pair in pairs] + values[2 * half :]
+        (old,) = self.load(place, vector)
+        self.store(place, [combined(emitter, statement.op, old, values[0])], vector)
+
+    def in_block(self, values: Copies) -> Copies:
+        """One value for each round of the block, also where all are the same."""
+        return values if len(values) > 1 else values * self.block[1]
+
+    def base(self, place: Place, var: str) -> list[str]:
+        """The addresses of a place at index 0 of the loop over `var`: one, or one per copy."""
+        block, count = self.block
+        buffer, function = place.buffer, self.function
+        scratch = buffer.role == "scratch"
+        found = []
+        for k in range(count if scratch or place.stride(block) else 1):
+            start: Index = place.offset + (k * self.rows[buffer.name] if scratch else 0)
+            for name, stride in place.strides:
+                if name != var:
+                    index = self.indices[name]
+                    index = function.plus(index, k) if name == block else index
+                    start = function.plus(start, function.times(index, stride))
+            kind = lane_type(memory_dtype(buffer.dtype))
+            found.append(function.address(self.pointers[buffer.name], start, kind))
+        return found
+
+    # Loops around others.
+
+    def scalar_loop(self, loop: Loop) -> None:
+        """A loop around others: its blocks first, then what remains of them."""
+        folds, outside = loop.folds, self.block
+        totals = [self.neutral(fold, fold.wide) for fold in folds]
+        middle = loop.extent // loop.block * loop.block
+        for low, high, step in ((0, middle, loop.block), (middle, loop.extent, 1)):
+            if low == high:
+                continue
+            with self.scalar.loop(low, high, step, totals) as state:
+                self.indices[loop.var] = state.index
+                self.block = (loop.var, step) if step > 1 else outside
+                self.run(loop.body)
+                following = []
+                for fold, total in zip(folds, state.values, strict=True):
+                    for value in self.in_block(self.get(fold.value, fold.wide, None)):
+                        total = combined(self.scalar, fold.op, total, value)
+                    following.append(total)
+                state.following = following
+                self.block = outside
+            totals = state.values
+        self.scalars |= {fold.name: [x] for fold, x in zip(folds, totals, strict=True)}
+
+    # Vector loops.
+
+    def vector_loop(self, loop: Loop) -> None:
+        """A loop over lanes, in chunks where reductions would otherwise lose digits."""
+        slots = [Slot(fold, k) for fold in loop.folds for k in range(self.copies(fold.name))]
+        size, end = loop.chunk, loop.extent
+        if not slots or end <= size:
+            totals = self.segment(loop, slots, 0, end)
+        else:
+            totals = [self.neutral(slot.fold, slot.fold.wide) for slot in slots]
+            middle = end // size * size
+            with self.scalar.loop(0, middle, size, totals) as state:
+                parts = self.segment(loop, slots, state.index, size)
+                state.following = joined(self.scalar, slots, state.values, parts)
+            totals = state.values
+            if middle < end:
+                parts = self.segment(loop, slots, middle, end - middle)
+                totals = joined(self.scalar, slots, totals, parts)
+        for fold in loop.folds:
+            of_fold = zip(slots, totals, strict=True)
+            self.scalars[fold.name] = [x for slot, x in of_fold if slot.fold is fold]
+
+    def copies(self, name: str) -> int:
+        """In how many copies the value `name` is made in the block being written."""
+        return self.block[1] if name in self.varying else 1
+
+    def neutral(self, fold: Fold, dtype: DType) -> Value:
+        """The scalar that a reduction starts with."""
+        return self.scalar.const(reduction(fold.op).init(dtype), dtype)
+
+    def segment(self, loop: Loop, slots: Sequence[Slot], start: Index, length: int) -> Copies:
+        """Rounds `start` to `start + length` of a vector loop; what its reductions give."""
+        self.prepare(loop, start)
+        lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
+        emitter = self.scalar.with_lanes(lanes)
+        ready = self.ready(loop, emitter)
+        zeros = [emitter.splat(self.neutral(slot.fold, slot.fold.dtype)) for slot in slots]
+        sums = zeros * unroll
+        middle = length // (lanes * unroll) * (lanes * unroll)
+
+        def add_round(index: Index, u: int, sums: Copies) -> Copies:
+            vector = Vector(emitter, loop.var, index, None, ready)
+            parts = self.round(loop, slots, vector)
+            return [
+                *sums[: u * n],
+                *joined(emitter, slots, sums[u * n : u * n + n], parts),
+                *sums[u * n + n :],
+            ]
+
+        if middle:
+            with emitter.loop(0, middle, lanes * unroll, sums) as state:
+                sums = state.values
+                for u in range(unroll):
+                    sums = add_round(self.function.plus(state.index, u * lanes), u, sums)
+                state.following = sums
+            sums = state.values
+        for u, index in enumerate(range(middle, length - lanes + 1, lanes)):
+            sums = add_round(index, u, sums)
+        if length % lanes:
+            sums[-n or len(sums) :] = joined(
+                emitter, slots, sums[-n or len(sums) :], self.tail(loop, slots, length)
+            )
+        while len(sums) > n:
+            half = len(sums) // 2
+            sums = joined(emitter, [*slots] * (half // n), sums[:half], sums[half:])
+        return [self.total(emitter, slot.fold, x) for slot, x in zip(slots, sums, strict=True)]
+
+    def total(self, emitter: VectorEmitter, fold: Fold, x: Value) -> Value:
+        """All lanes of an accumulator together."""
+        total = emitter.fold(x, lambda e, a, b: combined(e, fold.op, a, b))
+        return self.scalar.cast(total, fold.wide)
+
+    def tail(self, loop: Loop, slots: Sequence[Slot], length: int) -> Copies:
+        """The last rounds, too few for a vector; in what is reduced, other lanes are neutral."""
+        rest = length % loop.lanes
+        lanes = 1 << (rest - 1).bit_length()
+        emitter = self.scalar.with_lanes(lanes)
+        mask = None if rest == lanes else emitter.first_lanes(rest)
+        vector = Vector(emitter, loop.var, length - rest, mask, self.ready(loop, emitter))
+        parts = []
+        for slot, x in zip(slots, self.round(loop, slots, vector), strict=True):
+            neutral = emitter.const(reduction(slot.fold.op).init(x.dtype), x.dtype)
+            chosen = x if mask is None else emitter.select(mask, x, neutral)
+            parts.append(widened(emitter, chosen, neutral, loop.lanes))
+        return parts
+
+    def round(self, loop: Loop, slots: Sequence[Slot], vector: Vector) -> Copies:
+        """One round: all statements; returns what is to be folded, by slot."""
+        self.run(loop.body, vector)
+        return [self.get(fold.value, fold.dtype, vector)[k] for fold, k in slots]
+
+    def prepare(self, loop: Loop, start: Index) -> None:
+        """Compute, before the loop, where its places begin."""
+        for statement in loop.body:
+            if isinstance(statement, Load | Store | Update):
+                place = statement.place
+                along = self.function.times(start, place.stride(loop.var))
+                kind = lane_type(memory_dtype(place.buffer.dtype))
+                self.bases[place] = [
+                    self.function.address(base, along, kind) for base in self.base(place, loop.var)
+                ]
+
+    def ready(self, loop: Loop, emitter: VectorEmitter) -> dict[tuple[str, DType], Copies]:
+        """The scalars that a loop uses, in every lane."""
+        found = {}
+        for name, dtype in used(loop.body):
+            if name in self.scalars:
+                scalars = [self.scalar.cast(x, dtype) for x in self.scalars[name]]
+                found[name, dtype] = [emitter.splat(x) for x in scalars]
+        return found
+
+
+def reduction(op: Op) -> Reduce:
+    """How `op` folds."""
+    assert isinstance(op.lower, Reduce)
+    return op.lower
+
+
+def combined(emitter: VectorEmitter, op: Op, x1: Value, x2: Value) -> Value:
+    """Two partial results of the reduction `op`, as one."""
+    return reduction(op).combine(emitter, x1, x2)
+
+
+def joined(
+    emitter: VectorEmitter, slots: Sequence[Slot], xs: Sequence[Value], ys: Sequence[Value]
+) -> Copies:
+    """Partial results of several reductions, in pairs."""
+    return [combined(emitter, slot.fold.op, x, y) for slot, x, y in zip(slots, xs, ys, strict=True)]
+
+
+def mapped(emitter: VectorEmitter, op: Op | None, xs: Sequence[Value]) -> Value:
+    """The body of an elementwise op; of None, the operand."""
+    if op is None:
+        return xs[0]
+    assert isinstance(op.lower, Pointwise)
+    return op.lower.rule(emitter, *xs)
+
+
+def widened(emitter: VectorEmitter, x: Value, rest: Value, lanes: int) -> Value:
+    """`x` in the first of `lanes` lanes, the others being those of the constant `rest`."""
+    if emitter.lanes == lanes:
+        return x
+    kind, n = emitter.type_of(x.dtype), emitter.lanes
+    order = ", ".join(f"i32 {min(k, n)}" for k in range(lanes))
+    if n == 1:
+        start = f"<{lanes} x {kind}> splat ({kind} {rest.text})"
+        return emitter.let(f"insertelement {start}, {kind} {x.text}, i64 0", x.dtype)
+    source = f"{kind} {x.text}, {kind} {rest.text}, <{lanes} x i32> <{order}>"
+    return emitter.let(f"shufflevector {source}", x.dtype)
+
+
+def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
+    """The operands of the statements in a vector loop, by name, and the dtype they are taken in."""
+    for statement in body:
+        match statement:
+            case Apply():
+                pairs = list(zip(statement.operands, statement.dtypes, strict=True))
+            case Store() | Update():
+                pairs = [(statement.value, statement.place.buffer.dtype)]
+            case Fold():
+                pairs = [(statement.value, statement.dtype)]
+            case _:
+                pairs = []
+        yield from [(x, dtype) for x, dtype in pairs if isinstance(x, str)]
+
+
+def varying(
+    body: Sequence[Statement], block: str = "", own: str = "", names: set[str] | None = None
+) -> set[str]:
+    """The values that differ between the rounds of a block; `block` is what goes in blocks."""
+    found: set[str] = set() if names is None else names
+    for statement in body:
+        match statement:
+            case Loop(var=var):
+                varying(statement.body, var if statement.block > 1 else block, var, found)
+            case Load(place=place):
+                if block and (place.stride(block) or place.buffer.role == "scratch"):
+                    found.add(statement.name)
+            case Apply():
+                if not found.isdisjoint(statement.operands):
+                    found.add(statement.name)
+            case Fold():
+                if statement.value in found and own != block:
+                    found.add(statement.name)
+    return found

@@ -1,0 +1,167 @@
+"""Fusion: groups of nodes become single nodes of the op `fused`, each one loop nest.
+
+Before, as Python:
+
+    v1 = multiply(x, x)
+    v2 = reduce_sum(v1, axes=(1,))
+    v3 = matrix_product(w, x)
+    v4 = sqrt(v2)
+
+After: v1, v2 and v4 are one node, v4 = fused(x); v3 is left to its kernel, a library call.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Any
+
+from ..codegen.bodies import is_array
+from ..codegen.fused import fused
+from ..core.op import Node
+from ..core.tensor import Symbol
+from ..graph import Graph
+from .groups import Grouping, Unit
+
+NAMED = 3
+"""How many of its ops a group is named after."""
+
+
+def fuse(graph: Graph) -> Graph:
+    """`graph`, whose shapes are all known, with its loops in groups.
+
+    Groups are as large as their loops have room for; what has no loop keeps its own node. Why a
+    group begins where it begins: `fusion_report`.
+    """
+    plain, constants = without_constants(graph)
+    grouping = Grouping(plain)
+    rebuilt = Rebuilding(grouping, {symbol: x for x, symbol in constants.items()})
+    found = Graph(
+        graph.name, graph.inputs, graph.captures, tuple(rebuilt.nodes()), rebuilt.outputs()
+    )
+    found.cache["fusion"] = rebuilt.report()
+    return found
+
+
+def fusion_report(graph: Graph) -> str:
+    """Which nodes are in which group of a fused graph, and why each group begins where it does."""
+    text: str = graph.cache["fusion"]
+    return text
+
+
+def without_constants(graph: Graph) -> tuple[Graph, dict[Any, Symbol]]:
+    """`graph` with a symbol in the place of each tensor, and these symbols by tensor."""
+    symbols: dict[Any, Symbol] = {}
+
+    def replaced(x: Any) -> Any:
+        if is_array(x) and type(x) is not Symbol:
+            return symbols.setdefault(x, Symbol(x.shape, x.dtype, None))
+        return x
+
+    nodes = [
+        node.replaced(tuple([replaced(x) for x in node.inputs]), node.outputs)
+        for node in graph.nodes
+    ]
+    outputs = tuple([replaced(y) for y in graph.outputs])
+    return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), outputs), symbols
+
+
+class Rebuilding:
+    """The nodes of the fused graph: groups, library calls, and the moves between them."""
+
+    def __init__(self, grouping: Grouping, tensors: dict[Any, Any]):
+        self.grouping = grouping
+        self.tensors = tensors  # what the symbols of constants stand for
+        self.moves = self.moves_to_keep()
+
+    def moves_to_keep(self) -> dict[Any, Node]:
+        """The free nodes whose results are asked for by name: outputs, operands of kernels."""
+        grouping = self.grouping
+        asked = list(grouping.graph.outputs)
+        for unit in grouping.units:
+            if unit.space is None:
+                asked += [x for node in unit.nodes for x in node.inputs if is_array(x)]
+        kept: dict[Any, Node] = {}
+        for x in asked:
+            for node in grouping.free_before(x):
+                kept[node.outputs[0]] = node
+        return kept
+
+    def nodes(self) -> Iterable[Node]:
+        """All nodes, each after those that it needs, else in the order of the graph."""
+        built = [self.group(unit) if unit.space else unit.nodes[0] for unit in self.alive()]
+        built += self.moves.values()
+        positions = [self.grouping.position[unit.nodes[0]] for unit in self.alive()]
+        positions += [self.grouping.position[node] for node in self.moves.values()]
+        return [self.with_tensors(node) for node in in_order(built, positions)]
+
+    def alive(self) -> list[Unit]:
+        """The units that have not been merged into another."""
+        return [unit for unit in self.grouping.units if unit.nodes]
+
+    def with_tensors(self, node: Node) -> Node:
+        """`node`, its constants put back."""
+        if not any(is_array(x) and x in self.tensors for x in node.inputs):
+            return node
+        inputs = [self.tensors.get(x, x) if is_array(x) else x for x in node.inputs]
+        return node.replaced(tuple(inputs), node.outputs)
+
+    def outputs(self) -> tuple[Any, ...]:
+        """The outputs of the graph, constants put back."""
+        return tuple([self.tensors.get(y, y) for y in self.grouping.graph.outputs])
+
+    def group(self, unit: Unit) -> Node:
+        """The node of a group."""
+        assert unit.space is not None
+        members = set(unit.nodes)
+        outputs = [y for node in unit.nodes for y in node.outputs if self.is_asked_for(y, members)]
+        made = {y for node in unit.space.nodes for y in node.outputs}
+        inputs = [x for node in unit.space.nodes for x in node.inputs if is_array(x)]
+        outside = tuple(dict.fromkeys(x for x in inputs if x not in made))
+        graph = Graph(named(unit), outside, (), tuple(unit.space.nodes), tuple(outputs))
+        node = unit.nodes[0].replaced(outside, tuple(outputs), {"graph": graph})
+        node.op = fused
+        return node
+
+    def is_asked_for(self, y: Any, members: set[Node]) -> bool:
+        """Whether `y` is used outside of its group."""
+        return self.grouping.needed_outside(y, members)
+
+    def report(self) -> str:
+        """One paragraph per unit: its nodes, and why it begins."""
+        rows = []
+        for k, unit in enumerate(self.alive()):
+            ops = ", ".join(node.op.name for node in unit.nodes)
+            kind = f"group {k}" if unit.space else f"call {k}"
+            why = f"    # {unit.reason}" if unit.reason else ""
+            rows.append(f"{kind}: {ops}{why}")
+        return "\n".join(rows)
+
+
+def named(unit: Unit) -> str:
+    """A name for a group: of its last ops, which say best what it is for."""
+    names = dict.fromkeys(node.op.name for node in reversed(unit.nodes))
+    return "_".join(list(names)[:NAMED][::-1])
+
+
+def in_order(nodes: list[Node], positions: list[int]) -> list[Node]:
+    """`nodes` sorted so that each comes after what it needs, else by position."""
+    maker = {y: k for k, node in enumerate(nodes) for y in node.outputs}
+    needs = [{maker[x] for x in node.inputs if is_array(x) and x in maker} for node in nodes]
+    takers: list[list[int]] = [[] for _ in nodes]
+    for k, before in enumerate(needs):
+        for j in before:
+            takers[j].append(k)
+    missing = [len(before) for before in needs]
+    ready = [(positions[k], k) for k, count in enumerate(missing) if count == 0]
+    heapq.heapify(ready)
+    found = []
+    while ready:
+        _, k = heapq.heappop(ready)
+        found.append(nodes[k])
+        for j in takers[k]:
+            missing[j] -= 1
+            if missing[j] == 0:
+                heapq.heappush(ready, (positions[j], j))
+    assert len(found) == len(nodes), "fused groups need each other in a circle"
+    return found

@@ -1,0 +1,294 @@
+"""Which nodes share a loop nest: each joins the group that makes its operands, if it fits there.
+
+Nodes that cost nothing, moves and constants, belong to no group; every group has its own copies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..codegen.arrange import arrange, storable
+from ..codegen.bodies import is_array, is_fold, is_map, is_move, refusal
+from ..codegen.index import MisfitError, Space, View, moved, whole
+from ..core.op import Node
+from ..graph import Graph
+
+LARGEST = 200
+"""Nodes of a group: beyond, compiling takes longer than a second loop over memory."""
+NEIGHBOURS = 4
+"""Groups with an input in common that a node without a producer tries to join."""
+
+
+@dataclass(eq=False)
+class Unit:
+    """A group, or a node left to its kernel: what runs as one.
+
+    number: its bit in sets of units. before: the units that must run before it, as bits.
+    nodes: in order, without what is free. space: of a group. reason: why it begins here.
+    """
+
+    number: int
+    nodes: list[Node]
+    space: Space | None = None
+    before: int = 0
+    reason: str = ""
+    readers: bool = field(default=False)  # whether another unit needs it
+
+    @property
+    def bit(self) -> int:
+        """The set that holds this unit only."""
+        return 1 << self.number
+
+
+class Grouping:
+    """The units of a graph. unit_of: by node. free: nodes that cost nothing, by their output."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.outputs = set(graph.outputs)
+        self.position = {node: k for k, node in enumerate(graph.nodes)}
+        self.maker = {y: node for node in graph.nodes for y in node.outputs}
+        self.takers: dict[Any, list[Node]] = {}
+        self.free: dict[Any, Node] = {}
+        self.views: dict[Any, View] = {}
+        self.units: list[Unit] = []
+        self.unit_of: dict[Node, Unit] = {}
+        self.sharing: dict[Any, list[Unit]] = {}  # by input of groups: who reads it, latest last
+        self.effects: Unit | None = None
+        for node in graph.nodes:
+            for x in node.inputs:
+                if is_array(x):
+                    self.takers.setdefault(x, []).append(node)
+        for node in graph.nodes:
+            self.enter(node)
+
+    def enter(self, node: Node) -> None:
+        """Find the unit of the next node."""
+        reason = refusal(node)
+        if reason is None and self.is_free(node):
+            self.free[node.outputs[0]] = node
+        elif reason is None:
+            self.join(node)
+        else:
+            self.add(Unit(len(self.units), [node], reason=reason))
+
+    def is_free(self, node: Node) -> bool:
+        """Whether `node` is a view of something, or a constant."""
+        if is_map(node):
+            return not any(map(is_array, node.inputs))
+        if not is_move(node) or len(node.inputs) > 1:
+            return False
+        (x,) = node.inputs
+        try:
+            self.views[node.outputs[0]] = moved(node, self.views.get(x) or whole(x))
+        except MisfitError:
+            return False
+        return True
+
+    # Where values come from.
+
+    def origin(self, x: Any) -> Any:
+        """What `x` is a view of, seen through free nodes; itself for what is computed."""
+        while x in self.free and self.free[x].inputs and is_array(self.free[x].inputs[0]):
+            x = self.free[x].inputs[0]
+        return x
+
+    def free_before(self, x: Any) -> list[Node]:
+        """The free nodes between the origin of `x` and `x`, in order."""
+        found: list[Node] = []
+        while x in self.free:
+            found.append(self.free[x])
+            if not found[-1].inputs or not is_array(found[-1].inputs[0]):
+                break
+            x = found[-1].inputs[0]
+        return found[::-1]
+
+    def producer(self, x: Any) -> Unit | None:
+        """The unit that computes the origin of `x`; None for inputs and constants."""
+        node = self.maker.get(self.origin(x))
+        return self.unit_of.get(node) if node is not None else None
+
+    def needed_units(self, nodes: Iterable[Node]) -> list[Unit]:
+        """The units that make the operands of `nodes`."""
+        found = {
+            unit: None
+            for node in nodes
+            for x in node.inputs
+            if is_array(x) and (unit := self.producer(x)) is not None
+        }
+        return list(found)
+
+    # Joining.
+
+    def join(self, node: Node) -> None:
+        """Put `node` into the group of its producers, of a neighbour, or into a new one."""
+        reasons: dict[str, None] = {}
+        for candidates in self.candidates(node):
+            try:
+                space = self.joined(candidates, node)
+            except MisfitError as misfit:
+                reasons[str(misfit)] = None
+                continue
+            self.merge(candidates, node, space)
+            return
+        space = Space()
+        self.admit(space, node)
+        unit = Unit(len(self.units), [node], space, reason="; ".join(reasons))
+        self.add(unit)
+        self.note_inputs(unit, node)
+
+    def candidates(self, node: Node) -> Iterable[list[Unit]]:
+        """Groups to join, best first: all producers, each, then who reads the same inputs."""
+        sizes: dict[Unit, int] = {}
+        for x in node.inputs:
+            unit = self.producer(x) if is_array(x) else None
+            if unit is not None and unit.space is not None:
+                sizes[unit] = max(sizes.get(unit, 0), math.prod(self.origin(x).shape))
+        producers = sorted(sizes, key=lambda unit: -sizes[unit])
+        if len(producers) > 1:
+            yield producers
+        yield from ([unit] for unit in producers)
+        size = max(math.prod(x.shape) for x in (*node.inputs, *node.outputs) if is_array(x))
+        shared = [
+            unit
+            for x in node.inputs
+            if is_array(x)
+            for unit in reversed(self.sharing.get(self.origin(x), [])[-NEIGHBOURS:])
+            if unit.space is not None and points(unit.space) == size and unit not in sizes
+        ]
+        yield from ([unit] for unit in dict.fromkeys(shared))
+
+    def joined(self, units: Sequence[Unit], node: Node) -> Space:
+        """The space of `units` and `node` together. Raises MisfitError where it must not be."""
+        nodes = [*(n for unit in units for n in unit.nodes), node]
+        if len(nodes) > LARGEST:
+            raise MisfitError("the group is full")
+        if self.makes_circle(units, node):
+            raise MisfitError("something between them runs elsewhere")
+        if len(units) == 1 and units[0].space is not None:
+            before = units[0].space
+            space = before.copy()
+            self.admit(space, node)
+            if is_plain(before, space, node):
+                return space
+        else:
+            space = Space()
+            for member in sorted(nodes, key=self.position.__getitem__):
+                self.admit(space, member)
+        self.check_stores(space, nodes)
+        return space
+
+    def admit(self, space: Space, node: Node) -> None:
+        """Enter `node` into `space`, after the free nodes that it looks through."""
+        for x in node.inputs:
+            for free in self.free_before(x) if is_array(x) else ():
+                if free.outputs[0] not in space.made and free.outputs[0] not in space.views:
+                    space.admit(free)
+        space.admit(node)
+
+    def makes_circle(self, units: Sequence[Unit], node: Node) -> bool:
+        """Whether a unit outside would have to run before and after the new group."""
+        bits = sum(unit.bit for unit in units)
+        outside = [unit for unit in self.needed_units([node]) if unit not in units]
+        if any(unit.before & bits for unit in outside):
+            return True
+        if len(units) == 1:
+            return False
+        between = 0
+        for unit in units:
+            between |= unit.before & ~bits
+        return any(between >> unit.number & 1 and unit.before & bits for unit in self.units)
+
+    def check_stores(self, space: Space, nodes: Sequence[Node]) -> None:
+        """Raise MisfitError if a value that is needed elsewhere could not be stored."""
+        found = arrange(space)
+        members = set(nodes)
+        for node in nodes:
+            (y,) = node.outputs
+            if not storable(space, found, y) and self.needed_outside(y, members):
+                raise MisfitError("a value is needed elsewhere, and not stored in this order")
+
+    def needed_outside(self, y: Any, members: set[Node]) -> bool:
+        """Whether `y`, or a view of it, is an output of the graph or an operand of others."""
+        todo = [y]
+        while todo:
+            x = todo.pop()
+            if x in self.outputs:
+                return True
+            for node in self.takers.get(x, []):
+                if node.outputs[0] in self.free:
+                    todo.append(node.outputs[0])
+                elif node not in members:
+                    return True
+        return False
+
+    # Bookkeeping.
+
+    def add(self, unit: Unit) -> None:
+        """Enter a new unit, which runs after those that it needs."""
+        needed = self.needed_units(unit.nodes)
+        if any(node.op.stateful for node in unit.nodes):
+            needed += [self.effects] if self.effects else []
+            self.effects = unit
+        unit.before = self.all_before(needed)
+        self.units.append(unit)
+        for node in unit.nodes:
+            self.unit_of[node] = unit
+
+    def all_before(self, needed: Sequence[Unit]) -> int:
+        """The units `needed`, and all before them."""
+        before = 0
+        for unit in needed:
+            unit.readers = True
+            before |= unit.before | unit.bit
+        return before
+
+    def merge(self, units: Sequence[Unit], node: Node, space: Space) -> None:
+        """Make one group of `units` and `node`."""
+        first, bits = units[0], sum(unit.bit for unit in units)
+        outside = [unit for unit in self.needed_units([node]) if unit not in units]
+        before = self.all_before(outside)
+        for unit in units:
+            before |= unit.before
+        first.nodes = [*(n for unit in units for n in unit.nodes), node]
+        first.nodes.sort(key=self.position.__getitem__)
+        first.space = space
+        changed = before & ~bits != first.before or len(units) > 1
+        first.before = before & ~bits
+        for unit in units[1:]:
+            unit.nodes, unit.space = [], None
+        for member in first.nodes:
+            self.unit_of[member] = first
+        if changed and any(unit.readers for unit in units):
+            first.readers = True
+            for unit in self.units:
+                if unit.before & bits:
+                    unit.before |= first.before | first.bit
+        self.note_inputs(first, node)
+
+    def note_inputs(self, unit: Unit, node: Node) -> None:
+        """Remember that `unit` reads the inputs of `node`."""
+        for x in node.inputs:
+            if is_array(x):
+                readers = self.sharing.setdefault(self.origin(x), [])
+                if not readers or readers[-1] is not unit:
+                    readers.append(unit)
+
+
+def points(space: Space) -> int:
+    """How many points a space has."""
+    return math.prod(space.extents.values())
+
+
+def is_plain(before: Space, after: Space, node: Node) -> bool:
+    """Whether `node` adds nothing that could change how loops are arranged."""
+    y = node.outputs[0]
+    return (
+        is_map(node)
+        and before.extents == after.extents
+        and not any(map(is_fold, after.nodes))
+        and all(after.maps[y] == after.maps[n.outputs[0]] for n in after.nodes if is_map(n))
+    )
