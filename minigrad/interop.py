@@ -11,6 +11,7 @@ from .callbacks import Body, noted, outputs_fit, results_as
 from .core.op import CONTEXT, EAGER, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
+from .escapes import watching
 from .graph import Tracer
 from .replay import Record, pulled_back
 from .tape import GradientTape
@@ -48,7 +49,9 @@ def py_function(
     body = Body(func, inp, Tout, name, "py_function")
     interpreter = CONTEXT.get().interpreter
     if interpreter is EAGER or (type(interpreter) is Tracer and interpreter.compiles):
-        return body.nested(results_as(body, called(body, body.inputs)))
+        with watching([*body.inputs, *body.hidden()]) as guarded:
+            outputs = results_as(body, called(body, body.inputs))
+        return body.nested(guarded(outputs))
     hidden = body.hidden()
     outputs = python_call(
         *body.inputs,
@@ -85,7 +88,9 @@ def python_call_kernel(
     with using(EAGER, (tape,)):
         smooth = [x for x in inputs if x.dtype.kind in "fc"]
         tape.watch([*smooth, *[x for x in body.hidden() if isinstance(x, Tensor)]])
-        outputs = results_as(body, called(body, inputs))
+        with watching([*inputs, *body.hidden()]) as guarded:
+            returned = results_as(body, called(body, inputs))
+        outputs = guarded(returned)
     sources = (*inputs, *body.hidden())
     return (*[raw(y) for y in outputs], Record(tape, sources, tuple(outputs), name))
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import SpecError, TraceError
+from .leaving import leaving
 from .registry import UFUNCS, api
 from .spec import OPAQUE, SCALARS, DType, Shape, Spec
 
@@ -82,6 +83,7 @@ class Tensor:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The elements as a read-only NumPy array that shares memory; copy it to write."""
+        leaving(self)
         view = self._value.view()
         view.flags.writeable = False
         return view
@@ -93,6 +95,7 @@ class Tensor:
                 f"item of {self.spec}: one element becomes a Python number; "
                 "index down to one, or write x.numpy().tolist()"
             )
+        leaving(self)
         return self._value.item()
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
@@ -133,9 +136,11 @@ class Tensor:
         return int(self._one_value("an int", "x.numpy()"))
 
     def __float__(self) -> float:
+        leaving(self)
         return float(self._one_value("a float", "x.numpy()"))
 
     def __complex__(self) -> complex:
+        leaving(self)
         return complex(self._one_value("a complex", "x.numpy()"))
 
     def __index__(self) -> int:
@@ -152,9 +157,8 @@ class Tensor:
         return self._value.item()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if copy or (dtype is not None and dtype != self.dtype):
-            return np.array(self._value, dtype=dtype)
-        return self.numpy()
+        array = self.numpy()
+        return np.array(array, dtype) if copy or dtype not in (None, self.dtype) else array
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
         return api.namespace(api_version)

@@ -1,0 +1,18 @@
+"""Who wants to know that a tensor leaves for NumPy or Python, where no tape can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+Watcher = Callable[[Any], None]
+
+WATCHER: ContextVar[Watcher | None] = ContextVar("minigrad.leaving", default=None)
+
+
+def leaving(x: Any) -> None:
+    """Tell whoever watches that the value of `x` is being taken out."""
+    watcher = WATCHER.get()
+    if watcher is not None:
+        watcher(x)
