@@ -9,7 +9,6 @@ import numpy as np
 
 from ..core.convert import as_tensor
 from ..core.registry import api
-from ..core.tensor import Tensor
 from ..errors import GradientError, SaveError, SpecError
 from ..ops.exponential import sqrt
 from ..variable import Variable
@@ -24,7 +23,8 @@ class Optimizer:
     step: the Variable that counts the steps done.
 
     An optimizer of your own gives `slots`, the names and first values of what it keeps for each
-    Variable, and `change`, what a step subtracts from a Variable, and the new slots.
+    Variable; `change`, what a step subtracts from a Variable; and, if it needs more numbers than
+    the rate, `scalars`.
     """
 
     slots: dict[str, float] = {}  # noqa: RUF012  (a table, not written to)
@@ -34,12 +34,17 @@ class Optimizer:
         self.step = Variable(np.zeros((), np.int32), "step", trainable=False)
         self._slots: dict[Variable, list[Variable]] = {}
 
-    def change(
-        self, g: Tensor, x: Tensor, slots: list[Tensor], rate: Any, step: Tensor
-    ) -> tuple[Any, list[Any]]:
+    def scalars(self, rate: Any, step: Any) -> tuple[Any, ...]:
+        """What all changes of a step share: the rate, or what is made of it and the step.
+
+        rate, step: 0-d, float64; step counts from 1. It is computed once per step.
+        """
+        return (rate,)
+
+    def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> tuple[Any, list[Any]]:
         """What to subtract from a Variable of value `x` and gradient `g`, and its new slots.
 
-        rate: 0-d, of the dtype of x. step: number of this step, from 1, float64.
+        scalars: those of the step, in the dtype of x.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no change")
 
@@ -53,20 +58,21 @@ class Optimizer:
         """
         pairs = [(g, v) for g, v in checked_pairs(grads_and_vars) if g is not None]
         self.build([v for _, v in pairs])
-        step = api.astype(self.step.value(), np.float64) + 1
-        rate = rate_at(self.learning_rate, self.step.value())
+        done = self.step.value()
+        rate = as_tensor(rate_at(self.learning_rate, done), np.float64)
+        scalars = self.scalars(rate, api.astype(done, np.float64) + 1)
+        cast = {
+            dtype: [api.astype(x, dtype) for x in scalars]
+            for dtype in dict.fromkeys(v.dtype for _, v in pairs)
+        }
         for g, variable in pairs:
-            slots = self._slots[variable]
-            x = variable.value()
-            typed = api.astype(
-                as_tensor(rate, None if hasattr(rate, "dtype") else x.dtype), x.dtype
-            )
+            x, slots = variable.value(), self._slots[variable]
             values = [slot.value() for slot in slots]
-            change, new = self.change(api.astype(as_tensor(g), x.dtype), x, values, typed, step)
+            change, new = self.change(as_tensor(g, x.dtype), x, values, *cast[x.dtype])
             variable.assign(x - change)
             for slot, value in zip(slots, new, strict=True):
                 slot.assign(value)
-        self.step.assign_add(1)
+        self.step.assign(done + 1)
 
     def apply(self, grads: Sequence[Any], variables: Sequence[Any]) -> None:
         """Do one step; the gradients and their Variables in two lists of one length."""

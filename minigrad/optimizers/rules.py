@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from ..core.registry import api
-from ..core.tensor import Tensor
 from ..ops.exponential import expm1, sqrt
 from .base import Optimizer
 from .schedules import Rate
@@ -30,8 +29,9 @@ class SGD(Optimizer):
         self.nesterov = nesterov
         self.slots = {"velocity": 0.0} if momentum else {}
 
-    def change(self, g: Tensor, x: Tensor, slots: list[Tensor], rate: Any, step: Tensor) -> Change:
+    def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> Change:
         """The velocity, or without momentum just rate g."""
+        (rate,) = scalars
         if not slots:
             return rate * g, []
         velocity = self.momentum * slots[0] + rate * g
@@ -61,28 +61,30 @@ class Adam(Optimizer):
         self.beta2 = beta2
         self.eps = eps
 
-    def change(self, g: Tensor, x: Tensor, slots: list[Tensor], rate: Any, step: Tensor) -> Change:
-        """rate m / (√v + eps), with m and v corrected for their start at 0."""
-        return adam_change(self, g, slots, rate, step)
+    def scalars(self, rate: Any, step: Any) -> tuple[Any, ...]:
+        """The rate and the root, each with its correction for means that start at 0."""
+        return rate / share_seen(self.beta1, step), 1 / sqrt(share_seen(self.beta2, step))
+
+    def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> Change:
+        """rate m / (√v + eps), with m and v corrected."""
+        return adam_change(self, g, slots, *scalars)
+
+
+def share_seen(beta: float, step: Any) -> Any:
+    """1 - beta^step: by expm1, which keeps the digits of the first steps."""
+    return -expm1(step * math.log(beta)) if beta else api.ones_like(step)
 
 
 def adam_change(
-    hyper: Adam | AdamW, g: Tensor, slots: list[Tensor], rate: Any, step: Tensor
+    hyper: Adam | AdamW, g: Any, slots: list[Any], rate: Any, correction: Any
 ) -> Change:
     """What Adam subtracts, and its new means."""
     mean = hyper.beta1 * slots[0] + (1 - hyper.beta1) * g
     square = hyper.beta2 * slots[1] + (1 - hyper.beta2) * squared(g)
-    scale = rate / share_seen(hyper.beta1, step, g)
-    root = sqrt(square) * (1 / sqrt(share_seen(hyper.beta2, step, g)))
-    return scale * mean / (root + hyper.eps), [mean, square]
+    return rate * mean / (sqrt(square) * correction + hyper.eps), [mean, square]
 
 
-def share_seen(beta: float, step: Tensor, g: Tensor) -> Any:
-    """1 - beta^step, in the dtype of `g`: by expm1, which keeps the digits of the first steps."""
-    return api.astype(-expm1(step * math.log(beta)) if beta else api.ones_like(step), g.dtype)
-
-
-def squared(g: Tensor) -> Any:
+def squared(g: Any) -> Any:
     """|g|², in the dtype of `g`."""
     return g * g if g.dtype.kind == "f" else api.astype(api.square(api.abs(g)), g.dtype)
 
@@ -110,10 +112,15 @@ class AdamW(Optimizer):
         self.eps = eps
         self.weight_decay = weight_decay
 
-    def change(self, g: Tensor, x: Tensor, slots: list[Tensor], rate: Any, step: Tensor) -> Change:
+    def scalars(self, rate: Any, step: Any) -> tuple[Any, ...]:
+        """Those of Adam, and the part of the weights that is lost."""
+        corrected = rate / share_seen(self.beta1, step), 1 / sqrt(share_seen(self.beta2, step))
+        return *corrected, rate * self.weight_decay
+
+    def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> Change:
         """What Adam changes, and the decay."""
-        change, new = adam_change(self, g, slots, rate, step)
-        return change + rate * self.weight_decay * x, new
+        change, new = adam_change(self, g, slots, *scalars[:2])
+        return change + scalars[2] * x, new
 
 
 class Adagrad(Optimizer):
@@ -128,8 +135,9 @@ class Adagrad(Optimizer):
         self.eps = eps
         self.slots = {"sum": initial}
 
-    def change(self, g: Tensor, x: Tensor, slots: list[Tensor], rate: Any, step: Tensor) -> Change:
+    def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> Change:
         """rate g / (√sum + eps)."""
+        (rate,) = scalars
         total = slots[0] + squared(g)
         return rate * g / (sqrt(total) + self.eps), [total]
 
@@ -154,8 +162,9 @@ class RMSprop(Optimizer):
         self.eps = eps
         self.slots = {"square": 0.0, **({"velocity": 0.0} if momentum else {})}
 
-    def change(self, g: Tensor, x: Tensor, slots: list[Tensor], rate: Any, step: Tensor) -> Change:
+    def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> Change:
         """rate g / (√square + eps), or the velocity that it feeds."""
+        (rate,) = scalars
         square = self.rho * slots[0] + (1 - self.rho) * squared(g)
         change = rate * g / (sqrt(square) + self.eps)
         if not self.momentum:
