@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from .compiler import Runner, blockers, rejection, runner
 from .core.convert import as_tensor
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Op, raw, wrapped
-from .core.spec import Spec
+from .core.spec import DType, Spec
 from .core.tensor import Tensor
 from .errors import SpecError, UncompilableError
 from .graph import Graph, Tracer, evaluate
@@ -102,7 +103,8 @@ class ConcreteFunction:
     """A function traced for one signature.
 
     graph: what it does. structure: the nest of its arguments. specs: of the leaves that are
-    tensors. Calling it checks shapes and dtypes, and never traces.
+    tensors. signature: of the Python function. variables: made while tracing, kept alive here.
+    Calling it checks shapes and dtypes, and never traces.
     """
 
     def __init__(
@@ -114,8 +116,12 @@ class ConcreteFunction:
         constants: Sequence[Any],
         *,
         jit: bool,
+        signature: inspect.Signature | None = None,
+        variables: Sequence[Any] = (),
     ) -> None:
         self.graph = graph
+        self.signature = signature
+        self.variables = tuple(variables)
         self.structure = structure
         self.statics = statics  # per leaf of the arguments: (value,) of a Python value, or None
         self.result = result
@@ -129,18 +135,46 @@ class ConcreteFunction:
         self._captured: list[Any] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the graph. Raises SpecError for tensors of another shape or dtype."""
-        leaves, _ = tree.flatten((args, kwargs))
-        tensors = [x for x in leaves if is_tensor_like(x)]
-        if len(tensors) != len(self.specs) and len(leaves) == len(self.specs):
-            tensors = leaves
-        if len(tensors) != len(self.specs):
-            raise SpecError(
-                f"concrete function {self.name}: {len(tensors)} tensors for {len(self.specs)} "
-                f"arguments: it takes {', '.join(map(str, self.specs))}; pass those"
-            )
+        """Run the graph. Raises SpecError for tensors of another shape or dtype.
+
+        The tensors alone, in order; or all arguments as the function itself takes them, where
+        Python values left out are those of the trace, and those given must be equal to them.
+        """
+        tensors = [] if kwargs else tree.flatten(args)[0]
+        if kwargs or len(tensors) != len(self.specs):
+            tensors = self._placed(args, kwargs)
         pairs = zip(tensors, self.specs, strict=True)
         return self.run([fitted(x, spec, self.name) for x, spec in pairs])
+
+    def _placed(self, args: Any, kwargs: Any) -> list[Any]:
+        """What stands in the places of tensors when the arguments are bound by name."""
+        try:
+            if self.signature is None:
+                raise SpecError(f"{len(self.specs)} tensors are wanted, by position")
+            traced = [MISSING if static is None else static[0] for static in self.statics]
+            traced_args, traced_kwargs = tree.unflatten(self.structure, traced)
+            bound = self.signature.bind(*traced_args, **traced_kwargs)
+            bound.arguments.update(self.signature.bind_partial(*args, **kwargs).arguments)
+            leaves = tree.flatten_like(self.structure, (bound.args, bound.kwargs))
+        except (TypeError, SpecError) as error:
+            raise SpecError(
+                f"concrete function {self.name}: {error}; it takes "
+                f"{', '.join(map(str, self.specs)) or 'no tensors'}; pass those"
+            ) from None
+        for x, static in zip(leaves, self.statics, strict=True):
+            if static is not None and static_key(x) != static_key(static[0]):
+                raise SpecError(
+                    f"concrete function {self.name}: {x!r:.60} came where {static[0]!r:.60} was "
+                    "traced: Python values are part of the signature; leave it out, or call the "
+                    "function itself, which traces again"
+                )
+        tensors = [x for x, s in zip(leaves, self.statics, strict=True) if s is None]
+        if missing := sum(x is MISSING for x in tensors):
+            raise SpecError(
+                f"concrete function {self.name}: {missing} of {len(self.specs)} tensors are "
+                f"missing: it takes {', '.join(map(str, self.specs))}; pass those"
+            )
+        return tensors
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The nest of results for argument tensors that fit."""
@@ -159,8 +193,9 @@ class ConcreteFunction:
         """As `run`, for the arrays of tensors, and while nobody listens."""
         run = self._runner
         if run is None:
-            run = self._runner = runner(self.graph, jit=self.jit)
+            # the runner last: who finds it finds all
             self._captured = [raw(x) for x in self.graph.captures]
+            run = self._runner = runner(self.graph, jit=self.jit)
         arrays = run(*values, *self._captured)
         if self._single and type(arrays[0]) is np.ndarray:
             return Tensor(arrays[0])
@@ -189,9 +224,29 @@ def is_tensor_like(x: Any) -> bool:
     return isinstance(x, (Tensor, np.ndarray, np.generic)) or hasattr(x, "__as_tensor__")
 
 
+MISSING = object()  # a tensor that is to be given
+
+
+def static_key(x: Any) -> Any:
+    """What stands for the Python value `x` in a signature: its type and value, or itself."""
+    if isinstance(x, (float, complex)):
+        return (type(x), repr(x))  # 0.0 == -0.0, and nan != nan
+    try:
+        hash(x)
+    except TypeError:
+        raise SpecError(
+            f"an argument of type {type(x).__name__}, {x!r:.60}, came: Python values are part of "
+            "the signature and must be hashable; pass a tensor, a nest of lists, tuples and "
+            "dicts, or a hashable object"
+        ) from None
+    return (type(x), x)
+
+
 def fitted(x: Any, spec: Spec, name: str) -> Tensor:
     """`x` as a tensor of `spec`; Python numbers convert, anything else must fit as it is."""
-    tensor = as_tensor(x) if is_tensor_like(x) else as_tensor(x, spec.dtype)
+    tensor = as_tensor(x)
+    if not is_tensor_like(x) and holds(spec.dtype, tensor):
+        tensor = as_tensor(x, spec.dtype)
     if not spec.is_compatible_with(tensor):
         argument = f"argument {spec.name!r}" if spec.name else "an argument"
         raise SpecError(
@@ -200,3 +255,13 @@ def fitted(x: Any, spec: Spec, name: str) -> Tensor:
             f"mg.astype(x, mg.{spec.dtype}), or widen the TensorSpec"
         )
     return tensor
+
+
+def holds(dtype: DType, x: Tensor) -> bool:
+    """Whether `x`, made of Python numbers, means the same in `dtype`."""
+    kinds = "biufc"
+    if x.dtype.kind not in kinds[: kinds.index(dtype.kind.replace("i", "u")) + 1]:
+        return False
+    if dtype.kind not in "iu" or type(x) is not Tensor:
+        return True
+    return np.array_equal(x._value.astype(dtype), x._value)

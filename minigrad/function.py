@@ -13,9 +13,9 @@ from typing import Any, overload
 import numpy as np
 
 from . import tree
-from .concrete import ConcreteFunction, fitted, is_tensor_like
+from .concrete import ConcreteFunction, fitted, is_tensor_like, static_key
 from .core.convert import as_tensor
-from .core.op import CONTEXT, EAGER
+from .core.op import CONTEXT, EAGER, here
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .errors import RetraceWarning, SpecError, TraceError
@@ -23,6 +23,8 @@ from .graph import Tracer, trace
 from .stages import Stages
 
 RETRACES_BEFORE_A_WARNING = 8
+# one lock for all: functions that call each other must not wait for each other
+TRACING = threading.RLock()
 
 
 class Function(Stages):
@@ -47,7 +49,7 @@ class Function(Stages):
             )
         functools.update_wrapper(self, python_function, updated=())
         self.python_function = python_function
-        self.input_signature = None if input_signature is None else tuple(input_signature)
+        self.input_signature = checked_signature(input_signature)
         self.jit_compile = jit_compile
         self.name = name or str(getattr(python_function, "__name__", "function"))
         self.signature = inspect.signature(python_function)
@@ -60,23 +62,15 @@ class Function(Stages):
         self._recent: dict[Any, ConcreteFunction] = {}  # those of tensors only, by a quick key
         self._plain = self._count if self._simple and input_signature is None else -1
         self._keys: list[Any] = []  # of all traces, in order; for explain_retrace
-        self._creates_variables = False
-        self._lock = threading.RLock()
-        self._bound: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method, each instance has its own traces; they go when it goes."""
         if instance is None:
             return self
-        try:
-            made = self._bound.get(instance)
-        except TypeError:
-            raise SpecError(
-                f"method {self.name} of a {type(instance).__name__}, which is not hashable: traces "
-                "are kept per instance; let it hash by identity, as with @dataclass(eq=False)"
-            ) from None
+        traces = traces_of(instance, self.name)
+        made = traces.get(self)
         if made is None:
-            made = self._bound[instance] = self._for(weakref.ref(instance))
+            made = traces[self] = self._for(traces.holder)
         return Method(made, instance)
 
     def _for(self, holder: Callable[[], Any]) -> Function:
@@ -120,6 +114,12 @@ class Function(Stages):
             args, kwargs = self._conformed(args, kwargs)
             return self.python_function(*args, **kwargs)
         concrete, tensors = self._prepared(args, kwargs)
+        if any(type(x) is Spec for x in tensors):
+            raise SpecError(
+                f"function {self.name}: a TensorSpec came among the arguments: it describes a "
+                f"tensor and has no value; pass a tensor, or write "
+                f"{self.name}.get_concrete_function(...)"
+            )
         if key is not None:
             self._recent[key] = concrete
         return concrete.run(tensors)
@@ -163,7 +163,7 @@ class Function(Stages):
                     f"function {self.name}: {error}; it takes {self.signature}; pass those"
                 ) from None
             bound.apply_defaults()
-            args, kwargs = bound.args, bound.kwargs
+            args, kwargs = bound.args, dict(sorted(bound.kwargs.items()))
         if self.input_signature is None:
             return args, kwargs
         declared = len(self.input_signature)
@@ -208,7 +208,7 @@ class Function(Stages):
         return found, tensors
 
     def _traced(self, key: Any, leaves: list[Any], structure: Any) -> ConcreteFunction:
-        with self._lock:
+        with TRACING:
             interpreter = CONTEXT.get().interpreter
             known = self._concrete if type(interpreter) is not Tracer else interpreter.functions
             local_key = key if known is self._concrete else (self, key)
@@ -220,7 +220,10 @@ class Function(Stages):
             outer = any(isinstance(x, Symbol) for x in made.graph.captures)
             (known if outer else self._concrete)[local_key if outer else key] = made
             if len(self._keys) == RETRACES_BEFORE_A_WARNING:
-                warnings.warn(self.explain_retrace(), RetraceWarning, stacklevel=4)
+                where = here()
+                warnings.warn_explicit(
+                    self.explain_retrace(), RetraceWarning, where.code.co_filename, where.line
+                )
             return made
 
     def _trace(self, key: Any, leaves: list[Any], structure: Any) -> ConcreteFunction:
@@ -253,10 +256,48 @@ class Function(Stages):
                 "call must mean the same ones; make them outside, or keep them in an attribute"
             )
         concrete = ConcreteFunction(
-            graph, structure, statics, result[0], result[1], jit=self.jit_compile
+            graph,
+            structure,
+            statics,
+            result[0],
+            result[1],
+            jit=self.jit_compile,
+            signature=self.signature,
+            variables=tracer.variables,
         )
         concrete.check_compilable()
         return concrete
+
+
+class Traces(dict[Any, Any]):
+    """The traced methods of one instance, kept in its `__dict__`: the two go together.
+
+    A copy or pickle of the instance has none: `holder` is another instance.
+    """
+
+    def __init__(self, holder: Callable[[], Any] = lambda: None) -> None:
+        super().__init__()
+        self.holder = holder
+
+    def __reduce__(self) -> Any:
+        return Traces, ()
+
+
+def traces_of(instance: Any, name: str) -> Traces:
+    """The traces that belong to `instance`."""
+    try:
+        attributes = instance.__dict__
+        traces = attributes.get("__traces__")
+        if traces is None or traces.holder() is not instance:
+            traces = attributes["__traces__"] = Traces(weakref.ref(instance))
+    except (AttributeError, TypeError):
+        raise SpecError(
+            f"method {name} of a {type(instance).__name__}, which has no place to keep traces: "
+            'they live in the __dict__ of the instance; leave __slots__ out, or put "__dict__" '
+            'and "__weakref__" among them'
+        ) from None
+    made: Traces = traces
+    return made
 
 
 class Method:
@@ -274,19 +315,19 @@ class Method:
         return getattr(self.__wrapped__, name)
 
 
-def static_key(x: Any) -> Any:
-    """What stands for the Python value `x` in a signature: its type and value, or itself."""
-    if isinstance(x, float):
-        return (type(x), x.hex())
-    try:
-        hash(x)
-    except TypeError:
+def checked_signature(signature: Any) -> tuple[Any, ...] | None:
+    """`signature` as a tuple. Raises SpecError unless it is a nest of TensorSpecs."""
+    if signature is None:
+        return None
+    found = tuple(signature) if isinstance(signature, (list, tuple)) else signature
+    leaves = tree.flatten(found)[0]
+    if type(found) is not tuple or not all(isinstance(leaf, Spec) for leaf in leaves):
         raise SpecError(
-            f"an argument of type {type(x).__name__}, {x!r:.60}, came: Python values are part of "
-            "the signature and must be hashable; pass a tensor, a nest of lists, tuples and "
-            "dicts, or a hashable object"
-        ) from None
-    return (type(x), x)
+            f"function with input_signature={signature!r:.80}: it lists one TensorSpec, or nest "
+            "of them, for each argument; write input_signature=[mg.TensorSpec((None, 3), "
+            "mg.float32)]"
+        )
+    return found
 
 
 def differences(old: tuple[Any, ...], new: tuple[Any, ...], parameters: Sequence[str]) -> list[str]:
@@ -308,7 +349,7 @@ def described(part: Any) -> str:
     """One part of a signature in words."""
     first, second = part
     if isinstance(first, type):
-        return f"{first.__name__} {float.fromhex(second) if first is float else second!r}"
+        return f"{first.__name__} {second if first in (float, complex) else repr(second)}"
     return str(Spec(first, second))
 
 

@@ -52,7 +52,8 @@ def fold(graph: Graph) -> Graph:
             nodes.append(node)
         else:
             values.update(zip(node.outputs, found, strict=True))
-    return rebuilt(graph, nodes, values, makers(graph.nodes)) if values else graph
+    computed = {x: y for x, y in values.items() if x not in known}
+    return rebuilt(graph, nodes, computed, makers(graph.nodes)) if values else graph
 
 
 def known_captures(graph: Graph) -> dict[Any, Tensor]:
