@@ -64,9 +64,9 @@ def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fals
 def widened(x: Any, dtype: Any) -> Tensor:
     """`x` in `dtype`; for None, bool and integers get 64 bits, as in NumPy's sums."""
     x = api.asarray(x)
-    kind = x.dtype.kind
     if dtype is not None:
         return as_tensor(x, dtype)
+    kind = x.dtype.kind
     return x if kind in "fc" else as_tensor(x, np.uint64 if kind == "u" else np.int64)
 
 

@@ -21,7 +21,7 @@ from .axes import insert_axes
 from .broadcast import Axes, kept, reduce_sum, reduced_shape, spread, widened
 from .exponential import sqrt
 from .logic import astype, equal, greater, less, logical_not, not_equal, where
-from .shape import dims_of, reshape, reshaped_like, shape_of
+from .shape import dims_of, is_static, reshape, reshaped_like, shape_of
 
 # extremes
 
@@ -255,6 +255,8 @@ def count(x: Tensor, axes: Axes) -> Any:
     """How many elements of `x` fall on one of its reduction over `axes`: an int, where known."""
     if axes is None:
         return reduce_prod(shape_of(x), axes=None)
+    if is_static(x):
+        return math.prod([x.shape[i] for i in axes])
     dims = dims_of(x)
     return functools.reduce(operator.mul, [dims[i] for i in axes], 1)
 

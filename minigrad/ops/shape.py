@@ -205,5 +205,7 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     dims = static_dims("reshape", shape)
     if dims is None:
         return reshape_dynamic(x, as_tensor(shape, np.int32))
-    filled = filled_shape(x, dims)
-    return reshape_to(x, shape=dims if filled is None or None in filled else filled)
+    if dims and min(dims) < 0:
+        filled: Any = filled_shape(x, dims)
+        dims = dims if filled is None or None in filled else filled
+    return reshape_to(x, shape=dims)
