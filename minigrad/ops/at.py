@@ -141,7 +141,17 @@ def scatter_product_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any, *, key:
 # the largest or smallest that arrives
 
 
-@primitive(infer=written_spec)
+def ordered_spec(v: Any, x: Any, *indices: Any, key: Key, largest: bool) -> Spec:
+    """The shape of `x`, for real `v` that broadcasts to `x[key]`."""
+    if v.dtype.kind == "c":
+        raise SpecError(
+            f"x.at[...].max or min of {Spec(x.shape, v.dtype)}: complex numbers have no order; "
+            "update their mg.real and mg.imag, or write mg.where"
+        )
+    return written_spec(v, x, *indices, key=key)
+
+
+@primitive(infer=ordered_spec)
 def scatter_extreme(v: Any, x: Any, /, *indices: Any, key: Key, largest: bool) -> Any:
     """The largest, or smallest, of `v` that arrives at `key` in the shape of `x`.
 

@@ -98,7 +98,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
 
 def fill_spec(value: Any, *, shape: tuple[int, ...], dtype: Any) -> Spec:
     """`shape`, for a value that is one number."""
-    if getattr(value, "shape", ()) != ():
+    if getattr(value, "shape", ()) not in ((), None):
         raise SpecError(
             f"full: a value of {value.spec} came; one number fills a tensor; "
             "write mg.broadcast_to(value, shape)"
