@@ -19,6 +19,7 @@ from tests.laws.budget import examples
 from tests.laws.strategies import (
     ELSEWHERE,
     TABLE,
+    TRUSTING,
     Application,
     applications,
     is_pointwise,
@@ -78,15 +79,14 @@ def inferred(application: Application, inputs: Any) -> Any:
     return specs if type(specs) is tuple else (specs,)
 
 
-def assert_agreement(application: Application) -> None:
+def assert_agreement(application: Application, refusals: Any = MinigradError) -> None:
     """Infer and kernel give the same, or refuse in the same words."""
     found, stated = computed(application), inferred(application, application.tensors())
     if isinstance(stated, Exception) or isinstance(found, Exception):
-        assert isinstance(found, MinigradError), f"{found!r} came, and infer says {stated!r}"
+        assert isinstance(found, refusals), f"{found!r} came, and infer says {stated!r}"
         if isinstance(stated, Exception):
             assert (type(stated), str(stated)) == (type(found), str(found))
     else:
-        # without a known number of elements, as of a mask, infer leaves a dim open
         assert [y.dtype for y in found] == [spec.dtype for spec in stated]
         assert all(spec.is_compatible_with(y) for y, spec in zip(found, stated, strict=True))
         assert all(spec.known for spec in stated)
@@ -99,18 +99,21 @@ def test_infer_says_what_the_kernel_does(name: str, data: Any) -> None:
     assert_agreement(data.draw(applications(name)))
 
 
-@every_op
+@pytest.mark.parametrize("name", [name for name in names() if name not in TRUSTING])
 @examples(0.7)
 @given(data=st.data())
 def test_infer_and_kernel_refuse_the_same(name: str, data: Any) -> None:
-    """Inputs of two applications mixed: shapes, dtypes and attributes that need not fit."""
+    """Inputs of two applications mixed: shapes, dtypes and attributes that need not fit.
+
+    Attributes are made by public functions; one that is no axis may meet an IndexError.
+    """
     one, other = data.draw(applications(name)), data.draw(applications(name))
     choice = data.draw(st.lists(st.booleans(), min_size=8, max_size=8))
     pairs = itertools.zip_longest(one.inputs, other.inputs)
     inputs = [a if use else b for use, (a, b) in zip(itertools.cycle(choice), pairs, strict=False)]
     if not any(x is None for x in inputs):
         mixed = Application(one.op, tuple(inputs), one.attrs)
-        assert_agreement(mixed if isinstance(computed(mixed), Exception) else one)
+        assert_agreement(mixed, (MinigradError, IndexError))
 
 
 def less_known(x: Any, data: Any) -> Any:
