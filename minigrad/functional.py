@@ -29,10 +29,7 @@ def value_and_grad(
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        filled = list(args)
-        for i in chosen:
-            filled[i] = tree.map(as_source, args[i])
-        sources = [filled[i] for i in chosen]
+        filled, sources = with_sources(func, args, chosen)
         with GradientTape() as tape:
             tape.watch(sources)
             returned = func(*filled, **kwargs)
@@ -47,6 +44,20 @@ def value_and_grad(
         return returned, grads[0] if isinstance(argnums, int) else tuple(grads)
 
     return wrapper
+
+
+def with_sources(func: Any, args: Any, chosen: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    """`args` with tensors in the chosen places, and what stands in those."""
+    filled = list(args)
+    for i in chosen:
+        if not -len(args) <= i < len(args):
+            raise GradientError(
+                f"the derivative of {getattr(func, '__name__', 'a function')} by argument {i} of "
+                f"{len(args)}: argnums counts positional arguments from 0; pass that one by "
+                "position, or correct argnums"
+            )
+        filled[i] = tree.map(as_source, args[i])
+    return filled, [filled[i] for i in chosen]
 
 
 def as_source(x: Any) -> Any:
@@ -89,20 +100,22 @@ def vjp(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any
     return result, pullback
 
 
-def jacobian(func: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+def jacobian(
+    func: Callable[..., Any], argnums: int = 0, *, unconnected_gradients: str = "none"
+) -> Callable[..., Any]:
     """A function that gives the derivative of every element of `func` by every one of an argument.
 
     The result has shape `value.shape + argument.shape`, in the nest of the argument.
+    unconnected_gradients: as in `GradientTape.gradient`.
     """
 
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        filled = list(args)
-        filled[argnums] = tree.map(as_source, args[argnums])
+        filled, (source,) = with_sources(func, args, (argnums,))
         with GradientTape() as tape:
-            tape.watch(filled[argnums])
+            tape.watch(source)
             value = func(*filled, **kwargs)
-        return tape.jacobian(value, filled[argnums])
+        return tape.jacobian(value, source, unconnected_gradients)
 
     return wrapper
 
@@ -110,9 +123,16 @@ def jacobian(func: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 def hessian(func: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """A function that gives the second derivatives of a scalar `func` by one tensor argument.
 
-    The result has shape `argument.shape + argument.shape`.
+    The result has shape `argument.shape + argument.shape`; zeros where `func` is linear.
     """
-    return jacobian(grad(func, argnums), argnums)
+    first = grad(func, argnums)
+
+    @functools.wraps(func)
+    def slope(*args: Any, **kwargs: Any) -> Any:
+        found = first(*args, **kwargs)
+        return api.zeros_like(as_tensor(args[argnums])) if found is None else found
+
+    return jacobian(slope, argnums, unconnected_gradients="zero")
 
 
 def hvp(func: Callable[..., Any], primal: Any, tangent: Any) -> Any:
@@ -121,11 +141,11 @@ def hvp(func: Callable[..., Any], primal: Any, tangent: Any) -> Any:
     primal, tangent: nests of equal structure and shapes; so is the result.
     """
     source = tree.map(as_source, primal)
-
-    def directional(x: Any) -> Any:
-        slopes = tree.flatten(grad(func)(x))[0]
-        directions = tree.flatten(tangent)[0]
-        parts = [api.sum(g * t) for g, t in zip(slopes, directions, strict=True) if g is not None]
-        return functools.reduce(lambda a, b: a + b, parts)
-
-    return grad(directional)(source)
+    sources, structure = tree.flatten(source)
+    directions = tree.flatten_like(structure, tangent)
+    with GradientTape() as tape:
+        tape.watch(source)
+        slopes = tree.flatten(grad(func)(source))[0]
+    pairs = [(g, t) for g, t in zip(slopes, directions, strict=True) if g is not None]
+    found = tape.gradient([g for g, _ in pairs], sources, [as_tensor(t) for _, t in pairs], "zero")
+    return tree.unflatten(structure, found)
