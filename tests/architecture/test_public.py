@@ -75,7 +75,7 @@ def test_every_public_name_has_a_docstring(module: str) -> None:
 def decisions(op: Any) -> list[str]:
     """What has been said about the derivative of `op`; exactly one answer is right."""
     said = {
-        "a rule (defvjp)": op.vjps,
+        "a rule (defvjp)": op.joint_vjp if op.vjps is None else op.vjps,
         "zero (no_gradient)": op.zero_gradient,
         "opaque": op.opaque,
     }
@@ -111,6 +111,6 @@ def test_a_missing_docstring_is_seen() -> None:
 
 def test_a_missing_decision_is_seen() -> None:
     class Undecided:
-        vjps = zero_gradient = opaque = None
+        vjps = joint_vjp = zero_gradient = opaque = None
 
     assert decisions(Undecided()) == []
