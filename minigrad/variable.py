@@ -202,10 +202,10 @@ def _forward(name: str) -> Any:
     return forward
 
 
-# Python looks operators up on the type, so each is handed on by name
+# Python looks operators up on the type, so each is handed on by name; copies are Variables
+_OWN = {*vars(Variable), *vars(object), "__copy__", "__deepcopy__"}
 for _name in dir(Tensor):
-    _own = _name in vars(Variable) or _name in vars(object)
-    if _name.startswith("__") and callable(getattr(Tensor, _name)) and not _own:
+    if _name.startswith("__") and callable(getattr(Tensor, _name)) and _name not in _OWN:
         setattr(Variable, _name, _forward(_name))
 for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
     setattr(Variable, _name, _forward(_name))
