@@ -309,7 +309,9 @@ def commented(statement: str, note: str) -> str:
 def described(x: Any, whole: Any = None) -> str:
     """What a comment says of the value `x`, and of what is given for it, such as a Variable."""
     # as str(x.spec), in a sixth of its 30 us
-    shape, dtype = x.shape, DTYPE_NAMES.get(x.dtype, "object")
+    shape, dtype = x.shape, DTYPE_NAMES.get(x.dtype)
+    if dtype is None:
+        return "object"
     dims = "..." if shape is None else ",".join(["?" if n is None else str(n) for n in shape])
     name = getattr(whole, "name", None)
     return f"Variable {name}: {dtype}[{dims}]" if name else f"{dtype}[{dims}]"

@@ -10,10 +10,9 @@ import numpy as np
 
 from ..core.lowering import Body
 from ..core.op import EAGER, Node
-from ..core.spec import SCALARS
+from ..core.spec import SCALARS, Spec
 from ..core.tensor import Tensor
 from ..graph import Graph
-from ..ops.create import fill
 from ..ops.shape import is_static, shape_of
 from .rewrite import has_effects, makers, mapped, rebuilt
 
@@ -60,12 +59,20 @@ def known_captures(graph: Graph) -> dict[Any, Tensor]:
     """The small tensors that `graph` captures, by the inputs that they are given as."""
     inputs = graph.inputs[len(graph.arguments) :]
     pairs = zip(inputs, graph.captures, strict=True)
-    return {x: y for x, y in pairs if type(y) is Tensor and is_small(y)}
+    return {x: y for x, y in pairs if type(y) is Tensor and count(y) <= LARGEST}
 
 
-def is_literal(y: Tensor) -> bool:
+def is_literal(y: Tensor | Spec) -> bool:
     """Whether a known tensor is better put in than passed: a number, or ints as in a shape."""
-    return y.shape == () or (y.dtype.kind in "iu" and y.size <= 64)
+    return y.shape == () or (y.dtype.kind in "iu" and count(y) <= 64)
+
+
+def is_worth(y: Spec, room: int) -> bool:
+    """Whether an output made of `room` elements is to be a constant: small, and no repetition.
+
+    Repeating a number is no work, while the elements of a constant have to be read.
+    """
+    return count(y) <= LARGEST and (is_literal(y) or count(y) <= room)
 
 
 def constants(node: Node, known: Mapping[Any, Tensor]) -> tuple[Tensor, ...] | None:
@@ -78,11 +85,12 @@ def constants(node: Node, known: Mapping[Any, Tensor]) -> tuple[Tensor, ...] | N
         return (Tensor(np.array(node.inputs[0].shape, np.int32)),)
     if not all(map(is_constant, inputs)) or not inputs or has_effects(node):
         return None
-    if isinstance(node.op.lower, Body) or (node.op is fill and node.attrs["shape"] != ()):
-        return None  # a number repeated is no work; a constant would have to be read
+    if isinstance(node.op.lower, Body):
+        return None
     try:
         specs = node.op.infer(*inputs, **node.attrs)
-        if not all(map(is_small, specs if type(specs) is tuple else (specs,))):
+        room = sum([x.size if type(x) is Tensor else 1 for x in inputs])
+        if not all(is_worth(y, room) for y in (specs if type(specs) is tuple else (specs,))):
             return None
         with np.errstate(all="ignore"):
             outputs = EAGER.run(node.op, inputs, node.attrs)
@@ -97,6 +105,6 @@ def is_constant(x: Any) -> bool:
     return type(x) is Tensor or type(x) in SCALARS
 
 
-def is_small(x: Any) -> bool:
-    """Whether the tensor or spec `x` is known to have few elements."""
-    return is_static(x) and math.prod(x.shape) <= LARGEST
+def count(x: Any) -> float:
+    """How many elements the tensor or spec `x` has; infinity where that is not known."""
+    return math.prod(x.shape) if is_static(x) else math.inf

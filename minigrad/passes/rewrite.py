@@ -37,7 +37,7 @@ def rebuilt(
     for i, (y, was) in enumerate(zip(outputs, graph.outputs, strict=True)):
         if type(y) is not Symbol:
             outputs[i] = Symbol(y.shape, y.dtype, was.trace, was.where)
-            nodes.append((origins or {})[was].replaced((y,), (outputs[i],), {}, identity))
+            nodes.append((origins or {})[was].replaced((y,), (outputs[i],), {}, identity.op))
     return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), tuple(outputs))
 
 

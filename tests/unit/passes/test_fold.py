@@ -81,6 +81,8 @@ def test_a_constant_output_keeps_a_node() -> None:
 def test_numbers_repeated_are_no_constants() -> None:
     graph = graph_of(lambda x: [mg.zeros((3,)) * x], FLOATS)
     assert fold(graph) is graph
+    graph = graph_of(lambda x: [mg.broadcast_to(mg.sqrt(2.0), (3,)) * x], FLOATS)
+    assert lines(fold(graph))[1] == "v1 = broadcast(constant, shape=(3,))"
 
 
 def test_what_fails_is_left_to_fail_when_it_runs() -> None:
