@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.convert import as_tensor
-from ..core.define import Domain, composite, pointwise
+from ..core.define import Domain, composite, pointwise, pointwise_spec, primitive
 from ..core.lowering import Pointwise, Value
 from ..errors import SpecError
 from . import approximations
@@ -85,7 +85,7 @@ def digamma(x: Any, /) -> Any:
     return approximations.digamma(x)
 
 
-@pointwise(domain=(POSITIVE,))
+@primitive(infer=pointwise_spec(approximations.polygamma), broadcasts=True, domain=(POSITIVE,))
 def digamma_derivative(x: Any, /, *, n: int = 1) -> Any:
     """Derivative number `n` of digamma; the op behind `polygamma`. DLMF 5.15.1."""
     return approximations.polygamma(x, n=n)
