@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -58,27 +57,45 @@ def primitive(
     return define
 
 
+class PointwiseFunction(Protocol):
+    """What `pointwise` makes: a function that applies an op, and lets its rules be stated."""
+
+    op: Op
+    __name__: str
+
+    def __call__(self, *inputs: Any, **attrs: Any) -> Any:
+        """Apply the op."""
+
+    def defvjp(self, *rules: Callable[..., Any] | None) -> None:
+        """State the derivative, as `Op.defvjp`."""
+
+    def no_gradient(self, reason: str) -> None:
+        """State that there is none, as `Op.no_gradient`."""
+
+
 def pointwise(
     rule: Callable[..., Any] | Pointwise | None = None, **properties: Any
-) -> Callable[[Callable[..., Any]], Op]:
-    """Make an op of a NumPy kernel that acts elementwise and broadcasts.
+) -> Callable[[Callable[..., Any]], PointwiseFunction]:
+    """Make an op of a NumPy kernel that acts elementwise and broadcasts; the function that does it.
 
     rule: the loop body, `rule(emitter, *elements)`; None leaves the op to its kernel.
     The spec of the result is derived: shapes broadcast, the dtype is what the kernel gives.
     """
     lower = Pointwise(rule) if callable(rule) else rule
 
-    def define(kernel: Callable[..., Any]) -> Op:
+    def define(kernel: Callable[..., Any]) -> PointwiseFunction:
         infer = pointwise_spec(kernel)
         op = Op(kernel, infer=infer, lower=lower, broadcasts=True, **properties)
-        publish(op.name, short_way(op))
-        return op
+        function: Any = functools.update_wrapper(short_way(op), kernel)
+        function.op, function.defvjp, function.no_gradient = op, op.defvjp, op.no_gradient
+        publish(op.name, function)
+        return function  # type: ignore[no-any-return]  # a function, with three attributes
 
     return define
 
 
-def short_way(op: Op) -> Any:
-    """A function that does what `op` does, for operators and rules, which say `api.add`.
+def short_way(op: Op) -> Callable[..., Any]:
+    """A function that does what calling `op` does.
 
     Python enters a function in half the time that it takes to call an object: above NumPy, this
     takes 0.6 of what `op` takes. Whatever is no tensor is left to `op`, and so are errors.
@@ -120,8 +137,13 @@ def short_way(op: Op) -> Any:
                     return output
         return op(x1, x2)
 
-    arity = len(inspect.signature(kernel).parameters)
-    return unary if arity == 1 else binary if arity == 2 else op
+    def any_number(*inputs: Any, **attrs: Any) -> Any:
+        return op(*inputs, **attrs)
+
+    code = kernel.__code__
+    if code.co_kwonlyargcount or code.co_argcount not in (1, 2):
+        return any_number
+    return unary if code.co_argcount == 1 else binary
 
 
 def composite(function: F) -> F:
