@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .codegen import jit as native_jit
+from .codegen.fused import llvm, loops
 from .compiler import blockers, fused, optimized
 from .core.lowering import Contract
 from .core.spec import Spec
@@ -75,7 +76,6 @@ class Stages:
 
 def shown(group: Graph, stage: str) -> str:
     """One fusion group at a late stage."""
-    from_loops, text = group.cache["loops"], group.cache["llvm"]
     if stage == "loops":
-        return str(from_loops)
-    return str(text) if stage == "llvm" else native_jit.assembly(text)
+        return str(loops(group))
+    return llvm(group) if stage == "llvm" else native_jit.assembly(llvm(group))
