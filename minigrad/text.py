@@ -303,7 +303,7 @@ def named(graph: Graph) -> dict[Any, str]:
 
 def commented(statement: str, note: str) -> str:
     """`statement`, and behind it `note` as a comment."""
-    return f"{statement:<{COMMENT_COLUMN - 1}} # {note}" if note else statement
+    return f"{statement:<{COMMENT_COLUMN - 2}}  # {note}" if note else statement
 
 
 def described(x: Any, whole: Any = None) -> str:

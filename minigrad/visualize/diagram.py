@@ -66,11 +66,14 @@ def of_inner(
     """The diagram of `graph`. names: of values in its text; shown: those that boxes are to bear."""
     diagram = Diagram(title)
     given = (*[None] * len(graph.arguments), *graph.captures)
+    used = {*graph.outputs, *[x for node in graph.nodes for x in node.inputs]}
     for x, whole in zip(graph.inputs, given, strict=True):
         name, spec = shown.get(x, ""), described(x)
         box = Box("input", name, (spec,), f"input {names[x]}: {spec}")
+        if depth and x not in used:
+            continue
         if depth:
-            box = Box("port", name, (), f"{name}: {spec}")
+            box = Box("port", name or "·", (), f"input {names[x]}: {spec}")
         elif isinstance(whole, Cell):
             box = Box("variable", whole.name or "Variable", (f"{name} {spec}",), repr(whole))
         elif whole is not None:
@@ -81,7 +84,7 @@ def of_inner(
     add_rest(diagram, graph.nodes)
     for i, y in enumerate(graph.outputs):
         number = f" {i}" if len(graph.outputs) > 1 else ""
-        label = shown.get(y, "") if depth else f"output{number}"
+        label = shown.get(y, "·") if depth else f"output{number}"
         diagram.add(
             Box("port" if depth else "output", label, (), f"output{number}: {described(y)}"), (y,)
         )
@@ -140,14 +143,13 @@ def inner_diagrams(node: Node, shown: Mapping[Any, str], depth: int) -> list[Dia
     found = []
     for key, value in node.attrs.items():
         several = value if type(value) in (tuple, list) else (value,)
-        for graph in several:
+        for i, graph in enumerate(several):
             if type(graph) is not Graph or depth >= DEEPEST:
                 continue
-            title = graph.name if key == "graph" else f"{key} {graph.name}"
-            outside: dict[Any, str] = {}
-            if len(graph.inputs) == len(node.inputs):
-                given = [shown.get(x) or constant_text(x) for x in node.inputs]
-                outside.update(zip(graph.inputs, given, strict=True))
+            title = graph.name if key == "graph" else key if several[0] is value else f"{key} {i}"
+            # a branch takes what comes behind the index that chooses it
+            given = [shown.get(x) or constant_text(x) for x in node.inputs][-len(graph.inputs) :]
+            outside = dict(zip(graph.inputs, given, strict=False))
             if len(graph.outputs) == len(node.outputs):
                 made = [shown.get(y, "·") for y in node.outputs]
                 outside.update(zip(graph.outputs, made, strict=True))

@@ -124,6 +124,17 @@ def drawn(diagram: Diagram) -> Drawing:
     return Drawing(arrows + "".join(placed), layout.width, max(layout.height, 0.0))
 
 
+def drawn_part(diagram: Diagram, *, alone: bool) -> Drawing:
+    """A graph inside of a box, under its title unless it is the only one there."""
+    body = drawn(diagram)
+    if alone:
+        return body
+    width = max(body.width, len(diagram.title) * LINE * CHARACTER)
+    top = LINE * LEADING
+    title = f'<text class="mg-k" x="0" y="{LINE:.1f}">{escape(diagram.title)}</text>'
+    return Drawing(title + moved(body, (width - body.width) / 2, top), width, body.height + top)
+
+
 def moved(drawing: Drawing, x: float, y: float) -> str:
     """A drawing at another place."""
     return f'<g transform="translate({x:.1f} {y:.1f})">{drawing.text}</g>'
@@ -135,7 +146,7 @@ def moved(drawing: Drawing, x: float, y: float) -> str:
 def drawn_box(box: Box) -> Drawing:
     """One box, with its text and the graphs that it holds."""
     lines = text_lines(box)
-    inner = [drawn(part) for part in box.parts]
+    inner = [drawn_part(part, alone=len(box.parts) == 1) for part in box.parts]
     inside = sum([part.width for part in inner]) + 2 * PADDING * (len(inner) - 1)
     wide = max([len(line) * size * CHARACTER for line, size, _ in lines], default=4.0)
     width = max(wide, inside) + 2 * PADDING

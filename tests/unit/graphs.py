@@ -83,6 +83,13 @@ def nested(x: Any) -> list[Any]:
     return [twice(twice(x)), mg.function(lambda z: (z * 2, z), name="pair")(x)[1]]
 
 
+def decisions(x: Any) -> list[Any]:
+    y = mg.cond(mg.sum(x) > 0, lambda: x * 2, lambda: mg.cos(x) * SCALE)
+    z = mg.while_loop(lambda i, z: i < 3, lambda i, z: (i + 1, mg.sin(z) + x), (0, x))[1]
+    total, steps = mg.scan(lambda c, v: (c + v, c * v), mg.sum(x) * 0, x)
+    return [y, z, total, steps]
+
+
 def with_variables(x: Any) -> list[Any]:
     v = STATE
     first = v.value()
@@ -102,6 +109,7 @@ EXAMPLES = {
     "constants": Example(constants, (numbers(2, 3),)),
     "alike": Example(alike, (numbers(3),)),
     "nested": Example(nested, (numbers(3),)),
+    "decisions": Example(decisions, (numbers(3),)),
     "with_variables": Example(with_variables, (numbers(3),)),
     "nothing": Example(lambda x: [], (numbers(3),)),
     "itself": Example(lambda x: [x, x], (numbers(3),)),

@@ -166,6 +166,12 @@ def test_fused_groups_hold_their_graphs() -> None:
     assert "sin" in texts(mg.visualize.svg(fuse(optimize(graph))))
 
 
+def test_branches_and_bodies_are_drawn_under_their_names() -> None:
+    said = texts(mg.visualize.svg(traced("decisions")[0]))
+    for text in ("branches 0", "branches 1", "condition", "body", "cos", "less"):
+        assert text in said
+
+
 def test_a_concrete_function_is_its_graph() -> None:
     f = mg.function(lambda x: mg.sin(x))
     concrete = f.get_concrete_function(FLOATS)
