@@ -22,7 +22,7 @@ LAYERS = (
     ("errors", "tree"),
     ("core",),
     ("ops",),
-    ("tape", "explain", "graph", "variable"),
+    ("tape", "explain", "pullback", "graph", "variable"),
     ("text",),
     ("codegen",),
     ("passes",),
