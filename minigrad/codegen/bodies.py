@@ -127,3 +127,22 @@ def instructions(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> int | None:
 def weight(line: str) -> int:
     """What one line of LLVM text costs, in simple instructions."""
     return next((w for name, w in SLOW.items() if name in line), 1)
+
+
+class Witness:
+    """An Emitter that only remembers a sum."""
+
+    def add(self, x1: Any, x2: Any) -> tuple[Any, ...]:
+        """The sum, remembered."""
+        return "add", x1, x2
+
+
+@functools.cache
+def is_sum(op: Op) -> bool:
+    """Whether the reduction `op` adds, so that what its rounding loses can be found."""
+    assert isinstance(op.lower, Reduce)
+    try:
+        said: Any = op.lower.combine(Witness(), "x1", "x2")
+    except AttributeError:
+        return False
+    return bool(said == ("add", "x1", "x2"))

@@ -21,6 +21,10 @@ Map = dict[int, int]
 """Dim -> how many elements further one step along it leads. Dims not named change nothing."""
 
 
+PROBED = 1 << 20
+"""Elements of a tensor up to which a single one of them is looked for."""
+
+
 class MisfitError(Exception):
     """Why a node cannot share the loops of a group."""
 
@@ -162,14 +166,15 @@ class Space:
             self.make(y, dict(self.maps[x]))
             return
         if not any(s == 0 and n > 1 for s, n in zip(view.strides, y.shape, strict=True)):
-            self.make(y, self.permuted(x, y, view))
+            self.make(y, self.permuted(node, view))
             return
         if view.offset or view.strides != broadcast_strides(x.shape, y.shape):
             raise MisfitError(f"{node.op.name} of what the same loop makes")
         self.admit_map(node, [x])
 
-    def permuted(self, x: Any, y: Any, view: View) -> Map:
-        """The map of `y`, which is `x` with its axes in another order."""
+    def permuted(self, node: Node, view: View) -> Map:
+        """The map of the result of `node`, its input with the axes in another order."""
+        x, y = node.inputs[0], node.outputs[0]
         self.refine(x)
         axis_of = {s: k for k, s in enumerate(row_major(x.shape)) if x.shape[k] > 1}
         sources = {k: axis_of.get(s) for k, s in enumerate(view.strides) if y.shape[k] > 1}
@@ -177,7 +182,7 @@ class Space:
             source is not None and x.shape[source] == y.shape[k] for k, source in sources.items()
         )
         if view.offset or not whole_axes or len(set(sources.values())) < len(axis_of):
-            raise MisfitError("a part of what the same loop makes")
+            raise MisfitError(f"{node.op.name} of what the same loop makes")
         strides = row_major(y.shape)
         return {
             dim: unit * strides[k]
@@ -320,13 +325,18 @@ def broadcast_strides(inner: Sequence[int], outer: Sequence[int]) -> tuple[int, 
     return tuple(strides)
 
 
+def looked_at(memory: np.ndarray[Any, Any], node: Node, view: View) -> np.ndarray[Any, Any]:
+    """The input of `node`, a view, as an array in `memory`."""
+    strides = [stride * memory.itemsize for stride in view.strides]
+    start = memory[view.offset :]
+    return np.lib.stride_tricks.as_strided(start, node.inputs[0].shape, strides)
+
+
 def moved(node: Node, view: View) -> View:
     """What `node` makes of a view; NumPy is asked, with an array that is never read."""
     base, shape = view.base, node.outputs[0].shape
     memory = np.empty(math.prod(base.shape), np.int8)
-    before = np.lib.stride_tricks.as_strided(
-        memory[view.offset :], node.inputs[0].shape, view.strides
-    )
+    before = looked_at(memory, node, view)
     match node.op.lower.kind:  # type: ignore[union-attr]  # a move
         case "reshape":
             try:
@@ -338,7 +348,12 @@ def moved(node: Node, view: View) -> View:
         case _:
             after = node.op.kernel(before, **node.attrs)
     if not np.may_share_memory(after, memory):
-        raise MisfitError(f"{node.op.name}, a copy")
+        if memory.size > PROBED or math.prod(shape) > 1:
+            raise MisfitError(f"{node.op.name}, a copy")
+        # NumPy copies single elements; numbered ones say which it was
+        numbers = np.arange(memory.size)
+        chosen = node.op.kernel(looked_at(numbers, node, view), **node.attrs)
+        return View(base, int(np.asarray(chosen).item()), (0,) * len(shape))
     offset = after.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
     strides = [s if n > 1 else 0 for s, n in zip(after.strides, shape, strict=True)]
     return View(base, offset, tuple(strides))

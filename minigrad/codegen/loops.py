@@ -96,7 +96,7 @@ class Fold:
     """Combine `value` into `name` by the reduction `op`; `name` is known behind the loop.
 
     dtype: of the accumulators in the lanes of a vector. wide: of `name`, in which what has been
-    accumulated in lanes and blocks is combined.
+    accumulated in lanes and blocks is combined. compensated: keep what rounding loses then.
     """
 
     name: str
@@ -104,10 +104,12 @@ class Fold:
     value: Operand
     dtype: DType
     wide: DType
+    compensated: bool = False
 
     def __str__(self) -> str:
-        wide = "" if self.wide == self.dtype else f"  # in {self.wide}"
-        return f"{self.name} = {self.op.name}({self.name}, {self.value}){wide}"
+        how = "" if self.wide == self.dtype else f"  # in {self.wide}"
+        how = "  # compensated" if self.compensated else how
+        return f"{self.name} = {self.op.name}({self.name}, {self.value}){how}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..core.lowering import Reduce
 from ..core.op import Op
 from ..graph import Graph
 from .arrange import Dims
-from .bodies import is_fold, operand_dtypes
+from .bodies import is_fold, is_sum, operand_dtypes
 from .cost import CHUNK, STACK, tile
 from .dims import Nesting
 from .index import Map
@@ -104,12 +104,17 @@ class Scheduler:
             return inside()
         with self.loop(dims[0], vector=vector and len(dims) == 1):
             pending = self.around(dims[1:], inside, vector=vector)
-            folds = [Fold(self.fresh(), p.op, p.value, p.dtype, p.wide) for p in pending]
+            folds = [self.fold(p) for p in pending]
             self.frames[-1].body += folds
         return [
             p._replace(value=fold.name, dtype=p.wide)
             for p, fold in zip(pending, folds, strict=True)
         ]
+
+    def fold(self, p: Pending) -> Fold:
+        """The statement of a reduction in the loop that is open."""
+        compensated = p.y.dtype == DOUBLE and self.is_long(p.y) and is_sum(p.op)
+        return Fold(self.fresh(), p.op, p.value, p.dtype, p.wide, compensated)
 
     @contextmanager
     def loop(self, dim: int, *, vector: bool) -> Iterator[None]:
@@ -202,9 +207,13 @@ class Scheduler:
 
     def total_dtype(self, y: Any) -> DType:
         """The dtype in which parts of a sum are combined: sums of few elements need no other."""
-        count = math.prod(self.nesting.space.extents[d] for d in self.nesting.folded(y))
-        few = count <= CHUNK and self.nesting.folded(y) <= {*self.found.cols[-1:]}
-        return y.dtype if few else wide(y.dtype)
+        return wide(y.dtype) if self.is_long(y) else y.dtype
+
+    def is_long(self, y: Any) -> bool:
+        """Whether the reduction `y` is of more elements than one vector loop takes in."""
+        dims = self.nesting.folded(y)
+        count = math.prod(self.nesting.space.extents[d] for d in dims)
+        return count > CHUNK or not dims <= {*self.found.cols[-1:]}
 
     def narrowed(self, done: Pending) -> Operand:
         """The result of a finished reduction, in the dtype of its value."""
@@ -288,7 +297,7 @@ class Scheduler:
         if y not in self.scratch:
             return self.output(self.result_of(y))
         strides, stride = {}, 1
-        for dim in reversed(self.found.cols):
+        for dim in reversed([d for d in self.found.cols if d in self.phases.changing[y]]):
             strides[dim], stride = stride, stride * self.nesting.space.extents[dim]
         return self.place(self.scratch[y], 0, strides)
 

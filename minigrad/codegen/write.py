@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from ..core.lowering import Pointwise, Reduce, Value
+from ..core.lowering import Pointwise, Value
 from ..core.op import Op
 from .arithmetic import lane_type
 from .emitter import VectorEmitter, memory_dtype
+from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
 from .loops import (
     Apply,
     DType,
@@ -30,8 +30,6 @@ from .loops import (
 )
 from .text import Function, Index, Module
 
-Copies = list[Value]
-
 
 @dataclass
 class Vector:
@@ -46,13 +44,6 @@ class Vector:
     mask: Value | None
     ready: dict[tuple[str, DType], Copies]
     names: dict[str, Copies] = field(default_factory=dict)
-
-
-class Slot(NamedTuple):
-    """One accumulator of a reduction: for copy `copy` of the block."""
-
-    fold: Fold
-    copy: int
 
 
 def render(nest: LoopNest, entry: str) -> str:
@@ -189,24 +180,24 @@ class NestWriter:
     def scalar_loop(self, loop: Loop) -> None:
         """A loop around others: its blocks first, then what remains of them."""
         folds, outside = loop.folds, self.block
-        totals = [self.neutral(fold, fold.wide) for fold in folds]
+        totals = Totals(self.scalar, folds)
+        values = totals.start()
         middle = loop.extent // loop.block * loop.block
         for low, high, step in ((0, middle, loop.block), (middle, loop.extent, 1)):
             if low == high:
                 continue
-            with self.scalar.loop(low, high, step, totals) as state:
+            with self.scalar.loop(low, high, step, values) as state:
                 self.indices[loop.var] = state.index
                 self.block = (loop.var, step) if step > 1 else outside
                 self.run(loop.body)
-                following = []
-                for fold, total in zip(folds, state.values, strict=True):
-                    for value in self.in_block(self.get(fold.value, fold.wide, None)):
-                        total = combined(self.scalar, fold.op, total, value)
-                    following.append(total)
-                state.following = following
+                parts = [self.in_block(self.get(fold.value, fold.wide, None)) for fold in folds]
+                state.following = state.values
+                for xs in zip(*parts, strict=True):
+                    state.following = totals.add(state.following, xs)
                 self.block = outside
-            totals = state.values
-        self.scalars |= {fold.name: [x] for fold, x in zip(folds, totals, strict=True)}
+            values = state.values
+        results = zip(folds, totals.finish(values), strict=True)
+        self.scalars |= {fold.name: [x] for fold, x in results}
 
     # Vector loops.
 
@@ -215,28 +206,29 @@ class NestWriter:
         slots = [Slot(fold, k) for fold in loop.folds for k in range(self.copies(fold.name))]
         size, end = loop.chunk, loop.extent
         if not slots or end <= size:
-            totals = self.segment(loop, slots, 0, end)
+            results = self.segment(loop, slots, 0, end)
         else:
-            totals = [self.neutral(slot.fold, slot.fold.wide) for slot in slots]
-            middle = end // size * size
-            with self.scalar.loop(0, middle, size, totals) as state:
-                parts = self.segment(loop, slots, state.index, size)
-                state.following = joined(self.scalar, slots, state.values, parts)
-            totals = state.values
-            if middle < end:
-                parts = self.segment(loop, slots, middle, end - middle)
-                totals = joined(self.scalar, slots, totals, parts)
+            results = self.chunks(loop, slots)
         for fold in loop.folds:
-            of_fold = zip(slots, totals, strict=True)
+            of_fold = zip(slots, results, strict=True)
             self.scalars[fold.name] = [x for slot, x in of_fold if slot.fold is fold]
+
+    def chunks(self, loop: Loop, slots: Sequence[Slot]) -> Copies:
+        """A long vector loop with reductions, chunk by chunk."""
+        totals = Totals(self.scalar, [slot.fold for slot in slots])
+        values = totals.start()
+        middle = loop.extent // loop.chunk * loop.chunk
+        with self.scalar.loop(0, middle, loop.chunk, values) as state:
+            parts = self.segment(loop, slots, state.index, loop.chunk)
+            state.following = totals.add(state.values, parts)
+        values = state.values
+        if middle < loop.extent:
+            values = totals.add(values, self.segment(loop, slots, middle, loop.extent - middle))
+        return totals.finish(values)
 
     def copies(self, name: str) -> int:
         """In how many copies the value `name` is made in the block being written."""
         return self.block[1] if name in self.varying else 1
-
-    def neutral(self, fold: Fold, dtype: DType) -> Value:
-        """The scalar that a reduction starts with."""
-        return self.scalar.const(reduction(fold.op).init(dtype), dtype)
 
     def segment(self, loop: Loop, slots: Sequence[Slot], start: Index, length: int) -> Copies:
         """Rounds `start` to `start + length` of a vector loop; what its reductions give."""
@@ -244,8 +236,7 @@ class NestWriter:
         lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
         emitter = self.scalar.with_lanes(lanes)
         ready = self.ready(loop, emitter)
-        zeros = [emitter.splat(self.neutral(slot.fold, slot.fold.dtype)) for slot in slots]
-        sums = zeros * unroll
+        sums = [neutral(emitter, slot.fold.op, slot.fold.dtype) for slot in slots] * unroll
         middle = length // (lanes * unroll) * (lanes * unroll)
 
         def add_round(index: Index, u: int, sums: Copies) -> Copies:
@@ -289,9 +280,9 @@ class NestWriter:
         vector = Vector(emitter, loop.var, length - rest, mask, self.ready(loop, emitter))
         parts = []
         for slot, x in zip(slots, self.round(loop, slots, vector), strict=True):
-            neutral = emitter.const(reduction(slot.fold.op).init(x.dtype), x.dtype)
-            chosen = x if mask is None else emitter.select(mask, x, neutral)
-            parts.append(widened(emitter, chosen, neutral, loop.lanes))
+            zero = neutral(self.scalar, slot.fold.op, x.dtype)
+            chosen = x if mask is None else emitter.select(mask, x, emitter.splat(zero))
+            parts.append(widened(emitter, chosen, zero, loop.lanes))
         return parts
 
     def round(self, loop: Loop, slots: Sequence[Slot], vector: Vector) -> Copies:
@@ -320,43 +311,12 @@ class NestWriter:
         return found
 
 
-def reduction(op: Op) -> Reduce:
-    """How `op` folds."""
-    assert isinstance(op.lower, Reduce)
-    return op.lower
-
-
-def combined(emitter: VectorEmitter, op: Op, x1: Value, x2: Value) -> Value:
-    """Two partial results of the reduction `op`, as one."""
-    return reduction(op).combine(emitter, x1, x2)
-
-
-def joined(
-    emitter: VectorEmitter, slots: Sequence[Slot], xs: Sequence[Value], ys: Sequence[Value]
-) -> Copies:
-    """Partial results of several reductions, in pairs."""
-    return [combined(emitter, slot.fold.op, x, y) for slot, x, y in zip(slots, xs, ys, strict=True)]
-
-
 def mapped(emitter: VectorEmitter, op: Op | None, xs: Sequence[Value]) -> Value:
     """The body of an elementwise op; of None, the operand."""
     if op is None:
         return xs[0]
     assert isinstance(op.lower, Pointwise)
     return op.lower.rule(emitter, *xs)
-
-
-def widened(emitter: VectorEmitter, x: Value, rest: Value, lanes: int) -> Value:
-    """`x` in the first of `lanes` lanes, the others being those of the constant `rest`."""
-    if emitter.lanes == lanes:
-        return x
-    kind, n = emitter.type_of(x.dtype), emitter.lanes
-    order = ", ".join(f"i32 {min(k, n)}" for k in range(lanes))
-    if n == 1:
-        start = f"<{lanes} x {kind}> splat ({kind} {rest.text})"
-        return emitter.let(f"insertelement {start}, {kind} {x.text}, i64 0", x.dtype)
-    source = f"{kind} {x.text}, {kind} {rest.text}, <{lanes} x i32> <{order}>"
-    return emitter.let(f"shufflevector {source}", x.dtype)
 
 
 def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:

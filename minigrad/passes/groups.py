@@ -68,24 +68,27 @@ class Grouping:
     def enter(self, node: Node) -> None:
         """Find the unit of the next node."""
         reason = refusal(node)
-        if reason is None and self.is_free(node):
-            self.free[node.outputs[0]] = node
-        elif reason is None:
-            self.join(node)
-        else:
-            self.add(Unit(len(self.units), [node], reason=reason))
+        if reason is None:
+            try:
+                if self.is_free(node):
+                    self.free[node.outputs[0]] = node
+                else:
+                    self.join(node)
+                return
+            except MisfitError as misfit:
+                reason = f"library call: {misfit}"
+        self.add(Unit(len(self.units), [node], reason=reason))
 
     def is_free(self, node: Node) -> bool:
-        """Whether `node` is a view of something, or a constant."""
+        """Whether `node` is a constant or a view. Raises MisfitError for a move that copies."""
         if is_map(node):
             return not any(map(is_array, node.inputs))
-        if not is_move(node) or len(node.inputs) > 1:
+        if not is_move(node):
             return False
+        if len(node.inputs) > 1:
+            raise MisfitError(f"{node.op.name} of a shape known at run time")
         (x,) = node.inputs
-        try:
-            self.views[node.outputs[0]] = moved(node, self.views.get(x) or whole(x))
-        except MisfitError:
-            return False
+        self.views[node.outputs[0]] = moved(node, self.views.get(x) or whole(x))
         return True
 
     # Where values come from.
@@ -134,8 +137,7 @@ class Grouping:
                 continue
             self.merge(candidates, node, space)
             return
-        space = Space()
-        self.admit(space, node)
+        space = self.joined([], node)
         unit = Unit(len(self.units), [node], space, reason="; ".join(reasons))
         self.add(unit)
         self.note_inputs(unit, node)
@@ -155,7 +157,7 @@ class Grouping:
         shared = [
             unit
             for x in node.inputs
-            if is_array(x)
+            if is_array(x) and math.prod(self.origin(x).shape) == size
             for unit in reversed(self.sharing.get(self.origin(x), [])[-NEIGHBOURS:])
             if unit.space is not None and points(unit.space) == size and unit not in sizes
         ]
