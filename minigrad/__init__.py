@@ -4,7 +4,10 @@
 keeps Python on tensors differentiable; `numpy_function` takes NumPy code in, opaque and honest.
 """
 
-from . import errors, linalg, nn, optimizers, random, special, visualize
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from . import errors
 from .concrete import ConcreteFunction
 from .control import cond, fori_loop, switch, while_loop
 from .core.spec import DTYPES as _DTYPES
@@ -135,7 +138,20 @@ from .scan import map, scan
 from .tape import GradientTape, UnconnectedGradients
 from .variable import Variable
 
+if _TYPE_CHECKING:  # for checkers and editors; at run time __getattr__ does it
+    from . import linalg, nn, optimizers, random, special, visualize
+
 __version__ = "0.1.0"
+
+# namespaces that are loaded when they are first named: `import minigrad` stays quick
+_LATER = ("linalg", "nn", "optimizers", "random", "special", "visualize")
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return _import_module(f"minigrad.{name}")
+    raise AttributeError(f"minigrad has no {name!r}; dir(minigrad) lists what it has")
+
 
 bool = _DTYPES["bool"]
 int8, int16, int32, int64 = (_DTYPES[f"int{n}"] for n in (8, 16, 32, 64))

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .compiler import runner
 from .core.convert import as_tensor
+from .core.later import later
 from .core.op import CONTEXT, Op
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Symbol
 from .errors import SpecError, TraceError
 from .graph import Graph, Tracer, trace
 from .replay import pulled_back
-from .runs import GraphRun, LoopRun
+
+compiler = later("compiler")
+runs = later("runs")
 
 
 def switch_kernel(
@@ -26,9 +28,9 @@ def switch_kernel(
     i = int(index)
     graph = branches[i if 0 <= i < len(branches) else -1]
     if saving:
-        run = GraphRun(graph, values, jit=jit)
+        run = runs.GraphRun(graph, values, jit=jit)
         return (*run.outputs, run)
-    return runner(graph, jit=jit)(*values)
+    return compiler.runner(graph, jit=jit)(*values)
 
 
 def switch_spec(
@@ -64,16 +66,16 @@ def loop_kernel(
     scans = values[carried : carried + scanned]
     fixed = values[carried + scanned :]
     rounds = len(scans[0]) if scans else length
-    holds = None if condition is None else runner(condition, jit=jit)
-    step = None if saving else runner(body, jit=jit)
-    runs = []
+    holds = None if condition is None else compiler.runner(condition, jit=jit)
+    step = None if saving else compiler.runner(body, jit=jit)
+    kept = []
     rows = []
     t = 0
     while bool(holds(*carry, *fixed)[0]) if holds else t < (rounds or 0):
         inputs = (*carry, *[np.asarray(x[t]) for x in scans], *fixed)
         if step is None:
-            runs.append(GraphRun(body, inputs, jit=jit))
-            outputs = runs[-1].outputs
+            kept.append(runs.GraphRun(body, inputs, jit=jit))
+            outputs = kept[-1].outputs
         else:
             outputs = step(*inputs)
         carry = outputs[:carried]
@@ -82,7 +84,7 @@ def loop_kernel(
     results = (*carry, *stacked(rows, body.outputs[carried:]))
     if not saving:
         return results
-    return (*results, LoopRun(runs, values, results, carried=carried, scanned=scanned))
+    return (*results, runs.LoopRun(kept, values, results, carried=carried, scanned=scanned))
 
 
 def stacked(rows: Sequence[Sequence[Any]], specs: Sequence[Symbol]) -> list[Any]:

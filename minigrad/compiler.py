@@ -10,7 +10,7 @@ from .core.op import Node
 from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
-from .passes import optimize
+from .passes.pipeline import optimize
 from .passes.fuse import fuse
 from .passes.inline import inline
 from .passes.lift import lift, liftable

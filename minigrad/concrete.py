@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import tree
-from .compiler import Runner, blockers, rejection, runner
-from .core.convert import as_tensor
+from .core.convert import as_tensor, holds
+from .core.later import later
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Op, raw, wrapped
-from .core.spec import DType, Spec
+from .core.spec import Spec
 from .core.tensor import Tensor
 from .errors import SpecError, UncompilableError
 from .graph import Graph, Tracer, evaluate
-from .passes.split import Split, split
 from .tree import Structure
+
+compiler = later("compiler")
+split = later("passes.split")
 
 
 def call_spec(*inputs: Any, graph: Graph, jit: bool) -> tuple[Spec, ...]:
@@ -28,7 +30,7 @@ def call_spec(*inputs: Any, graph: Graph, jit: bool) -> tuple[Spec, ...]:
 
 def run_graph(*inputs: Any, graph: Graph, jit: bool) -> tuple[Any, ...]:
     """Run a graph, compiled or not, on the values of its arguments and captures."""
-    return runner(graph, jit=jit)(*inputs)
+    return compiler.runner(graph, jit=jit)(*inputs)
 
 
 def call_op(name: str, *, stateful: bool) -> Op:
@@ -66,7 +68,7 @@ def call_vjp(
     jit: bool,
 ) -> list[Any]:
     """Run the backward graph on the residuals that the forward run left among its outputs."""
-    made: Split = graph.cache.get("split") or split(graph)
+    made = graph.cache.get("split") or split.split(graph)
     if made.forward is not graph:
         raise AssertionError("a call was recorded without its residuals")
     given = tuple([g is not None for g in gs])
@@ -94,7 +96,7 @@ def differentiable(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any,
                 listener.notice(x)
     for listener in listeners:
         if listener.follows(inputs):
-            made = split(graph)
+            made = split.split(graph)
             return applied(made.forward, inputs, jit)[: made.outputs]
     return applied(graph, inputs, jit)
 
@@ -131,7 +133,7 @@ class ConcreteFunction:
         self.name = graph.name
         self._tensors_only = all(c is None for c in constants)
         self._single = self._tensors_only and result == tree.LEAF
-        self._runner: Runner | None = None
+        self._runner: Callable[..., tuple[Any, ...]] | None = None
         self._captured: list[Any] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -195,7 +197,7 @@ class ConcreteFunction:
         if run is None:
             # the runner last: who finds it finds all
             self._captured = [raw(x) for x in self.graph.captures]
-            run = self._runner = runner(self.graph, jit=self.jit)
+            run = self._runner = compiler.runner(self.graph, jit=self.jit)
         arrays = run(*values, *self._captured)
         if self._single and type(arrays[0]) is np.ndarray:
             return Tensor(arrays[0])
@@ -211,8 +213,8 @@ class ConcreteFunction:
 
     def check_compilable(self) -> None:
         """Raise UncompilableError if `jit` is asked of a graph that cannot be compiled."""
-        if self.jit and (found := blockers(self.graph)):
-            raise UncompilableError(rejection(self.name, found))
+        if self.jit and (found := compiler.blockers(self.graph)):
+            raise UncompilableError(compiler.rejection(self.name, found))
 
     def __repr__(self) -> str:
         specs = ", ".join(map(str, self.specs))
@@ -255,13 +257,3 @@ def fitted(x: Any, spec: Spec, name: str) -> Tensor:
             f"mg.astype(x, mg.{spec.dtype}), or widen the TensorSpec"
         )
     return tensor
-
-
-def holds(dtype: DType, x: Tensor) -> bool:
-    """Whether `x`, made of Python numbers, means the same in `dtype`."""
-    kinds = "biufc"
-    if x.dtype.kind not in kinds[: kinds.index(dtype.kind.replace("i", "u")) + 1]:
-        return False
-    if dtype.kind not in "iu" or type(x) is not Tensor:
-        return True
-    return np.array_equal(x._value.astype(dtype), x._value)

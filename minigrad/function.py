@@ -15,19 +15,22 @@ import numpy as np
 from . import tree
 from .concrete import ConcreteFunction, fitted, is_tensor_like, static_key
 from .core.convert import as_tensor
+from .core.later import later
 from .core.op import CONTEXT, EAGER, here
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .errors import RetraceWarning, SpecError, TraceError
-from .graph import Tracer, trace
-from .stages import Stages
+from .graph import Graph, Tracer, trace
+from .signatures import checked_signature, differences
+
+stages = later("stages")
 
 RETRACES_BEFORE_A_WARNING = 8
 # one lock for all: functions that call each other must not wait for each other
 TRACING = threading.RLock()
 
 
-class Function(Stages):
+class Function:
     """A Python function that is traced to a graph once per signature, and then runs the graph.
 
     A signature is the nest of the arguments, shapes and dtypes of the tensors among them, and
@@ -132,6 +135,27 @@ class Function(Stages):
         if not args and not kwargs and self.input_signature is not None:
             args = self.input_signature
         return self._prepared(args, kwargs)[0]
+
+    def graph_for(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph for these arguments; printed, it is Python that runs."""
+        return self._prepared(args, kwargs)[0].graph
+
+    def compiler_ir(self, *args: Any, stage: str = "optimized", **kwargs: Any) -> str:
+        """What the compiler makes of the function for these arguments, as text.
+
+        stage: "traced" and "optimized", graphs as Python; "fused", the groups, and why they end
+        where they end; "loops", their loop nests; "llvm" and "assembly", their code.
+        """
+        text: str = stages.compiler_ir(*self._prepared(args, kwargs), stage)
+        return text
+
+    def capability_report(self, *args: Any, **kwargs: Any) -> str:
+        """Node by node, with its line: compiles, is a library call, or blocks compilation.
+
+        Nothing is run, no callback is called.
+        """
+        text: str = stages.capability_report(self._prepared(args, kwargs)[0])
+        return text
 
     @property
     def trace_count(self) -> int:
@@ -313,44 +337,6 @@ class Method:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
-
-
-def checked_signature(signature: Any) -> tuple[Any, ...] | None:
-    """`signature` as a tuple. Raises SpecError unless it is a nest of TensorSpecs."""
-    if signature is None:
-        return None
-    found = tuple(signature) if isinstance(signature, (list, tuple)) else signature
-    leaves = tree.flatten(found)[0]
-    if type(found) is not tuple or not all(isinstance(leaf, Spec) for leaf in leaves):
-        raise SpecError(
-            f"function with input_signature={signature!r:.80}: it lists one TensorSpec, or nest "
-            "of them, for each argument; write input_signature=[mg.TensorSpec((None, 3), "
-            "mg.float32)]"
-        )
-    return found
-
-
-def differences(old: tuple[Any, ...], new: tuple[Any, ...], parameters: Sequence[str]) -> list[str]:
-    """What changed between two signatures, argument by argument."""
-    if old[0] != new[0]:
-        return [f"the nest of the arguments was {old[0]!r}, is {new[0]!r}"]
-    args, kwargs = tree.unflatten(old[0], range(len(old) - 1))
-    names = [*parameters, *[f"argument {i}" for i in range(len(parameters), len(args))]]
-    paths = [path for name, x in zip(names, args, strict=False) for path in tree.paths(x, name)]
-    paths += [path for name, x in kwargs.items() for path in tree.paths(x, name)]
-    return [
-        f"argument {path!r} was {described(a)}, is {described(b)}"
-        for path, a, b in zip(paths, old[1:], new[1:], strict=True)
-        if a != b
-    ]
-
-
-def described(part: Any) -> str:
-    """One part of a signature in words."""
-    first, second = part
-    if isinstance(first, type):
-        return f"{first.__name__} {second if first in (float, complex) else repr(second)}"
-    return str(Spec(first, second))
 
 
 @overload

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .core.later import later
 from .core.op import CONTEXT, EAGER, Attrs, Inputs, Node, Op, Outputs, Where, here, using
-from .core.registry import api
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor, leak_message
 from .errors import TraceError
+
+text = later("text")
 
 
 @dataclass(eq=False)
@@ -36,7 +38,7 @@ class Graph:
         return self.inputs[: len(self.inputs) - len(self.captures)]
 
     def __str__(self) -> str:
-        return str(api.source(self))  # as Python that runs; text.py fills it in
+        return str(text.source(self))  # as Python that runs; text.py fills it in
 
 
 class Tracer:

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from .compiler import runner
+from .core.later import later
 from .core.op import raw
 from .core.registry import api
 from .core.tensor import Tensor
 from .graph import Graph
-from .passes.split import Split, split
 from .replay import again
+
+compiler = later("compiler")
+split = later("passes.split")
 
 
 class GraphRun:
@@ -29,10 +31,10 @@ class GraphRun:
     __opaque_input__ = True
 
     def __init__(self, graph: Graph, values: Sequence[Any], *, jit: bool) -> None:
-        self.split: Split = split(graph)
+        self.split = split.split(graph)
         self.jit = jit
         self.values = tuple(values)
-        self.kept = runner(self.split.forward, jit=jit)(*values)
+        self.kept = compiler.runner(self.split.forward, jit=jit)(*values)
         self.outputs = self.kept[: self.split.outputs]
 
     def check(self) -> None:
@@ -54,7 +56,9 @@ class GraphRun:
         if targets:
             available = (*self.values, *self.kept)
             values = [*[g for g in gs if g is not None], *[available[i] for i in places]]
-            for i, bar in zip(targets, runner(backward, jit=self.jit)(*values), strict=True):
+            for i, bar in zip(
+                targets, compiler.runner(backward, jit=self.jit)(*values), strict=True
+            ):
                 bars[i] = bar
         return bars
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .codegen import jit as native_jit
@@ -17,61 +18,41 @@ from .passes.specialize import specialize
 STAGES = ("traced", "optimized", "fused", "loops", "llvm", "assembly")
 
 
-class Stages:
-    """The part of a function that shows rather than computes."""
+def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
+    """The text of one stage of a concrete function, for tensors of these shapes."""
+    if stage not in STAGES:
+        raise SpecError(
+            f"compiler_ir(stage={stage!r}): the stages are {', '.join(STAGES)}; choose one"
+        )
+    graph: Graph = concrete.graph
+    if stage == "traced":
+        return str(graph)
+    if stage == "optimized":
+        return str(optimized(graph))
+    if not all(x.spec.known for x in graph.inputs):
+        shapes = [Spec(x.shape, x.dtype) for x in (*tensors, *graph.captures)]
+        graph = specialize(graph, shapes)
+    compiled = fused(graph).graph
+    if stage == "fused":
+        return str(compiled)
+    groups = [node for node in compiled.nodes if node.op.name == "fused"]
+    return "\n\n".join(shown(node.attrs["graph"], stage) for node in groups)
 
-    name: str
 
-    def _prepared(self, args: Any, kwargs: Any) -> tuple[Any, list[Any]]:
-        raise AssertionError("given by Function")
-
-    def graph_for(self, *args: Any, **kwargs: Any) -> Graph:
-        """The graph for these arguments; printed, it is Python that runs."""
-        graph: Graph = self._prepared(args, kwargs)[0].graph
-        return graph
-
-    def compiler_ir(self, *args: Any, stage: str = "optimized", **kwargs: Any) -> str:
-        """What the compiler makes of the function for these arguments, as text.
-
-        stage: "traced" and "optimized", graphs as Python; "fused", the groups, and why they end
-        where they end; "loops", their loop nests; "llvm" and "assembly", their code.
-        """
-        if stage not in STAGES:
-            raise SpecError(
-                f"compiler_ir(stage={stage!r}): the stages are {', '.join(STAGES)}; choose one"
-            )
-        concrete, tensors = self._prepared(args, kwargs)
-        graph: Graph = concrete.graph
-        if stage == "traced":
-            return str(graph)
-        if stage == "optimized":
-            return str(optimized(graph))
-        if not all(x.spec.known for x in graph.inputs):
-            shapes = [Spec(x.shape, x.dtype) for x in (*tensors, *graph.captures)]
-            graph = specialize(graph, shapes)
-        compiled = fused(graph).graph
-        if stage == "fused":
-            return str(compiled)
-        groups = [node for node in compiled.nodes if node.op.name == "fused"]
-        return "\n\n".join(shown(node.attrs["graph"], stage) for node in groups)
-
-    def capability_report(self, *args: Any, **kwargs: Any) -> str:
-        """Node by node, with its line: compiles, is a library call, or blocks compilation.
-
-        Nothing is run, no callback is called.
-        """
-        graph = inline(self._prepared(args, kwargs)[0].graph)
-        blocked = set(blockers(graph))
-        rows = []
-        for node in graph.nodes:
-            if node in blocked:
-                verdict = "blocks: " + str(node.op.opaque)
-            elif node.op.lower is None or isinstance(node.op.lower, Contract):
-                verdict = "library call"
-            else:
-                verdict = "compiles"
-            rows.append(f"{node.attrs.get('name', node.op.name):24} {verdict:16} {node.where}")
-        return "\n".join(rows)
+def capability_report(concrete: Any) -> str:
+    """What compiling would make of each node; nothing is run."""
+    graph = inline(concrete.graph)
+    blocked = set(blockers(graph))
+    rows = []
+    for node in graph.nodes:
+        if node in blocked:
+            verdict = "blocks: " + str(node.op.opaque)
+        elif node.op.lower is None or isinstance(node.op.lower, Contract):
+            verdict = "library call"
+        else:
+            verdict = "compiles"
+        rows.append(f"{node.attrs.get('name', node.op.name):24} {verdict:16} {node.where}")
+    return "\n".join(rows)
 
 
 def shown(group: Graph, stage: str) -> str:

@@ -15,7 +15,6 @@ import numpy as np
 
 from .core.lowering import Body
 from .core.op import Node
-from .core.registry import publish
 from .core.spec import DTYPES, SCALARS, Spec, default_dtype
 from .core.tensor import Symbol, Tensor
 from .graph import Graph, trace
@@ -64,8 +63,6 @@ def source(graph: Graph, *, lines: bool = False, kernels: bool = False) -> Sourc
     writer.reserve(graph)
     return writer.source(graph)
 
-
-publish("source", source)  # so that a Graph can print itself
 
 
 def traced(*specs: Spec) -> Callable[[Callable[..., Any]], Graph]:
@@ -234,7 +231,7 @@ class Writer:
         text = self.operand(y, values)
         if not self.kernels or array or type(y) is Tensor or y.shape or y.dtype.kind == "O":
             return text
-        self.namespace["asarray"] = np.asarray
+        self.namespace["asarray"] = as_array
         return f"asarray({text})"
 
     def literal(self, value: Any, wish: str) -> str:
@@ -299,6 +296,11 @@ def named(graph: Graph) -> dict[Any, str]:
         for y in node.outputs:
             values[y] = f"v{len(values)}"
     return values
+
+
+def as_array(y: Any) -> Any:
+    """`y`, which may be a NumPy scalar, as an array; the None of a body without a path as it is."""
+    return y if y is None else np.asarray(y)
 
 
 def commented(statement: str, note: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from .. import tree
 from ..errors import SpecError
 from .registry import api
-from .spec import DEFAULTS, DTYPES, SCALARS, as_dtype
+from .spec import DEFAULTS, DTYPES, SCALARS, DType, as_dtype
 from .tensor import Symbol, Tensor
 
 # what needs no conversion on its way into an op
@@ -82,3 +82,13 @@ def with_defaults(x: Any, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             fits = not array.size or (limits.min <= array.min() and array.max() <= limits.max)
             return array.astype(DEFAULTS[int]) if fits else array
     return array
+
+
+def holds(dtype: DType, x: Tensor) -> bool:
+    """Whether `x`, made of Python numbers, means the same in `dtype`."""
+    kinds = "biufc"
+    if x.dtype.kind not in kinds[: kinds.index(dtype.kind.replace("i", "u")) + 1]:
+        return False
+    if dtype.kind not in "iu" or type(x) is not Tensor:
+        return True
+    return np.array_equal(x._value.astype(dtype), x._value)

@@ -89,7 +89,7 @@ def pointwise(
         function: Any = functools.update_wrapper(short_way(op), kernel)
         function.op, function.defvjp, function.no_gradient = op, op.defvjp, op.no_gradient
         publish(op.name, function)
-        return function  # type: ignore[no-any-return]  # a function, with three attributes
+        return function
 
     return define
 

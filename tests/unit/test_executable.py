@@ -13,7 +13,7 @@ import pytest
 import minigrad as mg
 from minigrad.codegen.executable import executable, loud, quiet
 from minigrad.core.spec import Spec
-from minigrad.passes import optimize
+from minigrad.passes.pipeline import optimize
 from minigrad.passes.fuse import fuse
 from minigrad.text import source
 from tests.unit.graphs import EXAMPLES, STATE, assert_same, graph_of, run, traced

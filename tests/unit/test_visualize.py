@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.core.spec import Spec
-from minigrad.passes import optimize
+from minigrad.passes.pipeline import optimize
 from minigrad.passes.fuse import fuse
 from minigrad.visualize import diagram
 from minigrad.visualize.diagram import of_graph

@@ -13,8 +13,8 @@ from minigrad.codegen.fused import fused, llvm, prepared
 from minigrad.core.registry import api
 from minigrad.core.spec import Spec
 from minigrad.graph import Graph, trace
-from minigrad.passes.pipeline import optimize
 from minigrad.passes.fuse import fuse
+from minigrad.passes.pipeline import optimize
 from tests.unit.codegen import programs
 from tests.unit.codegen.native import needs_llvm
 

@@ -10,8 +10,8 @@ from minigrad.codegen.fused import fused
 from minigrad.core.registry import api
 from minigrad.core.spec import Spec
 from minigrad.graph import Graph, trace
-from minigrad.passes.pipeline import optimize
 from minigrad.passes.fuse import fuse, fusion_report
+from minigrad.passes.pipeline import optimize
 from minigrad.passes.verify import verify
 
 

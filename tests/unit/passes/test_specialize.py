@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.core.spec import Spec
-from minigrad.passes import optimize
+from minigrad.passes.pipeline import optimize
 from minigrad.passes.specialize import specialize
 from minigrad.passes.verify import verify
 from tests.unit.graphs import EXAMPLES, assert_same, documented, graph_of, run, squeezed, traced

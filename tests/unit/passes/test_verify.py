@@ -11,7 +11,7 @@ from minigrad import passes
 from minigrad.core.spec import Spec
 from minigrad.core.tensor import Symbol
 from minigrad.graph import Graph
-from minigrad.passes import optimize
+from minigrad.passes.pipeline import optimize
 from minigrad.passes.verify import verify
 from tests.unit.graphs import EXAMPLES, assert_same, graph_of, run, traced
 

@@ -1,0 +1,27 @@
+"""Modules that `import minigrad` does not need: loaded when something of theirs is first asked for.
+
+The compiler and all that it stands on take longer to load than NumPy; many programs never use
+them. The layers of the package hold for these names as for imports.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+class Later:
+    """A module to be; its attributes load it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(import_module(self._name), attribute)
+        setattr(self, attribute, found)
+        return found
+
+
+def later(name: str) -> Any:
+    """The module `name`, of the package minigrad, loaded at the first use of its contents."""
+    return Later(f"minigrad.{name}")

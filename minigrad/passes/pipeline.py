@@ -1,0 +1,33 @@
+"""The passes in their order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ..graph import Graph
+from .cse import cse
+from .dce import dce
+from .fold import fold
+from .inline import inline
+from .simplify import simplify
+from .verify import verify
+
+Pass = Callable[[Graph], Graph]
+
+# in this order: what one leaves behind, the next ones take up
+PIPELINE: tuple[Pass, ...] = (inline, fold, simplify, cse, dce)
+# whether graphs are checked between passes: slower, and on in minigrad's own tests
+CHECKED = os.environ.get("MINIGRAD_VERIFY") == "1"
+
+
+def optimize(graph: Graph, *, check: bool = CHECKED) -> Graph:
+    """`graph` through the passes of PIPELINE, which keep every value to the bit.
+
+    check: verify the graph after each pass; an AssertionError then names pass and line.
+    """
+    for step in PIPELINE:
+        graph = step(graph)
+        if check:
+            verify(graph, step.__name__)
+    return graph
