@@ -445,6 +445,7 @@ with mg.GradientTape() as tape:
 
 for node in tape.nodes:
     print(node)
+sine = tape.nodes[1].op
 
 dx, dy = tape.gradient(f, [x, y])
 assert math.isclose(dx.item(), the_x, rel_tol=1e-6)
@@ -481,11 +482,11 @@ second = outer.gradient(first, x)
 assert (first.item(), second.item()) == (27.0, 18.0)
 
 # %% [markdown]
-# Even the rules read the same. This is the one of `mg.sin`, on two numbers: what has arrived,
+# Even the rules read the same. This is the one of the op `sin`, on two numbers: what has arrived,
 # and where we are. It gives a tensor, by minigrad's own ops, so any other tape may listen.
 
 # %%
-(rule,) = mg.sin.vjps
+(rule,) = sine.vjps
 at = mg.constant(0.5)
 share = rule(mg.constant(1.0), mg.sin(at), at)
 assert math.isclose(share.item(), math.cos(0.5), rel_tol=1e-6)
