@@ -123,7 +123,7 @@ def expit_body(b: Any, x: Value) -> Any:
 @pointwise(Pointwise(expit_body, kinds="f", cheap=False))
 def expit(x: Any, /) -> Any:
     """Logistic function 1 / (1 + exp(-x)), elementwise; also known as sigmoid."""
-    e = np.exp(-np.abs(x))
+    e = np.exp(np.copysign(x, -1))  # of minus |x|, and refuses complex numbers
     return np.where(np.greater_equal(x, 0), e.dtype.type(1), e) / (1 + e)
 
 
@@ -148,7 +148,7 @@ def softplus_body(b: Any, x: Value) -> Any:
 @pointwise(Pointwise(softplus_body, kinds="f", cheap=False))
 def softplus(x: Any, /) -> Any:
     """log(1 + exp(x)), elementwise, without overflow."""
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return np.maximum(x, 0) + np.log1p(np.exp(np.copysign(x, -1)))
 
 
 expit.defvjp(lambda g, y, x: g * (y * (1 - y)))
