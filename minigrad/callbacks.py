@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import tree
-from .core.convert import as_tensor
+from .core.convert import as_tensor, holds
 from .core.op import here
 from .core.spec import SCALARS, Spec, as_dtype
-from .core.tensor import Symbol, Tensor
-from .errors import CallbackError, SpecError
+from .core.tensor import Symbol, Tensor, made_at
+from .errors import CallbackError, SpecError, TraceError
+from .reach import closed_over, reachable
+
+KINDS = "biufc"  # of dtypes that are numbers
 
 
 class Body:
@@ -33,7 +36,7 @@ class Body:
         if not callable(func):
             raise SpecError(
                 f"{door} of {type(func).__name__} {func!r:.60}: a callable is called; pass the "
-                "function itself, as in py_function(f, [x], mg.float32)"
+                f"function itself, as in mg.{door}(f, [x], mg.float32)"
             )
         self.func = func
         self.door = door
@@ -74,6 +77,16 @@ class Body:
         self._hidden = list(found)
         return self._hidden
 
+    def reject_symbols(self) -> None:
+        """Raise TraceError where the function, which will run later, closes over a symbol."""
+        for value in closed_over(inspect.unwrap(self.func)):
+            if isinstance(value, Symbol):
+                raise TraceError(
+                    f"the body of {self.door} {self.name!r} uses {value.spec} by its closure: a "
+                    "traced tensor has a value only as an argument, for the body runs when the "
+                    f"graph does; pass it in inp, and use it as an argument{made_at(value)}"
+                )
+
     def __repr__(self) -> str:
         return f"{self.door} {self.name}"
 
@@ -88,34 +101,6 @@ def declared(leaf: Any, body: Body) -> Spec:
             "write a dtype or mg.TensorSpec for each result, or [] for none"
         )
     return Spec(None, as_dtype(leaf))
-
-
-def reachable(func: Any) -> Iterator[Any]:
-    """Values that a Python function can use by name: closure, globals, defaults, `self`.
-
-    Lists, tuples, dicts and Modules among them are looked into.
-    """
-    func = inspect.unwrap(func)
-    roots = [getattr(func, "__self__", None), *(getattr(func, "__defaults__", None) or ())]
-    func = getattr(func, "__func__", func)
-    code = getattr(func, "__code__", None)
-    for closed in getattr(func, "__closure__", None) or ():
-        try:
-            roots.append(closed.cell_contents)
-        except ValueError:  # a name that is assigned later
-            continue
-    if code is not None:
-        names = func.__globals__
-        roots.extend(names[name] for name in code.co_names if name in names)
-    for root in roots:
-        if hasattr(root, "cell") or isinstance(root, Tensor):
-            yield root
-        elif isinstance(root, (list, tuple, dict)):
-            yield from tree.flatten(root)[0]
-        elif not isinstance(root, type) and isinstance(
-            variables := getattr(root, "variables", None), (list, tuple)
-        ):
-            yield from variables
 
 
 def returned_leaves(body: Body, returned: Any) -> list[Any]:
@@ -161,8 +146,8 @@ def outputs_fit(body: Body, returned: Any) -> list[np.ndarray[Any, Any]]:
     for i, (y, spec) in enumerate(zip(returned_leaves(body, returned), body.specs, strict=True)):
         if y is None or isinstance(y, Symbol):
             raise mismatch(body, f"{y!r} as result {i}", str(spec), "return an array")
-        array = np.asarray(y, spec.dtype) if type(y) in SCALARS else np.asarray(y)
-        check(body, i, Spec(array.shape, array.dtype) if array.dtype.kind != "O" else y, spec)
+        array = np.asarray(y, scalar_dtype(body, i, y, spec))
+        check(body, i, Spec(array.shape, array.dtype) if array.dtype.kind in KINDS else y, spec)
         arrays.append(array)
     return arrays
 
@@ -173,10 +158,23 @@ def results_as(body: Body, returned: Any) -> list[Tensor]:
     for i, (y, spec) in enumerate(zip(returned_leaves(body, returned), body.specs, strict=True)):
         if y is None:
             raise mismatch(body, f"None as result {i}", str(spec), "return a tensor")
-        tensor = as_tensor(y, spec.dtype if type(y) in SCALARS else None)
+        try:
+            tensor = as_tensor(y, scalar_dtype(body, i, y, spec))
+        except SpecError:
+            came = f"{type(y).__name__} {y!r:.40} as result {i}"
+            raise mismatch(body, came, str(spec), "return a tensor") from None
         check(body, i, tensor.spec, spec)
         tensors.append(tensor)
     return tensors
+
+
+def scalar_dtype(body: Body, i: int, y: Any, spec: Spec) -> Any:
+    """The declared dtype for a Python number, which takes it; None for what has its own."""
+    if type(y) not in SCALARS:
+        return None
+    if not holds(spec.dtype, as_tensor(y)):
+        raise mismatch(body, f"{y!r} as result {i}", str(spec), "declare what can hold it")
+    return spec.dtype
 
 
 def check(body: Body, i: int, came: Any, spec: Spec) -> None:

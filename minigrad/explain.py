@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .core.lowering import Body
 from .core.op import Node
+from .core.tensor import Symbol
 
 REMEDIES = {
     "opaque": "write the body with minigrad's functions and use mg.py_function, or give it a "
@@ -137,23 +138,37 @@ def is_smooth(x: Any) -> bool:
     return x.dtype.kind in "fc"
 
 
-def expanded(nodes: Sequence[Node]) -> Iterator[Node]:
-    """`nodes`, with those that mean a graph replaced by the nodes of that graph."""
+def expanded(nodes: Iterable[Node]) -> Iterator[Node]:
+    """`nodes`, with those that mean a graph, or ran a body, replaced by the nodes of that."""
     for node in nodes:
-        if not isinstance(node.op.lower, Body):
+        inside = insides(node)
+        if inside is None:
             yield node
             continue
-        graph = node.op.lower.graph(node.attrs)
-        names = dict(zip(graph.inputs, node.inputs, strict=True))
-        ends = dict(zip(graph.outputs, node.outputs, strict=False))
-        for y, outer in ends.items():
+        inputs, steps, outputs = inside
+        names = dict(zip(inputs, node.inputs, strict=True))
+        ends = list(zip(outputs, node.outputs, strict=False))
+        for y, outer in ends:
             names.setdefault(y, outer)
-        for inner in expanded(graph.nodes):
-            inputs = tuple([names.get(x, x) for x in inner.inputs])
-            yield inner.replaced(inputs, tuple([names.get(y, y) for y in inner.outputs]))
-        for y, outer in ends.items():
-            if names[y] is not outer:  # an input handed on as an output
+        for step in steps:
+            for y in step.outputs:  # of this call: the graph may be called again
+                names.setdefault(y, Symbol(y.shape, y.dtype, None) if type(y) is Symbol else y)
+            given = tuple([names.get(x, x) for x in step.inputs])
+            yield from expanded([step.replaced(given, tuple([names[y] for y in step.outputs]))])
+        for y, outer in ends:
+            if names[y] is not outer:  # an input handed on as an output, or one output twice
                 yield node.replaced((names[y],), (outer,))
+
+
+def insides(node: Node) -> tuple[Sequence[Any], Sequence[Node], Sequence[Any]] | None:
+    """Inputs, nodes and outputs of the graph that `node` means, or of the body that it ran."""
+    if isinstance(node.op.lower, Body):
+        graph = node.op.lower.graph(node.attrs)
+        return graph.inputs, graph.nodes, graph.outputs
+    record: Any = node.outputs[-1] if node.outputs else None
+    if hasattr(record, "tape"):
+        return record.inputs, record.tape.nodes, record.outputs
+    return None
 
 
 def flow(nodes: Sequence[Node], on_path: set[Any], targets: Sequence[Any]) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -13,7 +15,7 @@ from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .escapes import watching
 from .graph import Tracer
-from .replay import Record, pulled_back
+from .replay import Record, Strays, pulled_back
 from .tape import GradientTape
 
 
@@ -52,6 +54,7 @@ def py_function(
         with watching([*body.inputs, *body.hidden()]) as guarded:
             outputs = results_as(body, called(body, body.inputs))
         return body.nested(guarded(outputs))
+    body.reject_symbols()
     hidden = body.hidden()
     outputs = python_call(
         *body.inputs,
@@ -84,15 +87,17 @@ def python_call_kernel(
 ) -> tuple[Any, ...]:
     """Run the body, eagerly, under a tape of its own; the tape's nodes are one more output."""
     inputs = [Tensor(np.asarray(x)) for x in arrays[:count]]
+    sources = (*inputs, *body.hidden())
     tape = GradientTape(persistent=True)
-    with using(EAGER, (tape,)):
-        smooth = [x for x in inputs if x.dtype.kind in "fc"]
-        tape.watch([*smooth, *[x for x in body.hidden() if isinstance(x, Tensor)]])
-        with watching([*inputs, *body.hidden()]) as guarded:
+    tape.follow([x for x in sources if x.dtype.kind in "fc"])
+    strays = Strays(sources, CONTEXT.get().listeners)
+    with using(EAGER, (tape, strays)):
+        with watching(sources) as guarded:
             returned = results_as(body, called(body, inputs))
         outputs = guarded(returned)
-    sources = (*inputs, *body.hidden())
-    return (*[raw(y) for y in outputs], Record(tape, sources, tuple(outputs), name))
+    strays.look(returned)
+    record = Record(tape, sources, outputs, name, strays.found)
+    return (*[raw(y) for y in outputs], record)
 
 
 python_call = Op(
@@ -180,13 +185,30 @@ for _op in (opaque_call, pure_opaque_call):
 
 def door(function: Callable[..., Any], func: Any, Tout: Any, name: Any, **options: Any) -> Any:
     """`function` as a decorator, with its options given and its inputs to come."""
+    options = {"Tout": Tout, "name": name, **options}
     if func is None:
-        return lambda body: door(function, body, Tout, name, **options)
+        return lambda body: Door(function, body, options)
+    return Door(function, func, options)
 
-    def wrapper(*inputs: Any) -> Any:
-        return function(func, list(inputs), Tout, name=name, **options)
 
-    wrapper.__name__ = getattr(func, "__name__", "callback")
-    wrapper.__doc__ = func.__doc__
-    wrapper.__wrapped__ = func  # type: ignore[attr-defined]  # as functools.wraps does
-    return wrapper
+class Door:
+    """A Python function with one of the doors before it: called with inputs, for its results."""
+
+    def __init__(self, function: Callable[..., Any], func: Any, options: dict[str, Any]) -> None:
+        functools.update_wrapper(self, func, updated=())
+        self.function = function
+        self.func = func
+        self.options = options
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Call the Python function on `inputs`, through the door."""
+        return self.function(self.func, list(inputs), **self.options)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method, it is given the instance as it is."""
+        if instance is None:
+            return self
+        return Door(self.function, types.MethodType(self.func, instance), self.options)
+
+    def __repr__(self) -> str:
+        return f"<mg.{self.function.__name__} {getattr(self.func, '__name__', self.func)}>"

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from .core.op import EAGER, Node, Op, raw, using
+from .core.define import primitive
+from .core.op import EAGER, Listener, Node, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import GradientError
@@ -38,23 +39,30 @@ class Record:
     __opaque_input__ = True
 
     def __init__(
-        self, tape: GradientTape, inputs: Sequence[Any], outputs: Sequence[Any], name: str
+        self,
+        tape: GradientTape,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        name: str,
+        strays: Mapping[Any, str] = MappingProxyType({}),
     ) -> None:
         self.tape = tape
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.name = name
+        self.strays = strays
 
     def check(self) -> None:
-        """Raise GradientError where the run read a Variable that the node was not given."""
+        """Raise GradientError where the run used what is followed and the node was not given."""
         given = set(self.inputs)
-        for cell in self.tape.watched:
-            if not isinstance(cell, Tensor) and cell not in given:
-                raise GradientError(
-                    f"the body of py_function {self.name!r} read the Variable {cell.name!r}, "
-                    f"{cell.spec}, by a way that tracing could not foresee: its gradient would "
-                    "be lost; pass the Variable in inp, and use it as an argument"
-                )
+        read = [x for x in self.tape.watched if x not in given and not isinstance(x, Tensor)]
+        for x, where in (*[(x, "") for x in read], *self.strays.items()):
+            what = f"{x.spec}" if isinstance(x, Tensor) else f"the Variable {x.name!r}, {x.spec},"
+            raise GradientError(
+                f"the body of py_function {self.name!r} used {what}{where} by a way that tracing "
+                "could not foresee: its gradient would be lost; pass it in inp, and use it as an "
+                "argument"
+            )
 
     def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
         """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path.
@@ -80,20 +88,50 @@ class Record:
         return [known.get(y, y) for y in self.outputs]
 
 
+class Strays:
+    """Listens for tensors that a body uses without being given them, and that others follow."""
+
+    def __init__(self, given: Iterable[Any], followers: Sequence[Listener]) -> None:
+        self._known = set(given)
+        self._followers = followers
+        self.found: dict[Any, str] = {}
+
+    def record(self, node: Node) -> None:
+        """Look where the inputs of `node` come from."""
+        self.look(node.inputs, f" at {node.where}")
+        self._known.update(node.outputs)
+
+    def look(self, xs: Iterable[Any], where: str = "") -> None:
+        """Find those of `xs` that came from nowhere and are followed."""
+        for x in xs:
+            if isinstance(x, Tensor) and x not in self._known:
+                self._known.add(x)
+                if any(follower.follows((x,)) for follower in self._followers):
+                    self.found[x] = where
+
+    def notice(self, cell: Any) -> None:
+        """Variables are noticed by the tape of the run."""
+
+    def follows(self, inputs: Any) -> bool:
+        """No: it asks for no derivative."""
+        return False
+
+
 def again(
     nodes: Iterable[Node], known: dict[Any, Any], kept: Mapping[Any, Any] = MappingProxyType({})
 ) -> None:
     """Apply `nodes` that have run to other values, `known`, and enter there what comes out.
 
-    Pure nodes are computed. A Variable that is read is what `known` has for it. Other stateful
-    nodes do not run: their outputs are what `kept` has for them, or the outputs themselves; with
-    a derivative where they have one.
+    Pure nodes are computed. Stateful ones do not run: their outputs are what `kept` has for them,
+    or the outputs themselves; with a derivative where they have one. So a Variable is as it was
+    when it was read, and the derivative is by what `known` has for it.
     """
     for node in nodes:
         inputs = [known.get(x, x) for x in node.inputs]
         values = tuple([kept.get(y, y) for y in node.outputs])
         if node.op.name == "read_variable":
-            outputs: Any = known.get(node.inputs[0], values[0])
+            cell = known.get(node.inputs[0])
+            outputs: Any = values if cell is None else as_read(cell, values[0])
         elif not node.op.stateful:
             outputs = node.op(*inputs, **node.attrs)
         elif node.op.differentiable:
@@ -103,6 +141,15 @@ def again(
         known.update(
             zip(node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True)
         )
+
+
+@primitive(infer=lambda x, value: value.spec, public=False)
+def as_read(x: Any, value: Any, /) -> Any:
+    """What was read of a Variable, with the derivative by `x`, its value now."""
+    return value
+
+
+as_read.defvjp(lambda g, y, x, value: g, None)
 
 
 def recorded_kernel(*inputs: Any, node: Node, values: Sequence[Any]) -> tuple[Any, ...]:

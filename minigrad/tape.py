@@ -99,8 +99,12 @@ class GradientTape:
                     f"watch: {source.spec} was to be followed: derivatives exist for floating and "
                     "complex dtypes only; cast first, as in x = mg.astype(x, mg.float32)"
                 )
-        self._watched.update(dict.fromkeys(sources))
-        self._followed.update(sources)
+        self.follow(sources)
+
+    def follow(self, keys: Iterable[Any]) -> None:
+        """Follow tensors and cells, which are known to have derivatives."""
+        self._watched.update(dict.fromkeys(keys))
+        self._followed.update(keys)
 
     def watched_variables(self) -> tuple[Any, ...]:
         """The Variables that are followed, in the order of their first use."""

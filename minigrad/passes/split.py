@@ -10,6 +10,7 @@ always kept, for a stateful node must not run again.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ class Split:
         graph = saving(inline(graph, transparent=True))
         self.name = graph.name
         self.outputs = len(graph.outputs)
+        self._lock = threading.RLock()
         self._tracer = Tracer(graph.name)
         self._inputs = tuple(
             [Symbol(x.shape, x.dtype, self._tracer, x.where) for x in graph.inputs]
@@ -84,12 +86,13 @@ class Split:
         arguments are those cotangents; the positions, among inputs then outputs of `forward`, of
         its captures; and for each of its outputs the position of the input it belongs to.
         """
-        if given not in self._backwards:
-            self._tracer.open = True
-            try:
-                self._backwards[given] = self._made(given)
-            finally:
-                self._tracer.open = False
+        with self._lock:  # the tracer is open for one at a time
+            if given not in self._backwards:
+                self._tracer.open = True
+                try:
+                    self._backwards[given] = self._made(given)
+                finally:
+                    self._tracer.open = False
         return self._backwards[given]  # type: ignore[return-value]  # filled with three parts
 
     def _made(self, given: tuple[bool, ...]) -> Any:
