@@ -8,6 +8,7 @@ strides. Dims are split where a reshape asks for it, and made one where two valu
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -44,12 +45,14 @@ class Axis(NamedTuple):
     unit: int
 
 
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+@functools.lru_cache(maxsize=4096)
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of a contiguous array, in elements; 0 for axes of length 1."""
     return tuple([math.prod(shape[k + 1 :]) if n > 1 else 0 for k, n in enumerate(shape)])
 
 
-def aligned(inner: Sequence[int], outer: Sequence[int]) -> list[tuple[int, int]]:
+@functools.lru_cache(maxsize=4096)
+def aligned(inner: tuple[int, ...], outer: tuple[int, ...]) -> list[tuple[int, int]]:
     """Pairs (axis of `outer`, axis of `inner`) that broadcasting lays on each other; no 1s."""
     lead = len(outer) - len(inner)
     return [(lead + k, k) for k, n in enumerate(inner) if n > 1]
@@ -93,6 +96,17 @@ class Space:
     def admit_map(self, node: Node, operands: Sequence[Any]) -> None:
         """An elementwise node: operands meet at the axes that broadcasting lays on each other."""
         y = node.outputs[0]
+        made = [x for x in operands if x in self.made]
+        if made and all(x.shape == y.shape and self.maps[x] == self.maps[made[0]] for x in made):
+            self.make(y, self.maps[made[0]])
+        else:
+            self.make(y, self.met(y, operands))
+        for x in operands:
+            if x not in self.maps:
+                self.maps[x] = self.restricted(y, x.shape)
+
+    def met(self, y: Any, operands: Sequence[Any]) -> Map:
+        """The map of `y`, after its operands have met."""
         source: dict[int, tuple[Any, int]] = {}  # axis of y -> the same axis of an operand
         for x in operands:
             if x in self.made:
@@ -114,10 +128,7 @@ class Space:
                 if dim in own:
                     raise MisfitError("meets its own transpose")
                 own[dim] = unit * strides[axis]
-        self.make(y, own)
-        for x in operands:
-            if x not in self.maps:
-                self.maps[x] = self.restricted(y, x.shape)
+        return own
 
     def follow_hint(self, x: Any, y: Any, source: dict[int, tuple[Any, int]]) -> None:
         """Read the input `x` where it was read before, as far as `y` leaves that open."""
@@ -163,7 +174,7 @@ class Space:
             return
         view = moved(node, whole(x))
         if math.prod(y.shape) == math.prod(x.shape) and view == (x, 0, row_major(y.shape)):
-            self.make(y, dict(self.maps[x]))
+            self.make(y, self.maps[x])
             return
         if not any(s == 0 and n > 1 for s, n in zip(view.strides, y.shape, strict=True)):
             self.make(y, self.permuted(node, view))
@@ -263,8 +274,10 @@ class Space:
             else:
                 self.split(large, n)
 
-    def restricted(self, y: Any, shape: Sequence[int]) -> Map:
+    def restricted(self, y: Any, shape: tuple[int, ...]) -> Map:
         """The map of a tensor of `shape` that is broadcast to `y`."""
+        if shape == y.shape:
+            return self.maps[y]
         strides = row_major(shape)
         return {
             dim: unit * strides[own]
@@ -274,6 +287,10 @@ class Space:
 
     def settle(self) -> None:
         """Let dims that only other values have be those of the value with the most dims."""
+        if all(
+            len(self.maps[y]) == len(self.extents) for y in self.nodes[-1].outputs if y in self.maps
+        ):
+            return
         largest = max(self.fixed, key=lambda x: len(self.maps[x]), default=None)
         if largest is None:
             return
@@ -317,7 +334,7 @@ def whole(x: Any) -> View:
     return View(x, 0, row_major(x.shape))
 
 
-def broadcast_strides(inner: Sequence[int], outer: Sequence[int]) -> tuple[int, ...]:
+def broadcast_strides(inner: tuple[int, ...], outer: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of a contiguous array of shape `inner`, broadcast to `outer`."""
     strides, own = [0] * len(outer), row_major(inner)
     for axis, k in aligned(inner, outer):

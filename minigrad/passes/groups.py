@@ -170,18 +170,21 @@ class Grouping:
             raise MisfitError("the group is full")
         if self.makes_circle(units, node):
             raise MisfitError("something between them runs elsewhere")
-        if len(units) == 1 and units[0].space is not None:
-            before = units[0].space
-            space = before.copy()
-            self.admit(space, node)
-            if is_plain(before, space, node):
-                return space
-        else:
-            space = Space()
-            for member in sorted(nodes, key=self.position.__getitem__):
-                self.admit(space, member)
-        self.check_stores(space, nodes)
+        first, rest = self.to_begin_with(units)
+        space = first.space.copy() if first is not None and first.space else Space()
+        for member in sorted([*rest, node], key=self.position.__getitem__):
+            self.admit(space, member)
+        if first is None or rest or not is_plain(first.space, space, node):
+            self.check_stores(space, nodes)
         return space
+
+    def to_begin_with(self, units: Sequence[Unit]) -> tuple[Unit | None, list[Node]]:
+        """The group whose space can be added to, and the nodes to add; None for a new space."""
+        first = max(units, key=lambda unit: len(unit.nodes), default=None)
+        bits = sum(unit.bit for unit in units)
+        if first is not None and first.before & bits:
+            first = None  # its space takes for inputs what the others make
+        return first, [n for unit in units if unit is not first for n in unit.nodes]
 
     def admit(self, space: Space, node: Node) -> None:
         """Enter `node` into `space`, after the free nodes that it looks through."""
@@ -285,11 +288,12 @@ def points(space: Space) -> int:
     return math.prod(space.extents.values())
 
 
-def is_plain(before: Space, after: Space, node: Node) -> bool:
+def is_plain(before: Space | None, after: Space, node: Node) -> bool:
     """Whether `node` adds nothing that could change how loops are arranged."""
     y = node.outputs[0]
     return (
-        is_map(node)
+        before is not None
+        and is_map(node)
         and before.extents == after.extents
         and not any(map(is_fold, after.nodes))
         and all(after.maps[y] == after.maps[n.outputs[0]] for n in after.nodes if is_map(n))
