@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import passes
 from minigrad.core.spec import Spec
 from minigrad.core.tensor import Symbol
 from minigrad.graph import Graph
+from minigrad.passes import pipeline as passes
 from minigrad.passes.pipeline import optimize
 from minigrad.passes.verify import verify
 from tests.unit.graphs import EXAMPLES, assert_same, graph_of, run, traced
