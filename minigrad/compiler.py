@@ -10,10 +10,10 @@ from .core.op import Node
 from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
-from .passes.pipeline import optimize
 from .passes.fuse import fuse
 from .passes.inline import inline
 from .passes.lift import lift, liftable
+from .passes.pipeline import optimize
 from .passes.specialize import specialize
 
 Runner = Callable[..., tuple[Any, ...]]

@@ -64,7 +64,6 @@ def source(graph: Graph, *, lines: bool = False, kernels: bool = False) -> Sourc
     return writer.source(graph)
 
 
-
 def traced(*specs: Spec) -> Callable[[Callable[..., Any]], Graph]:
     """Make a graph of the decorated function: how a text spells a graph among attributes."""
     return lambda body: trace(body, specs, body.__name__)[0]

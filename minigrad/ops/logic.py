@@ -13,7 +13,6 @@ from ..core.spec import Spec, as_dtype, default_dtype
 from ..core.tensor import Tensor, is_number
 from .arithmetic import abs
 
-
 # comparison
 
 

@@ -13,8 +13,8 @@ import pytest
 import minigrad as mg
 from minigrad.codegen.executable import executable, loud, quiet
 from minigrad.core.spec import Spec
-from minigrad.passes.pipeline import optimize
 from minigrad.passes.fuse import fuse
+from minigrad.passes.pipeline import optimize
 from minigrad.text import source
 from tests.unit.graphs import EXAMPLES, STATE, assert_same, graph_of, run, traced
 

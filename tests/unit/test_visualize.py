@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.core.spec import Spec
-from minigrad.passes.pipeline import optimize
 from minigrad.passes.fuse import fuse
+from minigrad.passes.pipeline import optimize
 from minigrad.visualize import diagram
 from minigrad.visualize.diagram import of_graph
 from minigrad.visualize.layout import Layout, inversions, layered
