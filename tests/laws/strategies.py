@@ -78,8 +78,13 @@ def is_pointwise(op: Op) -> bool:
 
 
 def names(wanted: Callable[[Op], bool] = lambda op: True) -> list[str]:
-    """The names of the ops that are drawn, of those that are `wanted`."""
-    return [name for name, op in OPS.items() if name not in ELSEWHERE and wanted(op)]
+    """The names of the ops that can be drawn, of those that are `wanted`."""
+    return [name for name, op in OPS.items() if can_be_drawn(op) and wanted(op)]
+
+
+def can_be_drawn(op: Op) -> bool:
+    """Whether `applications` knows inputs for `op`."""
+    return op.name in TABLE or is_pointwise(op)
 
 
 @st.composite
