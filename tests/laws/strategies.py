@@ -5,7 +5,9 @@ neither knows fails loudly, in `applications` and in a test of its own: a new op
 the moment it can be drawn.
 """
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +24,13 @@ from tests.laws.draws import ANY, FLOATS, INTEGERS, Array, Pen, Shape
 Drawn = tuple[tuple[Any, ...], dict[str, Any]]
 POINTWISE = pointwise_spec(np.positive).__code__  # what infer rules of pointwise ops share
 
+PROGRAMS = ("minigrad.__main__", "minigrad.tour")
+
+# every module, so that no op is missing because nobody has asked for it yet
+for _module in pkgutil.walk_packages(mg.__path__, "minigrad."):
+    if _module.name not in PROGRAMS:
+        importlib.import_module(_module.name)
+
 # not drawn, for their attributes are graphs or Python: why, and where they are under a law
 ELSEWHERE = {
     "call": "a traced function; test_mode_laws and test_graph_laws",
@@ -33,6 +42,7 @@ ELSEWHERE = {
     "numpy_function": "takes a Python body; tests of the two doors",
     "pure_numpy_function": "takes a Python body; tests of the two doors",
     "recorded": "a Python body that keeps its record; tests of the two doors",
+    "as_read": "what a Python body read of a Variable; tests of the two doors",
     "replay": "the derivative of a Python body; tests of the two doors",
     "switch": "takes graphs; test_graph_laws",
     "stateful_switch": "takes graphs; tests of control flow",
