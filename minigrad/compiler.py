@@ -15,6 +15,7 @@ from .passes.inline import inline
 from .passes.lift import lift, liftable
 from .passes.pipeline import optimize
 from .passes.specialize import specialize
+from .text import nested_graphs
 
 Runner = Callable[..., tuple[Any, ...]]
 
@@ -106,7 +107,20 @@ def by_shape(graph: Graph) -> Runner:
 
 def blockers(graph: Graph) -> list[Node]:
     """The nodes of `graph`, nested graphs included, that have no compiled form."""
-    return [node for node in inline(graph).nodes if node.op.opaque is not None]
+    found = []
+    for node in inline(graph).nodes:
+        if obstacle(node):
+            found.append(node)
+        for inner in nested_graphs(node):
+            found.extend(blockers(inner))
+    return found
+
+
+def obstacle(node: Node) -> str | None:
+    """Why `node` has no compiled form; None if it has one."""
+    if node.op.name == "py_function":  # compiled functions trace its body, and have no such node
+        return "its body is Python that was kept as such when the graph was traced"
+    return node.op.opaque
 
 
 def reject_opaque(graph: Graph) -> None:
@@ -120,7 +134,7 @@ def rejection(name: str, nodes: Sequence[Node]) -> str:
     """The message of UncompilableError."""
     lines = "\n".join(
         f"  {node.attrs.get('name', node.op.name)} at {node.where}"
-        f"{defined_at(node)}: {node.op.opaque}"
+        f"{defined_at(node)}: {obstacle(node)}"
         for node in nodes
     )
     count = f"{len(nodes)} nodes have" if len(nodes) > 1 else "1 node has"

@@ -14,7 +14,7 @@ from ..core.spec import SCALARS, Spec
 from ..core.tensor import Tensor
 from ..graph import Graph
 from ..ops.shape import is_static, shape_of
-from .rewrite import has_effects, makers, mapped, rebuilt
+from .rewrite import makers, mapped, rebuilt
 
 LARGEST = 1024  # elements of a constant; larger ones are made when the graph runs
 
@@ -67,7 +67,7 @@ def is_literal(y: Tensor | Spec) -> bool:
     return y.shape == () or (y.dtype.kind in "iu" and count(y) <= 64)
 
 
-def is_worth(y: Spec, room: int) -> bool:
+def is_worth(y: Tensor | Spec, room: int) -> bool:
     """Whether an output made of `room` elements is to be a constant: small, and no repetition.
 
     Repeating a number is no work, while the elements of a constant have to be read.
@@ -83,21 +83,23 @@ def constants(node: Node, known: Mapping[Any, Tensor]) -> tuple[Tensor, ...] | N
     inputs = mapped(node.inputs, known)
     if node.op is shape_of and is_static(node.inputs[0]):
         return (Tensor(np.array(node.inputs[0].shape, np.int32)),)
-    if not all(map(is_constant, inputs)) or not inputs or has_effects(node):
+    if not all(map(is_constant, inputs)) or not inputs or node.op.stateful:
         return None
     if isinstance(node.op.lower, Body):
         return None
     try:
         specs = node.op.infer(*inputs, **node.attrs)
         room = sum([x.size if type(x) is Tensor else 1 for x in inputs])
-        if not all(is_worth(y, room) for y in (specs if type(specs) is tuple else (specs,))):
-            return None
+        for y in specs if type(specs) is tuple else (specs,):
+            # a callback may not say what it gives; that is seen when it has run
+            if not is_worth(y, room) and (is_static(y) or node.op.opaque is None):
+                return None
         with np.errstate(all="ignore"):
             outputs = EAGER.run(node.op, inputs, node.attrs)
     except Exception:
         return None  # whatever it is: it will be raised when the graph runs
     found = outputs if type(outputs) is tuple else (outputs,)
-    return found if all(type(y) is Tensor for y in found) else None
+    return found if all(type(y) is Tensor and is_worth(y, room) for y in found) else None
 
 
 def is_constant(x: Any) -> bool:
