@@ -1,4 +1,4 @@
-# The source of 01_a_tape_in_sixty_lines.ipynb; `make notebooks` writes that file.
+# The source of 01_a_tape_in_sixty_lines.ipynb: `python -m tutorials.notebooks` writes it.
 # ruff: noqa: B018 (a value on the last line of a cell is shown)
 # %% [markdown]
 # # A tape in sixty lines

@@ -1,4 +1,4 @@
-# The source of 05_two_doors_to_python.ipynb; `make notebooks` writes that file.
+# The source of 05_two_doors_to_python.ipynb: `python -m tutorials.notebooks` writes it.
 # ruff: noqa: B018 (a value on the last line of a cell is shown)
 # %% [markdown]
 # # Two doors to Python
