@@ -163,7 +163,7 @@ class Writer:
         arguments = [*inputs, *[f"{key}={self.literal(x, key)}" for key, x in attrs.items()]]
         outputs = [values[y] for y in node.outputs]
         target = ", ".join(outputs)
-        if len(outputs) == 1 and gives_tuple(node, kernels=self.kernels):
+        if len(outputs) == 1 and gives_tuple(node):
             target = f"({target},)"
         note = ", ".join([described(y) for y in node.outputs])
         if self.lines:
@@ -341,11 +341,11 @@ def is_body(node: Node) -> bool:
     return isinstance(node.op.lower, Body)
 
 
-def gives_tuple(node: Node, *, kernels: bool) -> bool:
+def gives_tuple(node: Node) -> bool:
     """Whether the one output of `node` comes in a tuple, as functions of graphs give it."""
     op = node.op
     if is_body(node):
-        return not kernels or isinstance(op.infer(*node.inputs, **node.attrs), tuple)
+        return True
     if op.lower is not None or op.vjps is not None:
         return False
     return not isinstance(op.infer(*node.inputs, **node.attrs), Spec)

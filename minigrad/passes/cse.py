@@ -10,7 +10,7 @@ from ..core.op import Node
 from ..core.tensor import Tensor
 from ..graph import Graph
 from ..text import Identity
-from .rewrite import has_effects, mapped, rebuilt
+from .rewrite import mapped, rebuilt
 
 
 def cse(graph: Graph) -> Graph:
@@ -38,7 +38,7 @@ def cse(graph: Graph) -> Graph:
     nodes = []
     for node in graph.nodes:
         inputs = mapped(node.inputs, values)
-        if not has_effects(node):
+        if not node.op.stateful:
             first = seen.setdefault((node.op, frozen(inputs), frozen(node.attrs)), node)
             if first is not node:
                 values.update(zip(node.outputs, first.outputs, strict=True))

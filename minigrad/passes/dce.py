@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core.op import Node
 from ..graph import Graph
-from .rewrite import has_effects, rebuilt
+from .rewrite import rebuilt
 
 
 def dce(graph: Graph) -> Graph:
@@ -29,7 +29,7 @@ def dce(graph: Graph) -> Graph:
     used: set[Any] = set(graph.outputs)
     kept: list[Node] = []
     for node in reversed(graph.nodes):
-        if not used.isdisjoint(node.outputs) or has_effects(node):
+        if not used.isdisjoint(node.outputs) or node.op.stateful:
             kept.append(node)
             used.update(node.inputs)
     return graph if len(kept) == len(graph.nodes) else rebuilt(graph, kept[::-1], {})

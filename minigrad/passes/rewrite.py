@@ -9,7 +9,6 @@ from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
 from ..ops.shape import identity
-from ..text import nested_graphs
 
 Values = Mapping[Any, Any]
 
@@ -44,16 +43,3 @@ def rebuilt(
 def makers(nodes: Iterable[Node]) -> dict[Any, Node]:
     """The node that makes each output of `nodes`."""
     return {y: node for node in nodes for y in node.outputs}
-
-
-def has_effects(node: Node) -> bool:
-    """Whether `node`, or one in the graphs among its attributes, must keep its place."""
-    return node.op.stateful or any(graph_has_effects(graph) for graph in nested_graphs(node))
-
-
-def graph_has_effects(graph: Graph) -> bool:
-    """Whether a node of `graph` must keep its place."""
-    if "effects" not in graph.cache:
-        graph.cache["effects"] = any(has_effects(node) for node in graph.nodes)
-    found: bool = graph.cache["effects"]
-    return found

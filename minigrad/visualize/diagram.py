@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Contract, Move, Pointwise, Reduce
+from ..core.lowering import Body, Contract, Move, Pointwise, Reduce
 from ..core.op import Node
 from ..core.spec import SCALARS, Spec
 from ..core.tensor import Tensor
@@ -159,6 +159,8 @@ def inner_diagrams(node: Node, shown: Mapping[Any, str], depth: int) -> list[Dia
 
 def kind_of(node: Node) -> str:
     """What a node is, for its colour."""
+    if isinstance(node.op.lower, Body):
+        return "group"
     if node.op.opaque is not None:
         return "opaque"
     if any(callable(value) for value in node.attrs.values()):

@@ -148,6 +148,11 @@ def test_intermediate_arrays_are_freed_as_soon_as_they_can_be() -> None:
     assert most == 1
 
 
+def test_frames_of_executables_are_not_the_users() -> None:
+    run_it: Any = executable(graph_of(lambda x: [mg.sin(x)], FLOATS))
+    assert run_it.__globals__["__name__"].startswith("minigrad.")
+
+
 def test_the_line_of_a_node_made_inside_is_the_users() -> None:
     wheres = []
 

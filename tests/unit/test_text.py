@@ -8,6 +8,8 @@ import pytest
 import minigrad as mg
 from minigrad.core.spec import Spec
 from minigrad.graph import trace
+from minigrad.passes.fuse import fuse
+from minigrad.passes.pipeline import optimize
 from minigrad.text import source
 from tests.unit.graphs import EXAMPLES, STATE, assert_same, graph_of, run, traced
 
@@ -94,6 +96,13 @@ def test_a_graph_that_a_node_means_is_a_function_above() -> None:
         "(v2,) = twice(v1)",
         "return (v2,)",
     ]
+
+
+def test_a_group_with_one_output_runs_as_text() -> None:
+    graph = fuse(optimize(graph_of(lambda x: [mg.sin(x) * 2], FLOATS)))
+    x = mg.ones(3, dtype=mg.float64)
+    (y,) = source(graph).function()(x)
+    np.testing.assert_array_equal(y.numpy(), np.sin(np.ones(3)) * 2)
 
 
 def test_a_graph_is_not_called_like_an_op_that_it_uses() -> None:

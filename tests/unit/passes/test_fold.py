@@ -22,6 +22,7 @@ from tests.unit.graphs import (
 )
 
 FLOATS = Spec((3,), np.float64)
+NUMBER = Spec((), np.float32)
 
 
 def test_as_documented() -> None:
@@ -68,6 +69,8 @@ def test_large_tensors_are_made_when_the_graph_runs() -> None:
     assert len(fold(graph).nodes) == 2
 
     small = mg.ones((LARGEST,))
+    graph = graph_of(lambda x: [mg.concat([small, small]) * x], Spec(()))
+    assert len(fold(graph).nodes) == 2
     graph = graph_of(lambda x: [mg.exp(small)[:, None] * small * x], Spec(()))
     assert len(fold(graph).nodes) == 2
 
@@ -90,11 +93,18 @@ def test_what_fails_is_left_to_fail_when_it_runs() -> None:
         def refuse(a: Any) -> Any:
             raise ValueError("later")
 
-        return [mg.numpy_function(refuse, [mg.sin(1.0)], mg.float32, stateful=False)]
+        return [mg.numpy_function(refuse, [mg.sin(1.0)], NUMBER, stateful=False)]
 
     folded = fold(graph_of(body, FLOATS))
     with pytest.raises(ValueError, match="later"):
         executable(folded)(np.ones(3))
+
+
+def test_calls_said_to_be_pure_are_computed_ahead() -> None:
+    def body(x: Any) -> list[Any]:
+        return [x * mg.numpy_function(np.sinh, [mg.sin(1.0)], NUMBER, stateful=False)]
+
+    assert lines(fold(graph_of(body, FLOATS)))[1] == "v1 = multiply(v0, constant)"
 
 
 def test_effects_are_not_computed_ahead() -> None:
@@ -104,7 +114,7 @@ def test_effects_are_not_computed_ahead() -> None:
         calls.append(a)
         return a
 
-    graph = graph_of(lambda x: [mg.numpy_function(count, [mg.sin(1.0)], mg.float32)], FLOATS)
+    graph = graph_of(lambda x: [mg.numpy_function(count, [mg.sin(1.0)], NUMBER)], FLOATS)
     folded = fold(graph)
     assert not calls
     executable(folded)(np.ones(3))

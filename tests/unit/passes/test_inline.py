@@ -1,5 +1,8 @@
 """Bodies take the place of the nodes that mean them."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -54,6 +57,19 @@ def test_captures_of_a_body_are_captures_outside() -> None:
     graph = graph_of(lambda x: [inner(x)], FLOATS)
     assert inline(graph).captures == graph.captures == (weight,)
     assert lines(inline(graph))[1] == "v2 = multiply(v0, v1)"
+
+
+def test_a_number_is_weak_outside_of_a_body_and_not_inside() -> None:
+    inner = mg.function(lambda z, w: z * w, name="inner")
+
+    def body(x: Any) -> list[Any]:
+        return [inner(x, mg.ones((), dtype=mg.float64))]
+
+    graph = graph_of(body, Spec((3,), np.float32))
+    call = graph.nodes[-1]
+    number = call.replaced((call.inputs[0], 2.5), call.outputs)
+    inlined = verify(inline(replace(graph, nodes=(*graph.nodes[:-1], number))))
+    assert run(inlined, (np.ones(3, np.float32),))[0].dtype == np.float64
 
 
 def test_lines_of_the_user_stay() -> None:

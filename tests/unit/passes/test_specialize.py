@@ -37,6 +37,13 @@ def test_everything_is_known_of_a_gradient_with_shapes_at_run_time(shape: Any) -
     assert_same(run(special, inputs), run(graph, inputs))
 
 
+def test_captured_shapes_are_known() -> None:
+    shape = mg.constant([3, 1])
+    graph = graph_of(lambda x: [mg.sin(mg.reshape(x, shape))], Spec((None,)))
+    special = specialize(graph, [Spec((3,)), shape.spec])
+    assert special.outputs[0].shape == (3, 1)
+
+
 def test_an_unknown_rank_becomes_known() -> None:
     graph = graph_of(lambda x: [mg.sum(mg.sin(x) * 2, axis=None)], Spec(None, np.float32))
     special = specialize(graph, [Spec((2, 5), np.float32)])
