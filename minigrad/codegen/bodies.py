@@ -110,6 +110,13 @@ def cost(node: Node) -> int | None:
 @functools.lru_cache(maxsize=4096)
 def instructions(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> int | None:
     """The weight of the body of `op` for operands of `dtypes`: it is written out and counted."""
+    lines = body(op, dtypes, output)
+    return None if lines is None else sum(map(weight, lines))
+
+
+@functools.lru_cache(maxsize=4096)
+def body(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> tuple[str, ...] | None:
+    """The body of `op` in LLVM text, for scalars %x0, %x1, ...; None where there is none."""
     function = Module().function("probe", [])
     emitter = VectorEmitter(function, 1)
     values = [Value(f"%x{k}", dtype) for k, dtype in enumerate(dtypes)]
@@ -121,7 +128,14 @@ def instructions(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> int | None:
         emitter.cast(rule(emitter, *values), output)
     except (KeyError, TypeError):  # a function or a dtype that the emitter does not know
         return None
-    return sum(weight(line) for line in function.lines)
+    return tuple(function.lines)
+
+
+def divides_by(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> list[int]:
+    """The operands that the body of `op` divides by."""
+    lines = body(op, dtypes, output) or ()
+    ends = {line.rsplit(", ", 1)[-1] for line in lines if "fdiv" in line}
+    return [k for k in range(len(dtypes)) if f"%x{k}" in ends]
 
 
 def weight(line: str) -> int:

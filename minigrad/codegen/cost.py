@@ -11,8 +11,8 @@ STACK = 1 << 16
 """Bytes of scratch rows that a kernel keeps on the stack."""
 WIDEST = 64
 """Lanes of the widest vectors written."""
-DEEP = 40
-"""Instructions from which a loop body keeps so many values that fewer lanes are better."""
+ROWS = 8
+"""Rows that are added among each other before they are added to column sums in memory."""
 
 
 class Tile(NamedTuple):

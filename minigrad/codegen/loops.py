@@ -160,13 +160,17 @@ Statement: TypeAlias = Load | Apply | Store | Fold | Update | Loop
 
 @dataclass
 class LoopNest:
-    """A kernel before it is LLVM: buffers, and the loops over them."""
+    """A kernel before it is LLVM: buffers, and the loops over them.
+
+    vector_bytes: the width of the registers that it is made for.
+    """
 
     name: str
     inputs: list[Buffer]
     outputs: list[Buffer]
     scratch: list[Buffer]
     body: list[Statement]
+    vector_bytes: int
 
     def __str__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))

@@ -20,7 +20,7 @@ from ..core.op import Op
 from ..graph import Graph
 from .arrange import Dims
 from .bodies import is_fold, is_sum, operand_dtypes
-from .cost import CHUNK, STACK, tile
+from .cost import CHUNK, ROWS, STACK, tile
 from .dims import Nesting
 from .index import Map
 from .loops import (
@@ -92,6 +92,7 @@ class Scheduler:
             list(self.outputs.values()),
             list(self.scratch.values()),
             self.frames[0].body,
+            self.vector_bytes,
         )
 
     # Loops.
@@ -102,7 +103,8 @@ class Scheduler:
         """Loops over `dims` around what `inside` writes, with its reductions over them."""
         if not dims:
             return inside()
-        with self.loop(dims[0], vector=vector and len(dims) == 1):
+        block = self.block() if dims[0] in self.found.rows[-1:] else 1
+        with self.loop(dims[0], vector=vector and len(dims) == 1, block=block):
             pending = self.around(dims[1:], inside, vector=vector)
             folds = [self.fold(p) for p in pending]
             self.frames[-1].body += folds
@@ -117,10 +119,11 @@ class Scheduler:
         return Fold(self.fresh(), p.op, p.value, p.dtype, p.wide, compensated)
 
     @contextmanager
-    def loop(self, dim: int, *, vector: bool) -> Iterator[None]:
+    def loop(self, dim: int, *, vector: bool, block: int = 1) -> Iterator[None]:
         """A loop over `dim` around what is written inside."""
-        frame = Frame()
-        loop = Loop(self.vars[dim], self.nesting.space.extents[dim], frame.body, vector=vector)
+        frame, extent = Frame(), self.nesting.space.extents[dim]
+        block = block if extent >= block else 1
+        loop = Loop(self.vars[dim], extent, frame.body, vector=vector, block=block)
         self.frames.append(frame)
         yield
         self.frames.pop()
@@ -130,6 +133,14 @@ class Scheduler:
             loop.chunk = CHUNK if loop.folds else 0
         if loop.body:
             self.emit(loop)
+
+    def block(self) -> int:
+        """How many rows are made in lockstep: several, where all that is made is column sums."""
+        makers = self.nesting.makers
+        simple = list(self.phases.roots) == [0] and not any(
+            self.phases.in_row(y) and not self.is_column_sum(y) for y in makers
+        )
+        return ROWS if simple and any(map(self.is_column_sum, makers)) else 1
 
     def itemsizes(self) -> set[int]:
         """The widths of the values that change along the columns."""

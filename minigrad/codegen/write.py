@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ..core.lowering import Pointwise, Value
 from ..core.op import Op
 from .arithmetic import lane_type
+from .bodies import divides_by
 from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
 from .loops import (
@@ -29,6 +30,10 @@ from .loops import (
     statements,
 )
 from .text import Function, Index, Module
+from .uniform import UniformEmitter
+
+FUSED_FROM = 32
+"""Bytes of the vectors of machines that all have a fused product and sum."""
 
 
 @dataclass
@@ -66,6 +71,7 @@ class NestWriter:
         self.indices: dict[str, Index] = {}
         self.block: tuple[str, int] = ("", 1)  # the variable that goes in blocks, and how far
         self.varying = varying(nest.body)
+        self.fused = nest.vector_bytes >= FUSED_FROM
         self.bases: dict[Place, list[str]] = {}  # of the places in a vector loop being written
         self.pointers = {b.name: f"%{b.name}" for b in (*nest.inputs, *nest.outputs)}
         self.rows: dict[str, int] = {}  # by scratch buffer, the elements of one copy
@@ -105,7 +111,10 @@ class NestWriter:
         """The value of an operand in `dtype`: one, or one for each copy."""
         emitter = self.emitter(vector)
         if not isinstance(operand, str):
-            return [emitter.const(operand, dtype)]
+            number = emitter.const(operand, dtype)
+            if isinstance(emitter, UniformEmitter):
+                emitter.announce_number(operand, number)
+            return [number]
         if vector is None:
             return [emitter.cast(x, dtype) for x in self.scalars[operand]]
         if operand in vector.names:
@@ -234,7 +243,7 @@ class NestWriter:
         """Rounds `start` to `start + length` of a vector loop; what its reductions give."""
         self.prepare(loop, start)
         lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
-        emitter = self.scalar.with_lanes(lanes)
+        emitter = self.vectors(lanes)
         ready = self.ready(loop, emitter)
         sums = [neutral(emitter, slot.fold.op, slot.fold.dtype) for slot in slots] * unroll
         middle = length // (lanes * unroll) * (lanes * unroll)
@@ -275,7 +284,7 @@ class NestWriter:
         """The last rounds, too few for a vector; in what is reduced, other lanes are neutral."""
         rest = length % loop.lanes
         lanes = 1 << (rest - 1).bit_length()
-        emitter = self.scalar.with_lanes(lanes)
+        emitter = self.vectors(lanes)
         mask = None if rest == lanes else emitter.first_lanes(rest)
         vector = Vector(emitter, loop.var, length - rest, mask, self.ready(loop, emitter))
         parts = []
@@ -301,13 +310,25 @@ class NestWriter:
                     self.function.address(base, along, kind) for base in self.base(place, loop.var)
                 ]
 
+    def vectors(self, lanes: int) -> VectorEmitter:
+        """A new emitter of vectors."""
+        return (
+            UniformEmitter(self.function, lanes)
+            if self.fused
+            else VectorEmitter(self.function, lanes)
+        )
+
     def ready(self, loop: Loop, emitter: VectorEmitter) -> dict[tuple[str, DType], Copies]:
         """The scalars that a loop uses, in every lane."""
-        found = {}
+        found: dict[tuple[str, DType], Copies] = {}
+        divisors = set(divided_by(loop.body))
         for name, dtype in used(loop.body):
-            if name in self.scalars:
+            if name in self.scalars and (name, dtype) not in found:
                 scalars = [self.scalar.cast(x, dtype) for x in self.scalars[name]]
                 found[name, dtype] = [emitter.splat(x) for x in scalars]
+                if (name, dtype) in divisors and isinstance(emitter, UniformEmitter):
+                    for x, everywhere in zip(scalars, found[name, dtype], strict=True):
+                        emitter.announce(x, everywhere)
         return found
 
 
@@ -332,6 +353,16 @@ def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
             case _:
                 pairs = []
         yield from [(x, dtype) for x, dtype in pairs if isinstance(x, str)]
+
+
+def divided_by(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
+    """The operands that the statements in a vector loop divide by, and their dtypes."""
+    for statement in body:
+        if isinstance(statement, Apply) and statement.op is not None:
+            for k in divides_by(statement.op, statement.dtypes, statement.dtype):
+                operand = statement.operands[k]
+                if isinstance(operand, str):
+                    yield operand, statement.dtypes[k]
 
 
 def varying(
