@@ -55,16 +55,21 @@ def explain(
 ) -> Explanation:
     """Follow `source` forwards and `targets` backwards; where the two meet, or why they do not."""
     flat = list(expanded(nodes))
-    touched = {source}
+    made = {y for node in nodes for y in node.outputs}
+    if source not in watched and source not in made:
+        return outside(flat, targets, source, watched)
+    touched, smoothly = {source}, {source}
     for node in flat:
         if not touched.isdisjoint(node.inputs):
             touched.update(node.outputs)
+        if any(x in smoothly and why is None for x, why in edges(node)):
+            smoothly.update(node.outputs)
     sensitive = set(targets)
     for node in reversed(flat):
         if not sensitive.isdisjoint(node.outputs):
             sensitive.update(x for x, why in edges(node) if why is None)
     if source in sensitive and source.dtype.kind in "fc":
-        return Explanation(True, "", "", "", "", "", flow(flat, touched & sensitive, targets))
+        return Explanation(True, "", "", "", "", "", flow(flat, smoothly & sensitive))
     leads = set(targets)  # whatever the targets were made of, smooth or not
     for node in reversed(flat):
         if not leads.isdisjoint(node.outputs):
@@ -171,7 +176,7 @@ def insides(node: Node) -> tuple[Sequence[Any], Sequence[Node], Sequence[Any]] |
     return None
 
 
-def flow(nodes: Sequence[Node], on_path: set[Any], targets: Sequence[Any]) -> tuple[str, ...]:
+def flow(nodes: Sequence[Node], on_path: set[Any]) -> tuple[str, ...]:
     """One step for each node that lies between source and target."""
     return tuple(
         f"{node.op.name} at {node.where}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .codegen import jit as native_jit
 from .codegen.fused import llvm, loops
-from .compiler import blockers, fused, optimized
+from .compiler import fused, obstacle, optimized
 from .core.lowering import Contract
+from .core.op import Node
 from .core.spec import Spec
 from .errors import SpecError
 from .graph import Graph
 from .passes.inline import inline
 from .passes.specialize import specialize
+from .text import nested_graphs
 
 STAGES = ("traced", "optimized", "fused", "loops", "llvm", "assembly")
 
@@ -41,18 +43,24 @@ def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
 
 def capability_report(concrete: Any) -> str:
     """What compiling would make of each node; nothing is run."""
-    graph = inline(concrete.graph)
-    blocked = set(blockers(graph))
     rows = []
-    for node in graph.nodes:
-        if node in blocked:
-            verdict = "blocks: " + str(node.op.opaque)
+    for node in everything(concrete.graph):
+        if why := obstacle(node):
+            verdict = f"blocks: {why}"
         elif node.op.lower is None or isinstance(node.op.lower, Contract):
             verdict = "library call"
         else:
             verdict = "compiles"
         rows.append(f"{node.attrs.get('name', node.op.name):24} {verdict:16} {node.where}")
     return "\n".join(rows)
+
+
+def everything(graph: Graph) -> Iterator[Node]:
+    """The nodes of `graph`, each followed by those of the graphs among its attributes."""
+    for node in inline(graph).nodes:
+        yield node
+        for inner in nested_graphs(node):
+            yield from everything(inner)
 
 
 def shown(group: Graph, stage: str) -> str:

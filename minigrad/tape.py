@@ -147,8 +147,10 @@ class GradientTape:
         keys = [key_of(x, "gradient") for x in leaves]
         with Aside(self):
             bars = seeds(target, output_gradients)
-            found = pullback(self._nodes, bars, keys, self._reach(keys))
-            results = [found.get(x) for x in keys]
+            # of what is not followed, some uses may not have been recorded
+            wanted = [x for x in keys if x in self._followed]
+            found = pullback(self._nodes, bars, wanted, self._reach(wanted))
+            results = [found.get(x) if x in self._followed else None for x in keys]
             if missing is UnconnectedGradients.ZERO:
                 pairs = zip(results, leaves, strict=True)
                 results = [zeros(x) if g is None else g for g, x in pairs]
@@ -328,12 +330,14 @@ def units(y: Any, rows: int, columns: int) -> Iterator[np.ndarray[Any, Any]]:
 
 def zeros(x: Any) -> Tensor:
     """Zeros of the shape and dtype of a source."""
-    return api.zeros_like(as_tensor(x))
+    made: Tensor = api.zeros_like(as_tensor(x))
+    return made
 
 
 def ones(x: Any) -> Tensor:
     """Ones of the shape and dtype of a target that has no value yet, or is a Variable."""
-    return api.ones_like(x if isinstance(x, Tensor) else Tensor(x._value))
+    made: Tensor = api.ones_like(x if isinstance(x, Tensor) else Tensor(x._value))
+    return made
 
 
 def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:

@@ -43,6 +43,19 @@ def test_a_tensor_that_is_not_watched_has_no_gradient(mode: Any) -> None:
 
 
 @both
+def test_a_tensor_that_is_not_watched_has_none_where_others_are_followed_either(mode: Any) -> None:
+    def body(x: Any, u: Any) -> Any:
+        with mg.GradientTape(persistent=True) as tape:
+            tape.watch(u)
+            unseen = x * x
+            y = unseen * u * x
+        return tape.gradient(y, [x, u]), tape.gradient(x, x)
+
+    # the recorded part of the derivative by x would be 4, and the true one 12
+    same(mode(body)(mg.constant(2.0), mg.constant(1.0)), ([None, 8.0], None))
+
+
+@both
 def test_a_variable_is_watched_by_being_read(mode: Any) -> None:
     v = mg.Variable([1.0, 2.0])
 

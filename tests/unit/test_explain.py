@@ -1,0 +1,171 @@
+"""tape.explain: every kind of cut in words, with the op and the user's line."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from tests.unit.modes import both, words
+
+F32 = mg.float32
+
+
+class Case(NamedTuple):
+    """A body of (x, u), what cuts its derivative by x, and in which op."""
+
+    body: Callable[[Any, Any], Any]
+    kind: str
+    op: str
+
+
+STATE = mg.Variable(0.0)
+
+
+def through_state(x: Any, u: Any) -> Any:
+    STATE.assign(x * 2.0)
+    return STATE * 1.0
+
+
+def opaque(x: Any, u: Any) -> Any:
+    return mg.numpy_function(np.sinh, [x * 2.0], F32) + u
+
+
+CUTS = [
+    Case(opaque, "opaque", "sinh"),
+    Case(lambda x, u: mg.exp(mg.floor(x)) * u, "no derivative", "floor"),
+    Case(lambda x, u: mg.stop_gradient(x * 2.0) + u, "stop_gradient", "stop_gradient"),
+    Case(lambda x, u: mg.astype(mg.astype(x, mg.int32), F32) + u, "integer", "cast"),
+    Case(lambda x, u: mg.where(x > 0, u, -u), "no derivative", "greater"),
+    Case(through_state, "assignment", "assign_variable"),
+    Case(lambda x, u: u * 2.0, "not connected", ""),
+]
+
+
+@both
+@pytest.mark.parametrize("case", CUTS, ids=lambda case: f"{case.kind} {case.op}")
+def test_every_cut_is_named(mode: Any, case: Case) -> None:
+    x, u = mg.constant(1.5), mg.constant(2.0)
+    f = mode(case.body)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([x, u])
+        y = f(x, u)
+    assert tape.gradient(y, x) is None
+    found = tape.explain(y, x)
+    assert (found.connected, found.kind, found.op) == (False, case.kind, case.op)
+    if case.op:
+        assert found.where.startswith(f"{__file__}:")
+    assert str(found).startswith("the gradient is None: the path") and found.remedy in str(found)
+
+
+def test_what_is_not_watched() -> None:
+    x, u = mg.constant(1.5), mg.constant(2.0)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(u)
+        y = x * u
+    assert words(tape.explain(y, x)) == (
+        "the gradient is None: the path does not exist (not watched): the source, float32[], was "
+        "not followed; call tape.watch(x) before x is used, or make x a mg.Variable"
+    )
+
+
+def test_what_was_computed_outside_of_the_block() -> None:
+    x = mg.constant(1.5)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+    y = x * x
+    assert words(tape.explain(y, x)) == (
+        "the gradient is None: the path does not exist (not recorded): the tape did not see how "
+        "the target was made; compute the target inside `with mg.GradientTape()`, in the thread "
+        "and context of the tape, from the tensor that is watched"
+    )
+
+
+def test_the_words_for_a_cut() -> None:
+    x = mg.constant(1.5)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = mg.floor(x) * 2.0
+    assert words(tape.explain(y, x)) == (
+        "the gradient is None: the path is cut by floor at test_explain.py:LINE (no derivative): "
+        "piecewise constant; use a smooth function in its place, or give it a derivative with "
+        "mg.custom_gradient"
+    )
+
+
+@both
+def test_the_way_of_a_gradient_is_told_source_first(mode: Any) -> None:
+    x = mg.constant([1.0, 2.0])
+    f = mode(lambda x: mg.sum(mg.exp(x) + mg.floor(x) * 2.0))
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = f(x)
+    found = tape.explain(y, x)
+    assert found.connected and (found.kind, found.remedy) == ("", "")
+    assert [step.split()[0] for step in found.path] == ["exp", "add", "reduce_sum"]
+    line = "test_explain.py:LINE"
+    assert words(found) == (
+        "the gradient flows through 3 ops, source first:\n"
+        f"  exp at {line}\n  add at {line}\n  reduce_sum at {line}"
+    )
+
+
+def test_the_target_may_be_the_source() -> None:
+    x = mg.constant(1.0)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+    assert "the target is the source" in str(tape.explain(x, x))
+
+
+def test_two_calls_of_one_function_are_kept_apart() -> None:
+    f = mg.function(lambda x: mg.exp(x) * 2.0)
+    x, u = mg.constant(1.0), mg.constant(2.0)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([x, u])
+        y, z = f(x), f(u)
+    assert tape.explain(y, x).connected and tape.explain(z, u).connected
+    assert not tape.explain(y, u).connected and not tape.explain(z, x).connected
+
+
+def test_calls_are_looked_into_at_any_depth() -> None:
+    inner = mg.function(lambda x: mg.floor(x))
+    middle = mg.function(lambda x: inner(x) * 2.0)
+    outer = mg.function(lambda x: (middle(x) + 1.0, x, x))
+    x = mg.constant(1.5)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y, a, b = outer(x)
+    assert tape.explain(y, x).op == "floor"
+    assert tape.explain(a, x).connected and tape.explain(b, x).connected
+
+
+def test_variables_are_explained_by_themselves() -> None:
+    v, w = mg.Variable(2.0, name="v"), mg.Variable(1.0)
+    with mg.GradientTape(persistent=True) as tape:
+        y = v * mg.floor(w)
+    assert tape.explain(y, v).connected
+    assert tape.explain(y, w).op == "floor"
+
+
+def test_explain_agrees_with_gradient_on_random_programs() -> None:
+    rng = np.random.default_rng(0)
+    smooth = [mg.exp, mg.sin, lambda x: x * 2.0, lambda x: x + 1.0]
+    cutting = [mg.floor, mg.stop_gradient, mg.round]
+    connected = 0
+    for _ in range(60):
+        sources = [mg.constant(float(n)) for n in range(3)]
+        with mg.GradientTape(persistent=True) as tape:
+            tape.watch(sources)
+            values = list(sources)
+            for _ in range(8):
+                step = [*smooth, *cutting][rng.integers(7)]
+                made = step(values[rng.integers(len(values))])
+                values.append(
+                    made * values[rng.integers(len(values))] if rng.random() < 0.5 else made
+                )
+        for x in sources:
+            has = tape.gradient(values[-1], x) is not None
+            assert tape.explain(values[-1], x).connected == has
+            connected += has
+    assert 20 < connected < 160
