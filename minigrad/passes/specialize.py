@@ -11,7 +11,7 @@ from ..core.spec import Shape, Spec
 from ..core.tensor import Symbol
 from ..errors import SpecError
 from ..graph import Graph
-from .fold import constants, is_literal, known_captures
+from .fold import constants, known_captures
 from .inline import inline
 from .rewrite import makers, mapped, rebuilt
 
@@ -47,7 +47,6 @@ def specialize(graph: Graph, specs: Sequence[Spec]) -> Graph:
         values[x] = Symbol(spec.shape, x.dtype, x.trace, x.where)
     inputs = tuple(values.values())
     known = {values[x]: y for x, y in known_captures(graph).items()}
-    values.update((x, y) for x, y in known_captures(graph).items() if is_literal(y))
     nodes = []
     for node in graph.nodes:
         given = mapped(node.inputs, values)
