@@ -77,7 +77,8 @@ def call_vjp(
     bars: list[Any] = [None] * len(inputs)
     if targets:
         cotangents = [g for g in gs if g is not None]
-        answers = differentiable(backward, [*cotangents, *[available[i] for i in places]], jit)
+        captures = [available[x] if type(x) is int else x for x in places]
+        answers = differentiable(backward, [*cotangents, *captures], jit)
         for i, bar in zip(targets, answers, strict=True):
             bars[i] = bar
     return bars
@@ -219,6 +220,16 @@ class ConcreteFunction:
     def __repr__(self) -> str:
         specs = ", ".join(map(str, self.specs))
         return f"<mg.ConcreteFunction {self.name}({specs}) of {len(self.graph.nodes)} nodes>"
+
+
+def reject_opaque(tracer: Tracer, error: Exception) -> None:
+    """Raise UncompilableError if a trace that was to be compiled failed behind opaque nodes.
+
+    What they give has only the shape that was declared; the error may come of that.
+    """
+    blocked = [node for node in tracer.nodes if node.op.opaque is not None]
+    if tracer.compiles and blocked:
+        raise UncompilableError(compiler.rejection(tracer.name, blocked)) from error
 
 
 def is_tensor_like(x: Any) -> bool:

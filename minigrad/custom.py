@@ -14,6 +14,7 @@ from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .errors import GradientError
 from .graph import Graph, evaluate, trace
+from .reach import reachable
 from .tape import GradientTape
 
 
@@ -78,29 +79,30 @@ def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
     `grad` return something else.
     """
 
+    name = getattr(func, "__name__", type(func).__name__)
+
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
         leaves = [as_tensor(x) if hasattr(x, "__array__") else x for x in leaves]
         tensors = [x for x in leaves if isinstance(x, Tensor)]
-        interpreter, listeners = CONTEXT.get()
-        kept = tuple([one for one in listeners if not isinstance(one, GradientTape)])
         given_args, given_kwargs = tree.unflatten(structure, leaves)
-        with using(interpreter, kept):
-            returned = func(*given_args, **given_kwargs)
+        # in the open: the rule may use what is computed here, and be differentiated itself
+        returned = func(*given_args, **given_kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise GradientError(
-                f"custom_gradient of {func.__name__}: {type(returned).__name__} came back: the "
+                f"custom_gradient of {name}: {type(returned).__name__} came back: the "
                 "function returns its result and the rule for its gradient; end it with "
                 "`return y, grad`"
             )
         result, grad = returned
         ys, form = tree.flatten(result)
         ys = [as_tensor(y) for y in ys]
-        if len(kept) == len(listeners) and interpreter is EAGER:
+        interpreter, listeners = CONTEXT.get()
+        if interpreter is EAGER and not listeners:
             return tree.unflatten(form, ys)
-        rule = checked(grad, func.__name__, len(tensors))
-        return tree.unflatten(form, attached(ys, tensors, rule, func.__name__))
+        rule = checked(grad, name, len(tensors))
+        return tree.unflatten(form, attached(ys, tensors, rule, name))
 
     return wrapper
 
@@ -147,21 +149,30 @@ def checked(grad: Callable[..., Any], name: str, count: int) -> Callable[..., li
 
 
 def recompute_grad(func: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function that keeps nothing for its gradient but its arguments, and runs twice."""
+    """Make a function that keeps nothing for its gradient but its arguments, and runs twice.
 
-    @custom_gradient
+    Variables that it uses by name have their gradient; the second run reads them again.
+    """
+
     @functools.wraps(func)
-    def wrapper(*args: Any) -> Any:
-        leaves, structure = tree.flatten(args)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        hidden = [x for x in reachable(func) if x.dtype.kind in "fc"]
 
-        def grad(*gs: Any) -> Any:
-            tensors = [x for x in leaves if isinstance(x, Tensor)]
-            with GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch([x for x in tensors if x.dtype.kind in "fc"])
-                again = tree.flatten(func(*tree.unflatten(structure, leaves)))[0]
-            return tape.gradient(again, tensors, list(gs))
+        def block(values: Any, args: Any, kwargs: Any) -> Any:
+            tensors = [x for x in tree.flatten((args, kwargs))[0] if isinstance(x, Tensor)]
 
-        return func(*args), grad
+            def grad(*gs: Any) -> Any:
+                with GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch([*hidden, *[x for x in tensors if x.dtype.kind in "fc"]])
+                    again = tree.flatten(func(*args, **kwargs))[0]
+                return tape.gradient(again, [*hidden, *tensors], list(gs))
+
+            interpreter, listeners = CONTEXT.get()
+            others = tuple([one for one in listeners if not isinstance(one, GradientTape)])
+            with using(interpreter, others):
+                return func(*args, **kwargs), grad
+
+        return custom_gradient(block)([as_tensor(x) for x in hidden], args, kwargs)
 
     return wrapper
 

@@ -13,14 +13,14 @@ from typing import Any, overload
 import numpy as np
 
 from . import tree
-from .concrete import ConcreteFunction, fitted, is_tensor_like, static_key
+from .concrete import ConcreteFunction, fitted, is_tensor_like, reject_opaque, static_key
 from .core.convert import as_tensor
 from .core.later import later
 from .core.op import CONTEXT, EAGER, here
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .errors import RetraceWarning, SpecError, TraceError
-from .graph import Graph, Tracer, trace
+from .graph import Graph, Tracer, traced_by
 from .signatures import checked_signature, differences
 
 stages = later("stages")
@@ -272,7 +272,12 @@ class Function:
             result.extend((form, constants))
             return [as_tensor(y) for y in outputs if is_tensor_like(y)]
 
-        graph, tracer = trace(body, specs, self.name, compiles=self.jit_compile)
+        tracer = Tracer(self.name, compiles=self.jit_compile)
+        try:
+            graph, _ = traced_by(tracer, body, specs)
+        except SpecError as error:
+            reject_opaque(tracer, error)
+            raise
         if tracer.variables and self._keys:
             raise TraceError(
                 f"function {self.name} made {len(tracer.variables)} Variables in its trace number "

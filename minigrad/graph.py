@@ -15,7 +15,7 @@ from .errors import TraceError
 text = later("text")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Graph:
     """Nodes between named inputs and outputs, in the order in which they happen.
 
@@ -38,7 +38,10 @@ class Graph:
         return self.inputs[: len(self.inputs) - len(self.captures)]
 
     def __str__(self) -> str:
-        return str(text.source(self))  # as Python that runs; text.py fills it in
+        return str(text.source(self))  # as Python that runs
+
+    def __repr__(self) -> str:
+        return f"<mg.Graph {self.name} of {len(self.nodes)} nodes>"
 
 
 class Tracer:
@@ -116,14 +119,20 @@ def trace(
 
     Outer tapes do not see the insides; they will see whoever calls the graph.
     """
-    tracer = Tracer(name, compiles=compiles)
+    return traced_by(Tracer(name, compiles=compiles), body, specs)
+
+
+def traced_by(
+    tracer: Tracer, body: Callable[..., Sequence[Any]], specs: Sequence[Spec]
+) -> tuple[Graph, Tracer]:
+    """As `trace`, by a tracer that the caller keeps, and can ask if the body fails."""
     symbols = [tracer.symbol(spec, here()) for spec in specs]
     try:
         with using(tracer, (tracer,)):
             outputs = body(*symbols)
     finally:
         tracer.open = False
-    return close(name, symbols, tracer.nodes, outputs), tracer
+    return close(tracer.name, symbols, tracer.nodes, outputs), tracer
 
 
 def close(

@@ -13,6 +13,7 @@ from .core.op import Node
 from .core.spec import Spec
 from .errors import SpecError
 from .graph import Graph
+from .passes.fuse import fusion_report
 from .passes.inline import inline
 from .passes.specialize import specialize
 from .text import nested_graphs
@@ -36,7 +37,7 @@ def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
         graph = specialize(graph, shapes)
     compiled = fused(graph).graph
     if stage == "fused":
-        return str(compiled)
+        return f"{compiled}\n{fusion_report(compiled)}"
     groups = [node for node in compiled.nodes if node.op.name == "fused"]
     return "\n\n".join(shown(node.attrs["graph"], stage) for node in groups)
 
@@ -45,7 +46,9 @@ def capability_report(concrete: Any) -> str:
     """What compiling would make of each node; nothing is run."""
     rows = []
     for node in everything(concrete.graph):
-        if why := obstacle(node):
+        if node.op.name == "py_function":
+            verdict = "compiles: its body is traced"
+        elif why := obstacle(node):
             verdict = f"blocks: {why}"
         elif node.op.lower is None or isinstance(node.op.lower, Contract):
             verdict = "library call"

@@ -30,17 +30,24 @@ class _Star:
 
 STAR = _Star()
 LEAF = Structure(None, (), ())
+LEAVES: set[type] = set()  # types met that are no containers: asked once each
 
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """Leaves of `tree`, in order, and its structure. Any other object, None too, is a leaf."""
+    if type(tree) in LEAVES:
+        return [tree], LEAF
     leaves: list[Any] = []
     return leaves, _collect(tree, leaves)
 
 
 def _collect(tree: Any, leaves: list[Any]) -> Structure:
+    if type(tree) in LEAVES:
+        leaves.append(tree)
+        return LEAF
     parts = _open(tree)
     if parts is None:
+        LEAVES.add(type(tree))
         leaves.append(tree)
         return LEAF
     keys, values = parts
@@ -97,6 +104,16 @@ def flatten_like(structure: Structure, tree: Any) -> list[Any]:
     Lists may stand for tuples, and the keys of dicts come in any order. Raises SpecError where
     `tree` has another container, key or length than `structure`.
     """
+    try:
+        return _like(structure, tree)
+    except SpecError:
+        raise SpecError(
+            f"a nest like {structure!r} was wanted, and {flatten(tree)[1]!r} came: containers, "
+            "keys and lengths must be equal; rearrange it"
+        ) from None
+
+
+def _like(structure: Structure, tree: Any) -> list[Any]:
     if structure.kind is None:
         return [tree]
     if type(tree) is dict and structure.kind is dict and tree.keys() == set(structure.keys):
@@ -109,12 +126,9 @@ def flatten_like(structure: Structure, tree: Any) -> list[Any]:
         or parts[0] != structure.keys
         or len(parts[1]) != len(structure.children)
     ):
-        raise SpecError(
-            f"a nest like {structure!r} was wanted, and {flatten(tree)[1]!r} came: containers, "
-            "keys and lengths must be equal; rearrange it"
-        )
+        raise SpecError("the nests differ")
     pairs = zip(structure.children, parts[1], strict=True)
-    return [leaf for child, value in pairs for leaf in flatten_like(child, value)]
+    return [leaf for child, value in pairs for leaf in _like(child, value)]
 
 
 def count(structure: Structure) -> int:

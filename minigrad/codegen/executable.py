@@ -17,27 +17,13 @@ import numpy as np
 
 from ..core.lowering import Body, Move
 from ..core.op import Node, explain_failure
+from ..core.quiet import loud, quiet
 from ..core.tensor import Tensor
 from ..graph import Graph
 from ..text import Source, source
 
 Runner = Callable[..., tuple[Any, ...]]
 COUNTER = itertools.count(1)
-
-# `quiet` turns NumPy's warnings off, `loud` undoes it, given what `quiet` returned. The variable
-# under np.errstate takes 0.2 us, np.errstate itself 1.5; it is private, so it may be missing.
-try:
-    _umath: Any = np._core.umath  # type: ignore[attr-defined]  # not among NumPy's stubs
-    quiet: Callable[[], Any] = partial(
-        _umath._extobj_contextvar.set, _umath._make_extobj(all="ignore")
-    )
-    loud: Callable[[Any], object] = _umath._extobj_contextvar.reset
-except (AttributeError, TypeError):
-    quiet = partial(np.seterr, all="ignore")
-
-    def loud(old: Any) -> object:
-        """Undo `quiet`."""
-        return np.seterr(**old)
 
 
 def executable(graph: Graph) -> Runner:

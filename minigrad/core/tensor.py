@@ -344,11 +344,13 @@ class Symbol(Tensor):
     def _value(self) -> Any:  # type: ignore[override]  # a symbol has none: reading it must raise
         if self.trace is not None and not self.trace.open:
             raise TraceError(leak_message(self))
+        compiled = getattr(self.trace, "compiles", False)
         raise TraceError(
             f"the value of {self.spec} was asked for while {self._owner} was traced: a traced "
             "tensor has a shape and a dtype, its value comes when the graph runs; for a decision "
-            "write mg.cond or mg.where, for a loop mg.while_loop, for other Python mg.py_function"
-            f"{made_at(self)}"
+            "write mg.cond or mg.where, for a loop mg.while_loop, for other Python "
+            + ("leave jit_compile=True out" if compiled else "mg.py_function")
+            + made_at(self)
         )
 
     @property
@@ -373,9 +375,6 @@ class Symbol(Tensor):
                 "the graph runs; use mg.shape(x)[0], or give the argument a known dim"
             )
         return super().__len__()
-
-    def _one_value(self, what: str, remedy: str) -> Any:
-        return self._value
 
     def __reduce__(self) -> Any:
         return self._value

@@ -202,7 +202,8 @@ def swapaxes(x: Any, axis1: int, axis2: int, /) -> Any:
 
 def reversed_spec(x: Any, *, axes: Any) -> Spec:
     """The spec of `x` itself."""
-    canonical_axes("flip", axes, x.ndim)
+    if x.shape is not None:
+        canonical_axes("flip", axes, len(x.shape))
     return Spec(x.shape, x.dtype)
 
 

@@ -83,8 +83,9 @@ class Split:
         """The graph that gives cotangents of the inputs from those of the forward's outputs.
 
         given: for each output of `forward`, whether it has a cotangent. Returns the graph, whose
-        arguments are those cotangents; the positions, among inputs then outputs of `forward`, of
-        its captures; and for each of its outputs the position of the input it belongs to.
+        arguments are those cotangents; for each of its captures the position among inputs then
+        outputs of `forward`, or the capture itself, if it is a constant that a rule has made; and
+        for each of its outputs the position of the input it belongs to.
         """
         with self._lock:  # the tracer is open for one at a time
             if given not in self._backwards:
@@ -103,7 +104,7 @@ class Split:
         missing = [x for x in graph.captures if x not in places]
         if missing:
             graph = close(name, gs, (*self._recomputed(missing, places), *nodes), ends)
-        return graph, tuple([places[x] for x in graph.captures]), targets
+        return graph, tuple([places.get(x, x) for x in graph.captures]), targets
 
     def _walk(self, outputs: Sequence[Any], given: Sequence[bool]) -> Any:
         """Trace the tape's walk over the forward nodes; what `close` takes, and the targets."""
