@@ -8,6 +8,7 @@ from typing import Any
 
 from . import tree
 from .core.convert import as_tensor
+from .core.leaving import leaving_allowed
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Context, Op, using
 from .core.spec import Spec
@@ -88,7 +89,8 @@ def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         given_args, given_kwargs = tree.unflatten(structure, leaves)
         # in the open: the rule may use what is computed here, and be differentiated itself
-        returned = func(*given_args, **given_kwargs)
+        with leaving_allowed():
+            returned = func(*given_args, **given_kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise GradientError(
                 f"custom_gradient of {name}: {type(returned).__name__} came back: the "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,3 +17,13 @@ def leaving(x: Any) -> None:
     watcher = WATCHER.get()
     if watcher is not None:
         watcher(x)
+
+
+@contextmanager
+def leaving_allowed() -> Iterator[None]:
+    """A block in which values may leave: its derivative is stated by other means."""
+    token = WATCHER.set(None)
+    try:
+        yield
+    finally:
+        WATCHER.reset(token)

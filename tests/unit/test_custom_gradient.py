@@ -1,0 +1,231 @@
+"""custom_gradient and recompute_grad: derivatives by hand, in every mode and order."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.errors import GradientError
+from tests.unit.modes import both, derivatives, same
+
+F64 = mg.float64
+
+
+@mg.custom_gradient
+def clipped(x: Any, limit: float = 1.0) -> Any:
+    """The identity, with a gradient that is clipped."""
+    return x * 1.0, lambda g: mg.clip(g, -limit, limit)
+
+
+@both
+def test_the_rule_is_the_gradient(mode: Any) -> None:
+    f = mode(lambda x: mg.sum(clipped(x) * mg.constant([0.5, 7.0, -7.0])))
+    x = mg.constant([1.0, 2.0, 3.0])
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    same((y, tape.gradient(y, x)), (-6.5, np.array([0.5, 1.0, -1.0])))
+    assert (clipped.__name__, clipped.__doc__) == (
+        "clipped",
+        "The identity, with a gradient that is clipped.",
+    )
+
+
+@both
+def test_arguments_of_python_and_keywords(mode: Any) -> None:
+    f = mode(lambda x: clipped(x * 1.0, limit=0.25) + clipped(x, 3.0))
+    x = mg.constant(1.0)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    same(tape.gradient(y, x), 1.25)
+
+
+@both
+def test_a_rule_that_uses_the_result_is_differentiated_to_the_third_order(mode: Any) -> None:
+    @mg.custom_gradient
+    def exp(x: Any) -> Any:
+        y = mg.exp(x)
+        return y, lambda g: g * y
+
+    @mg.custom_gradient
+    def cube(x: Any) -> Any:
+        return x**3, lambda g: g * 3.0 * x**2
+
+    x = mg.constant(0.5, F64)
+    e = float(np.exp(0.5))
+    assert derivatives(mode(exp), x, 3) == pytest.approx([e, e, e])
+    assert derivatives(mode(cube), x, 3) == pytest.approx([0.75, 3.0, 6.0])
+
+
+@both
+def test_the_first_derivative_is_the_rule_alone(mode: Any) -> None:
+    @mg.custom_gradient
+    def reversed_(x: Any) -> Any:
+        return x * 2.0, lambda g: -g
+
+    f = mode(lambda x: reversed_(x) + x)
+    same(mg.grad(f)(mg.constant(3.0)), 0.0)
+
+
+@dataclass
+class Pair:
+    a: Any
+    b: Any
+
+
+@both
+def test_nests_of_arguments_and_results(mode: Any) -> None:
+    @mg.custom_gradient
+    def swap(pair: Any, scale: Any) -> Any:
+        def grad(ga: Any, gb: Any) -> Any:
+            return gb * 10.0, ga * 100.0, None
+
+        return Pair(pair.b * scale, pair.a), grad
+
+    a, b, s = (mg.constant(float(n)) for n in (1, 2, 3))
+    f = mode(lambda a, b, s: swap(Pair(a, b), s))
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([a, b, s])
+        out = f(a, b, s)
+    same(out, Pair(6.0, 1.0))
+    same(tape.gradient(out, [a, b, s]), [10.0, 100.0, None])
+    same(tape.gradient(out.a, [a, b, s]), [0.0, 100.0, None])
+
+
+@both
+def test_integer_arguments_and_results(mode: Any) -> None:
+    @mg.custom_gradient
+    def scaled(x: Any, n: Any) -> Any:
+        return (x * n, n + 1), lambda g, gn: (g * 5.0, None)
+
+    f = mode(lambda x, n: scaled(x, n))
+    x, n = mg.constant(2.0, F64), mg.constant(3)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y, m = f(x, n)
+    same((y, m), (6.0, 4))
+    same(tape.gradient(y, [x, n]), [5.0, None])
+
+
+@both
+def test_what_is_no_result_and_rule_is_refused(mode: Any) -> None:
+    x = mg.constant(1.0)
+    for bad in (lambda x: x, lambda x: (x, 3), lambda x: (x, x, lambda g: g)):
+        with pytest.raises(GradientError, match="returns its result and the rule"):
+            with mg.GradientTape() as tape:
+                tape.watch(x)
+                mode(mg.custom_gradient(bad))(x)
+
+
+@both
+def test_a_rule_with_the_wrong_number_of_answers_is_refused(mode: Any) -> None:
+    f = mg.custom_gradient(lambda x, y: (x * y, lambda g: g))
+    x = mg.constant(1.0)
+    with pytest.raises(GradientError, match="gave 1 cotangents for 2 tensor arguments"):
+        with mg.GradientTape() as tape:
+            tape.watch(x)
+            z = mode(f)(x, x * 2.0)
+        tape.gradient(z, x)
+
+
+@both
+def test_a_rule_with_the_wrong_shape_is_refused(mode: Any) -> None:
+    f = mg.custom_gradient(lambda x: (mg.sum(x), lambda g: g))
+    x = mg.ones(3)
+    with pytest.raises(GradientError, match=r"gave float32\[\] for an input of float32\[3\]"):
+        with mg.GradientTape() as tape:
+            tape.watch(x)
+            z = mode(f)(x)
+        tape.gradient(z, x)
+
+
+@both
+def test_a_rule_may_answer_with_python_numbers_and_arrays(mode: Any) -> None:
+    f = mg.custom_gradient(lambda x, y: (x * y, lambda g: [2.0, np.float32(3.0)]))
+    x, y = mg.constant(1.0), mg.constant(1.0)
+    with mg.GradientTape() as tape:
+        tape.watch([x, y])
+        z = mode(f)(x, y)
+    same(tape.gradient(z, [x, y]), [2.0, 3.0])
+
+
+def test_a_variable_as_argument_has_the_gradient_of_the_rule() -> None:
+    v = mg.Variable(3.0)
+    f = mg.custom_gradient(lambda x: (x * x, lambda g: g * 100.0))
+    with mg.GradientTape() as tape:
+        y = f(v)
+    same((y, tape.gradient(y, v)), (9.0, 100.0))
+
+
+def test_compiled_functions_have_the_rule_and_not_its_op() -> None:
+    @mg.function(jit_compile=True)
+    def slope(x: Any) -> Any:
+        with mg.GradientTape() as tape:
+            tape.watch(x)
+            y = mg.sum(clipped(x) * 7.0)
+        return y, tape.gradient(y, x)
+
+    same(slope(mg.ones(3)), (21.0, np.ones(3)))
+
+
+# recomputing
+
+
+@both
+def test_recompute_grad_keeps_nothing_and_runs_twice(mode: Any) -> None:
+    runs: list[int] = []
+
+    def block(x: Any, w: Any) -> Any:
+        runs.append(1)
+        return mg.tanh(mg.exp(x * w) * w)
+
+    x, w = mg.constant(0.3, F64), mg.constant(0.2, F64)
+    answers = []
+    for f in (block, mode(mg.recompute_grad(block))):
+        with mg.GradientTape(persistent=True) as second:
+            second.watch([x, w])
+            with mg.GradientTape() as tape:
+                tape.watch([x, w])
+                y = f(x, w)
+            kept = len(tape.nodes)
+            dx, dw = tape.gradient(y, [x, w])
+        answers.append([y, dx, dw, *second.gradient(dx, [x, w])])
+    same(answers[0], answers[1])
+    assert kept == 1
+
+
+def test_recompute_grad_keeps_python_arguments_and_nests() -> None:
+    @mg.recompute_grad
+    def f(nest: Any, power: int) -> Any:
+        return {"y": nest["x"] ** power, "z": nest["x"] * 2.0}
+
+    x = mg.constant(2.0)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        out = f({"x": x}, 3)
+    same((out, tape.gradient(out, x)), ({"y": 8.0, "z": 4.0}, 14.0))
+
+
+@both
+def test_recompute_grad_of_a_layer_has_the_gradients_of_its_weights(mode: Any) -> None:
+    w, t = mg.Variable([1.0, 2.0]), mg.constant([3.0, 4.0])
+    block = mg.recompute_grad(lambda x: mg.sum(x * w * w * t))
+    x = mg.constant([5.0, 6.0])
+    with mg.GradientTape() as tape:
+        tape.watch([x, t])
+        y = mode(block)(x)
+    found = tape.gradient(y, [x, w, t])
+    same(found, [np.array([3.0, 16.0]), np.array([30.0, 96.0]), np.array([5.0, 24.0])])
+
+
+@both
+def test_a_rule_vouches_for_values_that_go_through_numpy(mode: Any) -> None:
+    @mg.custom_gradient
+    def sinh(x: Any) -> Any:
+        return mg.constant(np.sinh(x.numpy())), lambda g: g * mg.cosh(x)
+
+    f = mode(lambda x: mg.py_function(lambda x: sinh(x) * x * 2.0, [x], mg.float32))
+    same(mg.grad(f)(mg.constant(1.0)), 2 * np.cosh(1.0) + 2 * np.sinh(1.0))
