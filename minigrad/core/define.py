@@ -13,7 +13,7 @@ from numpy import ndarray
 from ..errors import SpecError
 from .lowering import Lowering, Pointwise
 from .op import CONTEXT, EAGER, Node, Op
-from .registry import publish
+from .registry import OPERATORS, publish
 from .spec import SCALARS, Spec, broadcast_shapes, default_dtype, spec_of
 from .tensor import Tensor
 
@@ -85,10 +85,12 @@ def pointwise(
 
     def define(kernel: Callable[..., Any]) -> PointwiseFunction:
         infer = pointwise_spec(kernel)
-        op = Op(kernel, infer=infer, lower=lower, broadcasts=True, **properties)
+        op = Op(kernel, infer=infer, lower=lower, broadcasts=True, elementwise=True, **properties)
         function: Any = functools.update_wrapper(short_way(op), kernel)
         function.op, function.defvjp, function.no_gradient = op, op.defvjp, op.no_gradient
         publish(op.name, function)
+        if op.name in OPERATORS:
+            setattr(Tensor, OPERATORS[op.name], function)
         return function
 
     return define
@@ -121,21 +123,29 @@ def short_way(op: Op) -> Callable[..., Any]:
 
     def binary(x1: Any, x2: Any, /) -> Any:
         interpreter, listeners = context()
-        if interpreter is EAGER and type(x1) is Tensor:
-            kind = type(x2)
-            if kind is Tensor or kind is float or kind is int:
-                try:
-                    y = kernel(x1._value, x2._value if kind is Tensor else x2)
-                except Exception:
-                    return op(x1, x2)
-                if type(y) is ndarray:
-                    output = Tensor(y)
-                    if listeners:
-                        node = Node(op, (x1, x2), {}, (output,))
-                        for listener in listeners:
-                            listener.record(node)
-                    return output
-        return op(x1, x2)
+        kind1, kind2 = type(x1), type(x2)
+        if interpreter is not EAGER:
+            return op(x1, x2)
+        if kind1 is Tensor and kind2 is Tensor:
+            value1, value2 = x1._value, x2._value
+        elif kind1 is Tensor and (kind2 is float or kind2 is int):
+            value1, value2 = x1._value, x2
+        elif kind2 is Tensor and (kind1 is float or kind1 is int):
+            value1, value2 = x1, x2._value
+        else:
+            return op(x1, x2)
+        try:
+            y = kernel(value1, value2)
+        except Exception:
+            return op(x1, x2)
+        if type(y) is not ndarray:
+            return op(x1, x2)
+        output = Tensor(y)
+        if listeners:
+            node = Node(op, (x1, x2), {}, (output,))
+            for listener in listeners:
+                listener.record(node)
+        return output
 
     def any_number(*inputs: Any, **attrs: Any) -> Any:
         return op(*inputs, **attrs)

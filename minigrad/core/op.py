@@ -36,6 +36,8 @@ class Op:
     prepare: makes, of the attributes, the kernel for them, for ops where that takes time.
     stateful: keeps its place among effects; never merged, dropped or folded.
     broadcasts: inputs broadcast and promote; the tape undoes both.
+    elementwise: each element of the result is made of those in the same place of the inputs.
+    linear: "jointly" in all floating inputs, as a sum is; or in "each", as a product is.
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
     saving: the attributes by which the op gives one more output: what its derivative needs of a
     run; None for an op whose derivative needs only inputs and outputs.
@@ -50,6 +52,8 @@ class Op:
         lower: Lowering | None = None,
         stateful: bool = False,
         broadcasts: bool = False,
+        elementwise: bool = False,
+        linear: str = "",
         holomorphic: bool = True,
         domain: Any = None,
         saving: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
@@ -60,6 +64,8 @@ class Op:
         self.lower = lower
         self.stateful = stateful
         self.broadcasts = broadcasts
+        self.elementwise = elementwise
+        self.linear = linear
         self.holomorphic = holomorphic
         self.domain = domain
         self.saving = saving

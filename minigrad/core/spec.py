@@ -103,7 +103,7 @@ def as_dtype(dtype: Any) -> DType:
     except (KeyError, TypeError):
         pass
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
         found = None
     if found is None or found.name not in DTYPES:
