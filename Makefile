@@ -9,7 +9,7 @@ WORKERS ?= 2
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help tour test lint format bench clean distclean
+.PHONY: help tour test lint format bench notebooks clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make lint       ruff and mypy --strict"
 	@echo "make format     let ruff rewrite what it can"
 	@echo "make bench      race the peers (PEERS='jax torch', WORKLOADS='mlp axpy', SAVE=1)"
+	@echo "make notebooks  write the tutorials' notebooks from their sources"
 	@echo "make clean      remove what tools left behind; distclean removes the environments too"
 
 tour: $(VENV)/.tour
@@ -51,8 +52,11 @@ $(VENV)/.%: pyproject.toml | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
 
+notebooks: $(VENV)/.tutorials
+	@$(BIN)/python -m tutorials.notebooks
+
 clean:
-	@rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf build dist tour_output *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find minigrad tests benchmarks tutorials -name __pycache__ -prune -exec rm -rf {} + \
 	    2>/dev/null || true
 

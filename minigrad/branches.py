@@ -30,7 +30,8 @@ def switch_kernel(
     if saving:
         run = runs.GraphRun(graph, values, jit=jit)
         return (*run.outputs, run)
-    return compiler.runner(graph, jit=jit)(*values)
+    outputs: tuple[Any, ...] = compiler.runner(graph, jit=jit)(*values)
+    return outputs
 
 
 def switch_spec(

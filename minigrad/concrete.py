@@ -30,7 +30,8 @@ def call_spec(*inputs: Any, graph: Graph, jit: bool) -> tuple[Spec, ...]:
 
 def run_graph(*inputs: Any, graph: Graph, jit: bool) -> tuple[Any, ...]:
     """Run a graph, compiled or not, on the values of its arguments and captures."""
-    return compiler.runner(graph, jit=jit)(*inputs)
+    outputs: tuple[Any, ...] = compiler.runner(graph, jit=jit)(*inputs)
+    return outputs
 
 
 def call_op(name: str, *, stateful: bool) -> Op:

@@ -108,7 +108,8 @@ class Variable:
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
-        return self.cell.shape
+        shape: tuple[int, ...] = self.cell.shape
+        return shape
 
     @property
     def dtype(self) -> DType:
@@ -134,7 +135,8 @@ class Variable:
         """The present value, as a tensor that later assignments do not change."""
         for listener in CONTEXT.get().listeners:
             listener.notice(self.cell)
-        return read_variable(self.cell)
+        present: Tensor = read_variable(self.cell)
+        return present
 
     read_value = value
     __as_tensor__ = value

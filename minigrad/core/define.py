@@ -91,7 +91,8 @@ def pointwise(
         publish(op.name, function)
         if op.name in OPERATORS:
             setattr(Tensor, OPERATORS[op.name], function)
-        return function
+        made: PointwiseFunction = function
+        return made
 
     return define
 

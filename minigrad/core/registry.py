@@ -6,10 +6,27 @@ compiler and the serializer follow it, so that a new op is covered the moment it
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
-api: Any = SimpleNamespace()
+T = TypeVar("T")
+
+
+class Functions(Generic[T]):
+    """Functions by name; to a type checker, each gives a T."""
+
+    def __getattr__(self, name: str) -> Callable[..., T]:
+        raise AttributeError(f"nothing is published as {name}; import the module that defines it")
+
+
+api: Any = Functions[Any]()
+
+
+def functions() -> Any:
+    """`api` again, for those who say what its functions give."""
+    return api
+
+
 OPS: dict[str, Any] = {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from ..errors import SpecError, TraceError
 from .leaving import leaving
-from .registry import UFUNCS, api
+from .registry import UFUNCS, Functions, functions
 from .spec import OPAQUE, SCALARS, DType, Shape, Spec
+
+api: Functions[Tensor] = functions()
 
 
 class Tensor:
@@ -37,7 +40,8 @@ class Tensor:
     @property
     def dtype(self) -> DType:
         """The type of the elements."""
-        return self._value.dtype
+        dtype: DType = self._value.dtype
+        return dtype
 
     @property
     def ndim(self) -> Any:
@@ -161,7 +165,7 @@ class Tensor:
         return np.array(array, dtype) if copy or dtype not in (None, self.dtype) else array
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        return api.namespace(api_version)
+        return sys.modules["minigrad"]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         function = getattr(api, UFUNCS.get(ufunc.__name__, ufunc.__name__), None)
@@ -180,7 +184,7 @@ class Tensor:
         return self._value.__dlpack_device__()
 
     def __reduce__(self) -> Any:
-        return rebuilt, (np.asarray(self._value),)
+        return Tensor, (np.asarray(self._value),)
 
     def __copy__(self) -> Tensor:
         return self
@@ -308,11 +312,6 @@ class Tensor:
 
     def __ne__(self, other: Any) -> Any:
         return api.not_equal(self, other)
-
-
-def rebuilt(value: np.ndarray[Any, Any]) -> Tensor:
-    """The tensor of an array that nobody else writes to; how pickles of tensors come back."""
-    return Tensor(value)
 
 
 class Symbol(Tensor):
