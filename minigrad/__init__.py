@@ -15,6 +15,7 @@ from .core.spec import Spec as TensorSpec
 from .core.tensor import Tensor
 from .custom import custom_gradient, init_scope, recompute_grad
 from .explain import Explanation
+from .forward import jvp
 from .function import Function, function
 from .functional import grad, hessian, hvp, jacobian, value_and_grad, vjp
 from .graph import Graph, executing_eagerly
@@ -262,6 +263,7 @@ __all__ = [
     "isinf",
     "isnan",
     "jacobian",
+    "jvp",
     "less",
     "less_equal",
     "linalg",

@@ -110,7 +110,7 @@ def conv2d_spec(x: Any, w: Any, *, strides: tuple[int, int], padding: str) -> Sp
     return Spec((x.shape[0], *places, w.shape[3]), dtype)
 
 
-@primitive(infer=conv2d_spec, broadcasts=True, public=False)
+@primitive(infer=conv2d_spec, broadcasts=True, public=False, linear="each")
 def convolution(x: Any, w: Any, /, *, strides: tuple[int, int], padding: str) -> Any:
     """Sums over windows of `x` times `w`; the op behind `conv2d`."""
     rows, columns = checked(x, w, strides, padding)
@@ -125,7 +125,10 @@ def convolution(x: Any, w: Any, /, *, strides: tuple[int, int], padding: str) ->
 
 
 @primitive(
-    infer=lambda g, w, x, **attrs: Spec(x.shape, promote(g, w)), broadcasts=True, public=False
+    infer=lambda g, w, x, **attrs: Spec(x.shape, promote(g, w)),
+    broadcasts=True,
+    public=False,
+    linear="each",
 )
 def image_gradient(g: Any, w: Any, x: Any, /, *, strides: tuple[int, int], padding: str) -> Any:
     """The adjoint of `convolution` in its images; `x` gives their shape only."""
@@ -153,7 +156,10 @@ def places(axis: Window, i: int) -> slice:
 
 
 @primitive(
-    infer=lambda x, g, w, **attrs: Spec(w.shape, promote(x, g)), broadcasts=True, public=False
+    infer=lambda x, g, w, **attrs: Spec(w.shape, promote(x, g)),
+    broadcasts=True,
+    public=False,
+    linear="each",
 )
 def filter_gradient(x: Any, g: Any, w: Any, /, *, strides: tuple[int, int], padding: str) -> Any:
     """The adjoint of `convolution` in its filters; `w` gives their shape only."""

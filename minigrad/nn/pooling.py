@@ -41,14 +41,14 @@ def windows_spec(x: Any, *, size: Pair, strides: Pair) -> Spec:
     return Spec((x.shape[0], *places, *size, x.shape[3]), x.dtype)
 
 
-@primitive(infer=windows_spec, public=False)
+@primitive(infer=windows_spec, public=False, linear="jointly")
 def windows_of(x: Any, /, *, size: Pair, strides: Pair) -> Any:
     """The windows of the images `x`: (n, places, places, height, width, channels)."""
     view = np.lib.stride_tricks.sliding_window_view(x, size, axis=(1, 2))
     return view[:, :: strides[0], :: strides[1]].transpose(0, 1, 2, 4, 5, 3)
 
 
-@primitive(infer=lambda g, x, **attrs: Spec(x.shape, g.dtype), public=False)
+@primitive(infer=lambda g, x, **attrs: Spec(x.shape, g.dtype), public=False, linear="jointly")
 def windows_added(g: Any, x: Any, /, *, size: Pair, strides: Pair) -> Any:
     """The adjoint of `windows_of`: each pixel gets the sum of what windows hold of it.
 

@@ -24,7 +24,7 @@ def accumulated_spec(x: Any, *, axis: int) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
-@primitive(infer=accumulated_spec)
+@primitive(infer=accumulated_spec, linear="jointly")
 def accumulate_sum(x: Any, /, *, axis: int) -> Any:
     """Sums of all elements so far along `axis`; the op behind `cumulative_sum`."""
     return np.add.accumulate(x, axis, x.dtype)

@@ -30,7 +30,9 @@ def along_shape(x: Any, indices: Any, axis: int) -> Shape:
     return (*dims[:axis], length, *dims[axis + 1 :])
 
 
-@primitive(infer=lambda x, indices, *, axis: Spec(along_shape(x, indices, axis), x.dtype))
+@primitive(
+    infer=lambda x, indices, *, axis: Spec(along_shape(x, indices, axis), x.dtype), linear="jointly"
+)
 def take_along(x: Any, indices: Any, /, *, axis: int) -> Any:
     """For each index the element of `x` in its place along `axis`; behind `take_along_axis`."""
     try:
@@ -49,7 +51,7 @@ def put_along_spec(g: Any, x: Any, indices: Any, *, axis: int) -> Spec:
     return Spec(x.shape, g.dtype)
 
 
-@primitive(infer=put_along_spec)
+@primitive(infer=put_along_spec, linear="jointly")
 def put_along(g: Any, x: Any, indices: Any, /, *, axis: int) -> Any:
     """Zeros of the shape of `x`, to which `g` is added in the places of `take_along`."""
     fronts = [

@@ -227,7 +227,7 @@ for _op in (floor, ceil, trunc, round):
 # parts of complex numbers
 
 
-@pointwise(holomorphic=False)
+@pointwise(holomorphic=False, linear="jointly")
 def real(x: Any, /) -> Any:
     """Real part, elementwise; `x` itself where it is real. Array API: real."""
     return np.real(x)
@@ -236,7 +236,7 @@ def real(x: Any, /) -> Any:
 real.defvjp(lambda g, y, x: g)
 
 
-@pointwise(holomorphic=False)
+@pointwise(holomorphic=False, linear="jointly")
 def imag(x: Any, /) -> Any:
     """Imaginary part, elementwise; 0 where `x` is real. Array API: imag."""
     return np.imag(x)
@@ -245,7 +245,7 @@ def imag(x: Any, /) -> Any:
 imag.defvjp(lambda g, y, x: 1j * g)
 
 
-@pointwise(holomorphic=False)
+@pointwise(holomorphic=False, linear="jointly")
 def conj(x: Any, /) -> Any:
     """Complex conjugate, elementwise; `x` itself where it is real. Array API: conj."""
     return np.conj(x)

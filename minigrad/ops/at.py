@@ -71,7 +71,7 @@ def set_spec(x: Any, v: Any, *indices: Any, key: Key) -> Spec:
     return Spec(written_spec(v, x, *indices, key=key).shape, x.dtype)
 
 
-@primitive(infer=set_spec)
+@primitive(infer=set_spec, linear="jointly")
 def set_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     """`x` with `v` at `key`; where indices repeat, the last stays. Behind `x.at[...].set`."""
     return written(np.array(x), v, indices, key)

@@ -32,7 +32,7 @@ def inserted_spec(x: Any, *, axes: tuple[int, ...]) -> Spec:
     return Spec(tuple([1 if i in places else next(dims) for i in range(rank)]), x.dtype)
 
 
-@primitive(infer=inserted_spec, lower=Move("reshape"))
+@primitive(infer=inserted_spec, lower=Move("reshape"), linear="jointly")
 def insert_axes(x: Any, /, *, axes: tuple[int, ...]) -> Any:
     """`x` with axes of length 1 at the places `axes` of the result; the op of `expand_dims`."""
     key: list[slice | None] = [slice(None)] * (x.ndim + len(axes))
@@ -55,7 +55,7 @@ def dropped_spec(x: Any, *, axes: tuple[int, ...]) -> Spec:
     return Spec(tuple([n for i, n in enumerate(x.shape) if i not in places]), x.dtype)
 
 
-@primitive(infer=dropped_spec, lower=Move("reshape"))
+@primitive(infer=dropped_spec, lower=Move("reshape"), linear="jointly")
 def drop_axes(x: Any, /, *, axes: tuple[int, ...]) -> Any:
     """`x` without its axes `axes`, of length 1; the op behind `squeeze`."""
     return x.squeeze(axes)
@@ -112,7 +112,7 @@ def permuted_spec(x: Any, *, axes: tuple[int, ...]) -> Spec:
     return Spec(tuple([None if x.shape is None else x.shape[i] for i in axes]), x.dtype)
 
 
-@primitive(infer=permuted_spec, lower=Move("permute"))
+@primitive(infer=permuted_spec, lower=Move("permute"), linear="jointly")
 def permute(x: Any, /, *, axes: tuple[int, ...]) -> Any:
     """`x` with axis `axes[i]` in place `i`; the op behind `permute_dims`."""
     return x.transpose(axes)
@@ -144,7 +144,7 @@ def transposed_spec(x: Any) -> Spec:
     return Spec(x.shape and (*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
 
 
-@primitive(infer=transposed_spec)
+@primitive(infer=transposed_spec, linear="jointly")
 def transpose_last(x: Any, /) -> Any:
     """`x` with the last two axes exchanged, whatever its rank."""
     return x.swapaxes(-2, -1)
@@ -207,7 +207,7 @@ def reversed_spec(x: Any, *, axes: Any) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
-@primitive(infer=reversed_spec, lower=Move("flip"))
+@primitive(infer=reversed_spec, lower=Move("flip"), linear="jointly")
 def reverse(x: Any, /, *, axes: tuple[int, ...] | None) -> Any:
     """`x` with the elements along `axes` in reverse order; None for all. Behind `flip`."""
     # np.flip does the same in ten times as long

@@ -39,6 +39,7 @@ def reduced_shape(name: str, x: Any, axes: Axes) -> Shape:
 @primitive(
     infer=lambda x, *, axes: Spec(reduced_shape("sum", x, axes), x.dtype),
     lower=Reduce(lambda dtype: 0, lambda b, total, x: b.add(total, x), kinds="fiu"),
+    linear="jointly",
 )
 def reduce_sum(x: Any, /, *, axes: Axes) -> Any:
     """Sum over `axes` (None: all), which are dropped; the dtype is kept. Behind `sum`."""
@@ -110,7 +111,7 @@ def require_broadcast(x: Any, target: Any) -> None:
         )
 
 
-@primitive(infer=broadcast_spec, lower=Move("broadcast"))
+@primitive(infer=broadcast_spec, lower=Move("broadcast"), linear="jointly")
 def broadcast(x: Any, /, *, shape: tuple[int, ...]) -> Any:
     """`x` repeated along new axes in front and axes of length 1; behind `broadcast_to`."""
     if math.prod(shape) > SMALL or x.ndim > len(shape):
@@ -131,7 +132,7 @@ def broadcast_dynamic_spec(x: Any, shape: Any) -> Spec:
     return Spec(None if rank is None else (None,) * rank, x.dtype)
 
 
-@primitive(infer=broadcast_dynamic_spec)
+@primitive(infer=broadcast_dynamic_spec, linear="jointly")
 def broadcast_dynamic(x: Any, shape: Any, /) -> Any:
     """`x` broadcast to a shape that is itself a tensor."""
     return np.broadcast_to(x, tuple(shape.tolist()))
@@ -178,7 +179,7 @@ def broadcast_like_spec(g: Any, x: Any) -> Spec:
     return Spec(x.shape if dims is None else dims, g.dtype)
 
 
-@primitive(infer=broadcast_like_spec)
+@primitive(infer=broadcast_like_spec, linear="jointly")
 def broadcast_like(g: Any, x: Any, /) -> Any:
     """`g` broadcast to the shape that `x` has at run time; the adjoint of `sum_like`."""
     return g if g.shape == x.shape else np.broadcast_to(g, x.shape)
@@ -197,7 +198,7 @@ def sum_like_spec(g: Any, x: Any) -> Spec:
     return Spec(tuple(dims), g.dtype)
 
 
-@primitive(infer=sum_like_spec)
+@primitive(infer=sum_like_spec, linear="jointly")
 def sum_like(g: Any, x: Any, /) -> Any:
     """`g` summed over the axes along which broadcasting repeats `x`, so that it has its shape."""
     if g.shape == x.shape:

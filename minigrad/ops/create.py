@@ -109,6 +109,7 @@ def fill_spec(value: Any, *, shape: tuple[int, ...], dtype: Any) -> Spec:
 @primitive(
     infer=fill_spec,
     lower=Pointwise(lambda b, value: value, operands=lambda inputs, output: (output,)),
+    linear="jointly",
 )
 def fill(value: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
     """`value`, a number or 0-d tensor, in every place of a tensor; the op behind `full`."""

@@ -139,7 +139,7 @@ def gathered_spec(x: Any, *indices: Any, key: Key) -> Spec:
     return Spec(gathered_shape(x, indices, key), x.dtype)
 
 
-@primitive(infer=gathered_spec)
+@primitive(infer=gathered_spec, linear="jointly")
 def gather(x: Any, *indices: Any, key: Key) -> Any:
     """`x[key]`, with the tensors `indices`, integers or masks, where `key` says "array"."""
     try:
@@ -156,7 +156,7 @@ def scattered_spec(g: Any, x: Any, *indices: Any, key: Key) -> Spec:
     return Spec(x.shape, g.dtype)
 
 
-@primitive(infer=scattered_spec)
+@primitive(infer=scattered_spec, linear="jointly")
 def scatter_add(g: Any, x: Any, /, *indices: Any, key: Key) -> Any:
     """Zeros of the shape of `x`, to which `g` is added at `key`; the adjoint of `gather`.
 

@@ -55,7 +55,7 @@ def refuse_join(xs: tuple[Any, ...], axis: int, what: str) -> None:
     )
 
 
-@primitive(infer=joined_spec)
+@primitive(infer=joined_spec, linear="jointly")
 def join(*xs: Any, axis: int) -> Any:
     """`xs` one after the other along `axis`; the op behind `concat`."""
     return np.concatenate(xs, axis)
@@ -67,7 +67,7 @@ def piece_spec(g: Any, *xs: Any, axis: int, index: int) -> Spec:
     return Spec(xs[index].shape, g.dtype)
 
 
-@primitive(infer=piece_spec)
+@primitive(infer=piece_spec, linear="jointly")
 def piece_like(g: Any, *xs: Any, axis: int, index: int) -> Any:
     """The part of `g` that `xs[index]` has in the concatenation of `xs`."""
     start = sum(x.shape[axis] for x in xs[:index])
@@ -147,7 +147,7 @@ def split_spec(x: Any, *, places: tuple[int, ...], axis: int) -> tuple[Spec, ...
     return tuple([Spec((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype) for m in lengths])
 
 
-@primitive(infer=split_spec)
+@primitive(infer=split_spec, linear="jointly")
 def split_at(x: Any, /, *, places: tuple[int, ...], axis: int) -> tuple[Any, ...]:
     """The parts of `x` between `places` along `axis`; the op behind `split`."""
     lead = (slice(None),) * axis
@@ -211,7 +211,7 @@ def rolled_spec(x: Any, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Sp
     return Spec(x.shape, x.dtype)
 
 
-@primitive(infer=rolled_spec)
+@primitive(infer=rolled_spec, linear="jointly")
 def rotate(x: Any, /, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """`x` moved by `shifts` along `axes`, what leaves at an end entering at the other."""
     return np.roll(x, shifts, axes) if axes else x  # NumPy fails for no axes at all
@@ -345,7 +345,7 @@ def triangle_spec(x: Any, *, k: int) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
-@primitive(infer=triangle_spec)
+@primitive(infer=triangle_spec, linear="jointly")
 def lower_triangle(x: Any, /, *, k: int) -> Any:
     """The matrices of `x` with zeros above diagonal `k`; the op behind `tril`."""
     if x.ndim < 2:
@@ -353,7 +353,7 @@ def lower_triangle(x: Any, /, *, k: int) -> Any:
     return np.tril(x, k)
 
 
-@primitive(infer=triangle_spec)
+@primitive(infer=triangle_spec, linear="jointly")
 def upper_triangle(x: Any, /, *, k: int) -> Any:
     """The matrices of `x` with zeros below diagonal `k`; the op behind `triu`."""
     if x.ndim < 2:

@@ -47,7 +47,7 @@ def product_dtype(name: str, x1: Any, x2: Any) -> np.dtype[Any]:
     return promote(x1, x2)
 
 
-@primitive(infer=matrix_product_spec, lower=Contract(), broadcasts=True)
+@primitive(infer=matrix_product_spec, lower=Contract(), broadcasts=True, linear="each")
 def matrix_product(x1: Any, x2: Any, /) -> Any:
     """Products of the matrices in the last two axes; the op behind `matmul`."""
     if x1.ndim < 2 or x2.ndim < 2:
@@ -115,7 +115,7 @@ def tensor_product_spec(
     return Spec((*free1, *free2), dtype)
 
 
-@primitive(infer=tensor_product_spec, broadcasts=True)
+@primitive(infer=tensor_product_spec, broadcasts=True, linear="each")
 def tensor_product(x1: Any, x2: Any, /, *, axes1: tuple[int, ...], axes2: tuple[int, ...]) -> Any:
     """Product summed over `axes1` of x1 and `axes2` of x2; the op behind `tensordot`.
 

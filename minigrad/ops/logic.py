@@ -53,9 +53,7 @@ def greater_equal(x1: Any, x2: Any, /) -> Any:
 
 
 @pointwise(
-    lambda b, x: (
-        b.compare("!=", x, x) if x.dtype.kind == "f" else b.cast(b.const(0, bool), bool)
-    )
+    lambda b, x: b.compare("!=", x, x) if x.dtype.kind == "f" else b.cast(b.const(0, bool), bool)
 )
 def isnan(x: Any, /) -> Any:
     """Whether `x` is not a number, elementwise; bool. Array API: isnan."""
@@ -267,7 +265,9 @@ def cast_spec(x: Any, *, dtype: Any) -> Spec:
 
 
 @primitive(
-    infer=cast_spec, lower=Pointwise(lambda b, x: x, operands=lambda inputs, output: (output,))
+    infer=cast_spec,
+    lower=Pointwise(lambda b, x: x, operands=lambda inputs, output: (output,)),
+    linear="jointly",
 )
 def cast(x: Any, /, *, dtype: Any) -> Any:
     """`x` in another dtype; the op behind `astype`."""

@@ -101,7 +101,7 @@ def checked_spec(x: Any, *, shape: Any) -> Spec:
     return Spec(tuple(dims), x.dtype)
 
 
-@primitive(infer=checked_spec, lower=Move("reshape"))
+@primitive(infer=checked_spec, lower=Move("reshape"), linear="jointly")
 def check_shape(x: Any, /, *, shape: Any) -> Any:
     """`x`, whose shape must be `shape`; the op behind `ensure_shape`."""
     checked_spec(x, shape=shape)
@@ -144,7 +144,11 @@ def filled_shape(x: Any, shape: tuple[int, ...]) -> Shape:
     )
 
 
-@primitive(infer=lambda x, *, shape: Spec(filled_shape(x, shape), x.dtype), lower=Move("reshape"))
+@primitive(
+    infer=lambda x, *, shape: Spec(filled_shape(x, shape), x.dtype),
+    lower=Move("reshape"),
+    linear="jointly",
+)
 def reshape_to(x: Any, /, *, shape: tuple[int, ...]) -> Any:
     """`x` in another shape, of which one dim may be -1; the op behind `reshape`."""
     return x.reshape(shape)
@@ -160,7 +164,7 @@ def reshape_like_spec(x: Any, like: Any) -> Spec:
     return Spec(like.shape, x.dtype)
 
 
-@primitive(infer=reshape_like_spec, lower=Move("reshape"))
+@primitive(infer=reshape_like_spec, lower=Move("reshape"), linear="jointly")
 def reshape_like(x: Any, like: Any, /) -> Any:
     """`x` in the shape that `like` has at run time."""
     return x.reshape(like.shape)
@@ -185,7 +189,7 @@ def dynamic_spec(x: Any, shape: Any) -> Spec:
     return Spec(None if rank is None else (None,) * rank, x.dtype)
 
 
-@primitive(infer=dynamic_spec)
+@primitive(infer=dynamic_spec, linear="jointly")
 def reshape_dynamic(x: Any, shape: Any, /) -> Any:
     """`x` in a shape that is itself a tensor; the op behind `reshape` to computed dims."""
     return x.reshape(tuple(shape.tolist()))

@@ -87,7 +87,11 @@ def sliced_shape(x: Any, key: Key) -> Shape:
     return tuple(dims)
 
 
-@primitive(infer=lambda x, *, key: Spec(sliced_shape(x, key), x.dtype), lower=Move("slice"))
+@primitive(
+    infer=lambda x, *, key: Spec(sliced_shape(x, key), x.dtype),
+    lower=Move("slice"),
+    linear="jointly",
+)
 def take_slice(x: Any, /, *, key: Key) -> Any:
     """`x[key]`: the op behind indexing with ints, slices, None and Ellipsis.
 
@@ -102,7 +106,7 @@ def placed_spec(g: Any, x: Any, *, key: Key) -> Spec:
     return Spec(x.shape, g.dtype)
 
 
-@primitive(infer=placed_spec)
+@primitive(infer=placed_spec, linear="jointly")
 def place_slice(g: Any, x: Any, /, *, key: Key) -> Any:
     """Zeros of the shape of `x`, but `g` at `key`; the adjoint of `take_slice`."""
     y = np.zeros(x.shape, g.dtype)

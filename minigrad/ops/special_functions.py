@@ -85,7 +85,12 @@ def digamma(x: Any, /) -> Any:
     return approximations.digamma(x)
 
 
-@primitive(infer=pointwise_spec(approximations.polygamma), broadcasts=True, domain=(POSITIVE,))
+@primitive(
+    infer=pointwise_spec(approximations.polygamma),
+    broadcasts=True,
+    domain=(POSITIVE,),
+    elementwise=True,
+)
 def digamma_derivative(x: Any, /, *, n: int = 1) -> Any:
     """Derivative number `n` of digamma; the op behind `polygamma`. DLMF 5.15.1."""
     return approximations.polygamma(x, n=n)
