@@ -8,6 +8,7 @@ what depends on it is late.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from ..core.op import Node
@@ -17,8 +18,10 @@ from .index import MisfitError, Space
 Dims = frozenset[int]
 REDUNDANT = 12
 """Instructions that may be repeated for every row rather than be a loop of their own."""
-SHORT = 8
-"""Rows shorter than this do not carry work of their own, done element by element."""
+SHORT = 32
+"""Rows shorter than this carry no work of their own, which is done one row at a time."""
+COLUMNS = 4096
+"""Column sums that are kept on the stack, for what is made of them."""
 
 
 class Arrangement(NamedTuple):
@@ -124,20 +127,30 @@ def late_values(space: Space, reduced: dict[Node, Dims], cols: Dims, batch: Dims
             if reduced[node] - cols:
                 late.add(y)
         elif waits:
-            if not space.dims(y) <= batch:
+            if not space.dims(y) <= batch | cols:
                 raise MisfitError("a reduction over rows is used in rows again")
+            if math.prod(space.extents[d] for d in cols) > COLUMNS:
+                raise MisfitError("too many columns to keep their sums")
             late.add(y)
     return frozenset(late)
 
 
 def check_prefixes(space: Space, found: Arrangement) -> None:
-    """Raise MisfitError if much would be computed again for every row."""
+    """Raise MisfitError if much would be computed again for every row, or one row at a time."""
     order = found.order
+    of_rows: set[Any] = set()  # what is made of reductions: it has no other place
     for node in space.nodes:
         y = node.outputs[0]
-        again = is_map(node) and y not in found.late and not is_prefix(space.dims(y), order)
-        if again and (cost(node) or 0) > REDUNDANT:
+        if is_fold(node) or any(x in of_rows for x in node.inputs if is_array(x)):
+            of_rows.add(y)
+        if not is_map(node) or y in found.late or (cost(node) or 0) <= REDUNDANT:
+            continue
+        dims = space.dims(y)
+        if not is_prefix(dims, order):
             raise MisfitError("it would be computed again for every row")
+        rest = math.prod(space.extents[d] for d in order if d not in dims)
+        if dims and 1 < rest < SHORT and y not in of_rows:
+            raise MisfitError("rows too short for work that is done row by row")
 
 
 def is_prefix(dims: Dims, order: tuple[int, ...]) -> bool:

@@ -25,12 +25,15 @@ Operand: TypeAlias = "str | bool | int | float"
 
 @dataclass(frozen=True)
 class Buffer:
-    """An array in memory: an input or output of the kernel, or scratch of its own."""
+    """An array in memory: an input or output of the kernel, or one of its own.
+
+    role: what the kernel has for itself is "scratch", one row, or "sums", which outlive rows.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: DType
-    role: Literal["input", "output", "scratch"]
+    role: Literal["input", "output", "scratch", "sums"]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}[{','.join(map(str, self.shape))}]"

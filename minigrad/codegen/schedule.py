@@ -40,6 +40,8 @@ from .loops import (
 from .phases import Phases
 
 DOUBLE = np.dtype(np.float64)
+AFTER_ROWS = 1 << 30
+"""The pass that comes after all passes over rows."""
 
 
 class Pending(NamedTuple):
@@ -54,8 +56,9 @@ class Pending(NamedTuple):
 
 @dataclass
 class Frame:
-    """A loop body being written, and the names of the values known in it."""
+    """A loop body being written: the dims of the loops around, and the names known in it."""
 
+    open: Dims = frozenset()
     body: list[Statement] = field(default_factory=list)
     names: dict[Any, Operand] = field(default_factory=dict)
 
@@ -121,7 +124,8 @@ class Scheduler:
     @contextmanager
     def loop(self, dim: int, *, vector: bool, block: int = 1) -> Iterator[None]:
         """A loop over `dim` around what is written inside."""
-        frame, extent = Frame(), self.nesting.space.extents[dim]
+        frame = Frame(self.frames[-1].open | {dim})
+        extent = self.nesting.space.extents[dim]
         block = block if extent >= block else 1
         loop = Loop(self.vars[dim], extent, frame.body, vector=vector, block=block)
         self.frames.append(frame)
@@ -157,17 +161,35 @@ class Scheduler:
             self.around(self.found.cols, functools.partial(self.clear, y), vector=True)
         for done in self.around(self.found.rows, self.row):
             self.frames[-1].names[done.y] = self.narrowed(done)
-        for y in self.nesting.graph.outputs:
-            source = self.nesting.source(y)
-            if source in self.found.late and source not in columns:
-                self.emit(Store(self.output(y), self.value(source)))
+        self.current = AFTER_ROWS
+        for y in self.late_outputs(along_cols=False):
+            self.emit(Store(self.output(y), self.value(self.nesting.source(y))))
+        if self.late_outputs(along_cols=True):
+            self.around(self.found.cols, self.late_columns, vector=True)
+        return []
+
+    def late_outputs(self, *, along_cols: bool) -> list[Any]:
+        """The outputs made after all rows, but for the column sums themselves."""
+        late = [y for y in self.nesting.graph.outputs if self.nesting.source(y) in self.found.late]
+        return [
+            y
+            for y in late
+            if not self.is_column_sum(self.nesting.source(y))
+            and bool(self.nesting.dims(y) & self.cols) == along_cols
+        ]
+
+    def late_columns(self) -> list[Pending]:
+        """What is made of column sums, column by column."""
+        for y in self.late_outputs(along_cols=True):
+            value = self.value(self.nesting.source(y))
+            self.emit(Store(self.output(y), value), self.level(self.nesting.dims(y)))
         return []
 
     def clear(self, y: Any) -> list[Pending]:
         """The neutral element, where a column sum begins."""
         reduction = self.nesting.makers[y].op.lower
         assert isinstance(reduction, Reduce)
-        self.emit(Store(self.output(self.result_of(y)), reduction.init(y.dtype)))
+        self.emit(Store(self.kept_place(y), reduction.init(y.dtype)))
         return []
 
     def row(self) -> list[Pending]:
@@ -197,7 +219,7 @@ class Scheduler:
                 continue
             value = self.operand(node.inputs[0], y)
             if self.is_column_sum(y):
-                self.emit(Update(self.output(self.result_of(y)), node.op, value))
+                self.emit(Update(self.kept_place(y), node.op, value))
             else:
                 pending.append(Pending(y, node.op, value, y.dtype, self.total_dtype(y)))
         for y in self.phases.stored:
@@ -213,8 +235,9 @@ class Scheduler:
         return self.phases.in_row(y) and not self.nesting.folded(y) & self.cols
 
     def result_of(self, y: Any) -> Any:
-        """The output that holds the column sum `y`."""
-        return next(z for z in self.nesting.graph.outputs if self.nesting.source(z) is y)
+        """The output that holds the value `y`; None if it is none."""
+        outputs = self.nesting.graph.outputs
+        return next((z for z in outputs if self.nesting.source(z) is y), None)
 
     def total_dtype(self, y: Any) -> DType:
         """The dtype in which parts of a sum are combined: sums of few elements need no other."""
@@ -243,7 +266,7 @@ class Scheduler:
             return known
         node, level = self.nesting.makers[y], self.level(self.phases.changing[y])
         kept = self.phases.kept.get(y)
-        if kept is not None and kept < self.current:
+        if self.is_column_sum(y) or (kept is not None and kept < self.current):
             name = self.fresh()
             self.emit(Load(name, self.kept_place(y)), level)
         else:
@@ -281,7 +304,7 @@ class Scheduler:
 
     def level(self, dims: Dims) -> int:
         """The outermost frame in which a value that changes along `dims` can be made."""
-        return max((1 + self.found.order.index(d) for d in dims), default=0)
+        return next(k for k, frame in enumerate(self.frames) if dims <= frame.open)
 
     def emit(self, statement: Statement, level: int = -1) -> None:
         """Append a statement to the body of a frame; by itself, of the innermost."""
@@ -304,7 +327,7 @@ class Scheduler:
         return self.place(self.outputs[y], 0, self.nesting.space.maps[y])
 
     def kept_place(self, y: Any) -> Place:
-        """Where a value is kept from one pass to the next."""
+        """Where a value is kept from one pass to the next, or a sum from one row to the next."""
         if y not in self.scratch:
             return self.output(self.result_of(y))
         strides, stride = {}, 1
@@ -317,9 +340,11 @@ class Scheduler:
         rows: dict[Any, Buffer] = {}
         count = math.prod(self.nesting.space.extents[d] for d in self.found.cols)
         left = STACK
+        for y in self.nesting.makers:
+            if self.is_column_sum(y) and self.result_of(y) is None:
+                rows[y] = Buffer(f"s{len(rows)}", (count,), y.dtype, "sums")
         for y in list(self.phases.kept):
-            stored = any(self.nesting.source(z) is y for z in self.phases.stored)
-            if stored:
+            if self.result_of(y) is not None:
                 continue
             left -= count * y.dtype.itemsize
             if left < 0:

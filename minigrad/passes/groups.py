@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..codegen.arrange import arrange, storable
-from ..codegen.bodies import is_array, is_fold, is_map, is_move, refusal
+from ..codegen.bodies import cost, is_array, is_fold, is_map, is_move, refusal
 from ..codegen.index import MisfitError, Space, View, moved, whole
 from ..core.op import Node
 from ..graph import Graph
 
 LARGEST = 200
 """Nodes of a group: beyond, compiling takes longer than a second loop over memory."""
+HEAVIEST = 3000
+"""Instructions of a group, likewise."""
 NEIGHBOURS = 4
 """Groups with an input in common that a node without a producer tries to join."""
 
@@ -166,7 +168,7 @@ class Grouping:
     def joined(self, units: Sequence[Unit], node: Node) -> Space:
         """The space of `units` and `node` together. Raises MisfitError where it must not be."""
         nodes = [*(n for unit in units for n in unit.nodes), node]
-        if len(nodes) > LARGEST:
+        if len(nodes) > LARGEST or sum(cost(n) or 0 for n in nodes) > HEAVIEST:
             raise MisfitError("the group is full")
         if self.makes_circle(units, node):
             raise MisfitError("something between them runs elsewhere")
