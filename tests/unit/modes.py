@@ -1,4 +1,4 @@
-"""One body run eagerly and as a traced function, and messages without the places of files."""
+"""One body run eagerly, traced and compiled, and messages without the places of files."""
 
 import re
 from collections.abc import Callable
@@ -10,8 +10,15 @@ import pytest
 import minigrad as mg
 from minigrad import tree
 
-# how a body is run: as it is, or traced; the same is expected of both
-both = pytest.mark.parametrize("mode", [lambda body: body, mg.function], ids=["eager", "function"])
+# how a body is run: as it is, traced, or compiled; the same is expected of all
+MODES = {
+    "eager": lambda body: body,
+    "function": mg.function,
+    "compiled": mg.function(jit_compile=True),
+}
+everywhere = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+# where Python sees values, which compiled functions refuse
+both = pytest.mark.parametrize("mode", list(MODES.values())[:2], ids=list(MODES)[:2])
 
 
 def words(error: Any) -> str:

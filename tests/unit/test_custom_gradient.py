@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.errors import GradientError
-from tests.unit.modes import both, derivatives, same
+from tests.unit.modes import both, derivatives, everywhere, same
 
 F64 = mg.float64
 
@@ -19,7 +19,7 @@ def clipped(x: Any, limit: float = 1.0) -> Any:
     return x * 1.0, lambda g: mg.clip(g, -limit, limit)
 
 
-@both
+@everywhere
 def test_the_rule_is_the_gradient(mode: Any) -> None:
     f = mode(lambda x: mg.sum(clipped(x) * mg.constant([0.5, 7.0, -7.0])))
     x = mg.constant([1.0, 2.0, 3.0])
@@ -33,7 +33,7 @@ def test_the_rule_is_the_gradient(mode: Any) -> None:
     )
 
 
-@both
+@everywhere
 def test_arguments_of_python_and_keywords(mode: Any) -> None:
     f = mode(lambda x: clipped(x * 1.0, limit=0.25) + clipped(x, 3.0))
     x = mg.constant(1.0)
@@ -43,7 +43,7 @@ def test_arguments_of_python_and_keywords(mode: Any) -> None:
     same(tape.gradient(y, x), 1.25)
 
 
-@both
+@everywhere
 def test_a_rule_that_uses_the_result_is_differentiated_to_the_third_order(mode: Any) -> None:
     @mg.custom_gradient
     def exp(x: Any) -> Any:
@@ -60,7 +60,7 @@ def test_a_rule_that_uses_the_result_is_differentiated_to_the_third_order(mode: 
     assert derivatives(mode(cube), x, 3) == pytest.approx([0.75, 3.0, 6.0])
 
 
-@both
+@everywhere
 def test_the_first_derivative_is_the_rule_alone(mode: Any) -> None:
     @mg.custom_gradient
     def reversed_(x: Any) -> Any:
@@ -76,7 +76,7 @@ class Pair:
     b: Any
 
 
-@both
+@everywhere
 def test_nests_of_arguments_and_results(mode: Any) -> None:
     @mg.custom_gradient
     def swap(pair: Any, scale: Any) -> Any:
@@ -95,7 +95,7 @@ def test_nests_of_arguments_and_results(mode: Any) -> None:
     same(tape.gradient(out.a, [a, b, s]), [0.0, 100.0, None])
 
 
-@both
+@everywhere
 def test_integer_arguments_and_results(mode: Any) -> None:
     @mg.custom_gradient
     def scaled(x: Any, n: Any) -> Any:
@@ -110,7 +110,7 @@ def test_integer_arguments_and_results(mode: Any) -> None:
     same(tape.gradient(y, [x, n]), [5.0, None])
 
 
-@both
+@everywhere
 def test_what_is_no_result_and_rule_is_refused(mode: Any) -> None:
     x = mg.constant(1.0)
     for bad in (lambda x: x, lambda x: (x, 3), lambda x: (x, x, lambda g: g)):
@@ -120,7 +120,7 @@ def test_what_is_no_result_and_rule_is_refused(mode: Any) -> None:
                 mode(mg.custom_gradient(bad))(x)
 
 
-@both
+@everywhere
 def test_a_rule_with_the_wrong_number_of_answers_is_refused(mode: Any) -> None:
     f = mg.custom_gradient(lambda x, y: (x * y, lambda g: g))
     x = mg.constant(1.0)
@@ -131,7 +131,7 @@ def test_a_rule_with_the_wrong_number_of_answers_is_refused(mode: Any) -> None:
         tape.gradient(z, x)
 
 
-@both
+@everywhere
 def test_a_rule_with_the_wrong_shape_is_refused(mode: Any) -> None:
     f = mg.custom_gradient(lambda x: (mg.sum(x), lambda g: g))
     x = mg.ones(3)
@@ -142,7 +142,7 @@ def test_a_rule_with_the_wrong_shape_is_refused(mode: Any) -> None:
         tape.gradient(z, x)
 
 
-@both
+@everywhere
 def test_a_rule_may_answer_with_python_numbers_and_arrays(mode: Any) -> None:
     f = mg.custom_gradient(lambda x, y: (x * y, lambda g: [2.0, np.float32(3.0)]))
     x, y = mg.constant(1.0), mg.constant(1.0)
@@ -174,7 +174,7 @@ def test_compiled_functions_have_the_rule_and_not_its_op() -> None:
 # recomputing
 
 
-@both
+@everywhere
 def test_recompute_grad_keeps_nothing_and_runs_twice(mode: Any) -> None:
     runs: list[int] = []
 
@@ -209,7 +209,7 @@ def test_recompute_grad_keeps_python_arguments_and_nests() -> None:
     same((out, tape.gradient(out, x)), ({"y": 8.0, "z": 4.0}, 14.0))
 
 
-@both
+@everywhere
 def test_recompute_grad_of_a_layer_has_the_gradients_of_its_weights(mode: Any) -> None:
     w, t = mg.Variable([1.0, 2.0]), mg.constant([3.0, 4.0])
     block = mg.recompute_grad(lambda x: mg.sum(x * w * w * t))

@@ -9,15 +9,10 @@ import pytest
 import minigrad as mg
 from minigrad import errors
 from minigrad.errors import GradientError, MinigradError, SpecError, UncompilableError
-from tests.unit.modes import both, same, words
+from tests.unit.modes import both, everywhere, same, words
 
 F32 = mg.float32
 COMPILED = mg.function(jit_compile=True)
-three = pytest.mark.parametrize(
-    "mode",
-    [lambda body: body, mg.function, COMPILED],
-    ids=["eager", "function", "compiled"],
-)
 
 
 def test_every_error_says_symptom_and_remedy_and_is_of_a_type_that_python_users_catch() -> None:
@@ -125,7 +120,7 @@ REFUSED = {
 }
 
 
-@three
+@everywhere
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_have_the_same_words_everywhere(mode: Any, name: str) -> None:
     ask, message = REFUSED[name]
@@ -151,7 +146,7 @@ def test_an_unknown_name_names_the_module() -> None:
         _ = mg.sined  # type: ignore[attr-defined]
 
 
-@three
+@everywhere
 def test_nothing_and_scalars_and_nan_go_through(mode: Any) -> None:
     def body(x: Any) -> Any:
         return mg.sum(x * x), mg.exp(x), mg.max(x, axis=-1) if 0 not in x.shape else x
@@ -166,7 +161,7 @@ def test_nothing_and_scalars_and_nan_go_through(mode: Any) -> None:
         assert rest.shape == (value.shape if 0 in value.shape else value.shape[:-1])
 
 
-@three
+@everywhere
 def test_reductions_of_nothing_give_what_is_neutral(mode: Any) -> None:
     found = mode(lambda x: (mg.sum(x), mg.prod(x), mg.all(x > 0), mg.any(x > 0)))(mg.zeros(0))
     same(found, (0.0, 1.0, True, False))
@@ -223,7 +218,7 @@ def test_a_rejected_compilation_leaves_the_function_usable_elsewhere() -> None:
     assert v.numpy() == 1
 
 
-@three
+@everywhere
 def test_an_error_in_a_nested_function_leaves_both_usable(mode: Any) -> None:
     fail = [True]
     inner = mg.function(lambda x: x + (mg.ones(7) if fail[0] else 1.0))

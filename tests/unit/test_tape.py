@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.errors import GradientError
-from tests.unit.modes import both, same, words
+from tests.unit.modes import everywhere, same, words
 
 
 def vector(*numbers: float) -> Any:
@@ -18,7 +18,7 @@ def vector(*numbers: float) -> Any:
 # what is answered
 
 
-@both
+@everywhere
 def test_gradient_of_an_intermediate_tensor(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -31,7 +31,7 @@ def test_gradient_of_an_intermediate_tensor(mode: Any) -> None:
     same(mode(body)(mg.constant(3.0)), expected)
 
 
-@both
+@everywhere
 def test_gradient_of_the_source_itself_is_one(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -48,7 +48,7 @@ def test_a_variable_can_be_the_target() -> None:
     same(tape.gradient(v, v), np.ones(2))
 
 
-@both
+@everywhere
 def test_targets_in_a_nest_are_summed(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -59,7 +59,7 @@ def test_targets_in_a_nest_are_summed(mode: Any) -> None:
     same(mode(body)(vector(1, 2)), np.array([5.0, 7.0]))
 
 
-@both
+@everywhere
 def test_a_target_named_twice_counts_twice(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -70,7 +70,7 @@ def test_a_target_named_twice_counts_twice(mode: Any) -> None:
     same(mode(body)(mg.constant(3.0)), [12.0, 12.0])
 
 
-@both
+@everywhere
 def test_output_gradients_weigh_the_targets(mode: Any) -> None:
     def body(x: Any, g: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -102,7 +102,7 @@ def test_output_gradients_that_do_not_fit_are_refused() -> None:
     same(tape.gradient(y, x), np.array([2.0, 4.0]))
 
 
-@both
+@everywhere
 def test_no_path_gives_none_zeros_or_the_reason(mode: Any) -> None:
     def body(x: Any, u: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -147,7 +147,7 @@ def test_sources_that_are_no_tensors_are_refused() -> None:
     assert tape.gradient(y, x).item() == 2
 
 
-@both
+@everywhere
 def test_gradients_to_the_third_order_by_nested_tapes(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as third:
@@ -164,7 +164,7 @@ def test_gradients_to_the_third_order_by_nested_tapes(mode: Any) -> None:
     same(mode(body)(mg.constant(2.0)), (32.0, 48.0, 48.0))
 
 
-@both
+@everywhere
 def test_one_persistent_tape_can_differentiate_its_own_gradient(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as outer:
@@ -178,7 +178,7 @@ def test_one_persistent_tape_can_differentiate_its_own_gradient(mode: Any) -> No
     same(mode(body)(mg.constant(0.5)), (np.cos(0.5), -np.sin(0.5)))
 
 
-@both
+@everywhere
 def test_gradient_may_be_asked_inside_its_own_with(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -242,7 +242,7 @@ def test_a_tape_is_entered_again_after_its_block() -> None:
     assert tape.gradient([z, unseen], x).item() == 12
 
 
-@both
+@everywhere
 def test_nothing_is_recorded_while_recording_is_stopped(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -256,7 +256,7 @@ def test_nothing_is_recorded_while_recording_is_stopped(mode: Any) -> None:
     same(mode(body)(mg.constant(3.0)), 6.0)
 
 
-@both
+@everywhere
 def test_reset_forgets_what_was_recorded_and_watched(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -293,7 +293,7 @@ def test_a_tape_keeps_nothing_once_it_has_answered() -> None:
     assert alive() is None
 
 
-@both
+@everywhere
 def test_stop_gradient_is_a_constant(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -304,7 +304,7 @@ def test_stop_gradient_is_a_constant(mode: Any) -> None:
     same(mode(body)(mg.constant(3.0)), 3.0)
 
 
-@both
+@everywhere
 def test_broadcasting_and_promotion_are_undone(mode: Any) -> None:
     def body(x: Any, y: Any, s: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -320,7 +320,7 @@ def test_broadcasting_and_promotion_are_undone(mode: Any) -> None:
     assert (ds.shape, ds.dtype, ds.item()) == ((), mg.float32, 6.0)
 
 
-@both
+@everywhere
 def test_integers_beside_floats_have_no_gradient(mode: Any) -> None:
     def body(x: Any, n: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -331,7 +331,7 @@ def test_integers_beside_floats_have_no_gradient(mode: Any) -> None:
     same(mode(body)(vector(1, 2), mg.constant([3, 4])), [np.array([3.0, 4.0]), None])
 
 
-@both
+@everywhere
 def test_complex_numbers_follow_the_conjugate_convention(mode: Any) -> None:
     def body(z: Any, x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -343,7 +343,7 @@ def test_complex_numbers_follow_the_conjugate_convention(mode: Any) -> None:
     same(mode(body)(mg.constant(1 + 2j), mg.constant(3.0)), [6 + 13j, 5.0])
 
 
-@both
+@everywhere
 def test_holomorphic_functions_give_the_conjugate_of_the_derivative(mode: Any) -> None:
     def body(z: Any) -> Any:
         with mg.GradientTape() as tape:

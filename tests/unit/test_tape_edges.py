@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.errors import GradientError
-from tests.unit.modes import both, same
+from tests.unit.modes import everywhere, same
 
 
 def vector(*numbers: float) -> Any:
@@ -17,7 +17,7 @@ def vector(*numbers: float) -> Any:
 # ties and edges
 
 
-@both
+@everywhere
 def test_ties_of_reductions_share_and_those_of_maximum_go_to_the_first(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -38,7 +38,7 @@ def test_ties_of_reductions_share_and_those_of_maximum_go_to_the_first(mode: Any
     same(mode(body)(vector(3, 3)), (share, share, [one, zero], [one, zero]))
 
 
-@both
+@everywhere
 def test_kinks_have_the_derivative_that_was_settled(mode: Any) -> None:
     def slope(f: Any, x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -54,7 +54,7 @@ def test_kinks_have_the_derivative_that_was_settled(mode: Any) -> None:
     same(mode(body)(vector(0)), [np.array([n]) for n in (0.0, 1.0, 1.0, 0.0)] + none)
 
 
-@both
+@everywhere
 def test_zero_times_infinity_is_avoided_where_the_mathematics_is_finite(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -67,7 +67,7 @@ def test_zero_times_infinity_is_avoided_where_the_mathematics_is_finite(mode: An
     same(mode(body)(vector(0, 4)), (np.zeros(2), np.array([1.0, 0.25])))
 
 
-@both
+@everywhere
 def test_nan_passes_through(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -80,7 +80,7 @@ def test_nan_passes_through(mode: Any) -> None:
     same(dy, np.array([np.nan, 2.0]))
 
 
-@both
+@everywhere
 @pytest.mark.parametrize("shape", [(), (0,), (0, 3), (2, 0)])
 def test_gradients_of_scalars_and_of_nothing_have_their_shape(mode: Any, shape: Any) -> None:
     def body(x: Any) -> Any:
@@ -106,7 +106,7 @@ def test_a_chain_of_twenty_thousand_ops_is_walked_without_recursion() -> None:
 # jacobians
 
 
-@both
+@everywhere
 def test_jacobian_has_the_axes_of_target_then_source(mode: Any) -> None:
     def body(x: Any, w: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -121,7 +121,7 @@ def test_jacobian_has_the_axes_of_target_then_source(mode: Any) -> None:
     same(found["w"], np.einsum("ij,k->ijk", np.eye(2), x))
 
 
-@both
+@everywhere
 def test_jacobian_without_a_path(mode: Any) -> None:
     def body(x: Any, u: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -145,7 +145,7 @@ def test_jacobian_of_a_scalar_and_of_nothing() -> None:
     assert tape.jacobian(empty, x).shape == (0, 2, 2)
 
 
-@both
+@everywhere
 def test_batch_jacobian_is_the_diagonal_of_the_jacobian(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:

@@ -11,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.errors import GradientError
-from tests.unit.modes import both, same
+from tests.unit.modes import everywhere, same
 
 
 def vector(*numbers: float) -> Any:
@@ -21,7 +21,7 @@ def vector(*numbers: float) -> Any:
 # what is followed
 
 
-@both
+@everywhere
 def test_gradient_of_a_watched_tensor(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -32,7 +32,7 @@ def test_gradient_of_a_watched_tensor(mode: Any) -> None:
     same(mode(body)(vector(1, 2)), np.array([3.0, 12.0]))
 
 
-@both
+@everywhere
 def test_a_tensor_that_is_not_watched_has_no_gradient(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape() as tape:
@@ -42,7 +42,7 @@ def test_a_tensor_that_is_not_watched_has_no_gradient(mode: Any) -> None:
     assert mode(body)(vector(1, 2)) is None
 
 
-@both
+@everywhere
 def test_a_tensor_that_is_not_watched_has_none_where_others_are_followed_either(mode: Any) -> None:
     def body(x: Any, u: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:
@@ -55,7 +55,7 @@ def test_a_tensor_that_is_not_watched_has_none_where_others_are_followed_either(
     same(mode(body)(mg.constant(2.0), mg.constant(1.0)), ([None, 8.0], None))
 
 
-@both
+@everywhere
 def test_a_variable_is_watched_by_being_read(mode: Any) -> None:
     v = mg.Variable([1.0, 2.0])
 
@@ -67,7 +67,7 @@ def test_a_variable_is_watched_by_being_read(mode: Any) -> None:
     same(mode(body)(vector(3, 4)), np.array([6.0, 16.0]))
 
 
-@both
+@everywhere
 def test_a_variable_that_is_not_trainable_is_followed_when_watched_only(mode: Any) -> None:
     v = mg.Variable([1.0, 2.0], trainable=False)
 
@@ -240,7 +240,7 @@ def test_a_rule_that_fails_leaves_the_tape_listening() -> None:
     assert tape.gradient(z, x).item() == 6
 
 
-@both
+@everywhere
 def test_a_watched_tensor_from_outside_is_followed_in_a_function(mode: Any) -> None:
     w = vector(2, 3)
 

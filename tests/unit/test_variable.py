@@ -12,7 +12,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.errors import SpecError, TraceError
-from tests.unit.modes import both, same, words
+from tests.unit.modes import everywhere, same, words
 
 F32 = mg.float32
 
@@ -56,7 +56,7 @@ def test_assignments_return_the_variable() -> None:
     assert v.numpy() == 4 and v.dtype == F32
 
 
-@both
+@everywhere
 @pytest.mark.parametrize(
     "value",
     [mg.ones(3), mg.ones((2, 1)), np.ones(2), mg.ones(2, dtype=mg.int32), 1.0, [[1.0, 2.0]]],
