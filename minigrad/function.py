@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from .core.later import later
 from .core.op import CONTEXT, EAGER, here
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
+from .core.turns import turn
 from .errors import RetraceWarning, SpecError, TraceError
 from .graph import Graph, Tracer, traced_by
 from .signatures import checked_signature, differences
@@ -26,8 +26,6 @@ from .signatures import checked_signature, differences
 stages = later("stages")
 
 RETRACES_BEFORE_A_WARNING = 8
-# one lock for all: functions that call each other must not wait for each other
-TRACING = threading.RLock()
 
 
 class Function:
@@ -232,12 +230,12 @@ class Function:
         return found, tensors
 
     def _traced(self, key: Any, leaves: list[Any], structure: Any) -> ConcreteFunction:
-        with TRACING:
+        with turn(self):
             interpreter = CONTEXT.get().interpreter
             known = self._concrete if type(interpreter) is not Tracer else interpreter.functions
             local_key = key if known is self._concrete else (self, key)
-            if local_key in known:
-                found: ConcreteFunction = known[local_key]
+            found: ConcreteFunction | None = self._concrete.get(key) or known.get(local_key)
+            if found is not None:  # made by another thread meanwhile, or earlier in this trace
                 return found
             made = self._trace(key, leaves, structure)
             self._keys.append(key)

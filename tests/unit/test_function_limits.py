@@ -82,6 +82,22 @@ def test_functions_that_trace_each_other_in_two_threads_do_not_wait_for_each_oth
     assert found == {"f": 3.0, "g": 6.0}
 
 
+def test_a_body_that_waits_for_threads_which_trace_does_not_hang() -> None:
+    helper = mg.function(lambda x: x * 2)
+    found: list[float] = []
+
+    @mg.function
+    def f(x: Any) -> Any:
+        thread = threading.Thread(target=lambda: found.append(helper(mg.constant(3.0)).item()))
+        thread.daemon = True
+        thread.start()
+        thread.join(timeout=5)
+        return x
+
+    f(mg.constant(1.0))
+    assert found == [6.0]
+
+
 # errors while tracing, and memory
 
 
