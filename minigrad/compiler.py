@@ -14,6 +14,7 @@ from .passes.fuse import fuse
 from .passes.inline import inline
 from .passes.lift import lift, liftable
 from .passes.pipeline import optimize
+from .passes.products import native_products
 from .passes.specialize import specialize
 from .text import nested_graphs
 
@@ -69,7 +70,8 @@ def fused(graph: Graph) -> Fused:
         cells = set(liftable(simple))
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
-        graph.cache["fused"] = Fused(fuse(optimize(lifted.graph)), reads, lifted.writes)
+        compiled = native_products(fuse(optimize(lifted.graph)))
+        graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made
 

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "call": "a traced function; test_mode_laws and test_graph_laws",
     "stateful_call": "a traced function with effects; test_graph_laws and test_tape_machine",
     "fused": "made by the compiler only; test_mode_laws",
+    "native_product": "made by the compiler only; test_mode_laws",
     "escaped": "marks what left a Python body through NumPy; tests of the two doors",
     "custom_gradient": "takes a rule; tests of custom_gradient",
     "py_function": "takes a Python body; tests of the two doors",

@@ -1,0 +1,120 @@
+"""How a product of matrices is cut: tiles for the registers, panels and blocks for the caches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+PANEL_BYTES = 1 << 16
+"""A packed panel, on the stack: it is read again for every few rows."""
+BLOCK_BYTES = 1 << 19
+"""Rows of x1 that meet all panels before the next rows do: they stay in the second cache."""
+UNPACKED_BYTES = 1 << 17
+"""Up to this size x2 is read where it lies, if its rows are contiguous."""
+REUSE = 24
+"""Rows of x1 from which a packed panel is read often enough to be worth packing."""
+LATENCY = 8
+"""Accumulators that keep the multipliers busy: two a cycle, each four cycles long."""
+FLOW, LOAD = 8, 3
+"""What multiplying two vectors, and loading one of x2, cost where loading a number of x1 is 1."""
+ROWS = 16
+"""Rows of the tallest tile: each more is more text."""
+
+
+class Layout(NamedTuple):
+    """Where a matrix, or a batch of them, is in an array: counted in elements.
+
+    strides: of the batch axes, of the rows and of the columns.
+    """
+
+    offset: int
+    strides: tuple[int, ...]
+
+
+class Product(NamedTuple):
+    """What is multiplied: y[..., i, j] is the sum over k of x1[..., i, k] * x2[..., k, j].
+
+    y is contiguous, and has rows, columns and the axes `batch` in front; depth: the length of
+    the summed axis. Neither is zero.
+    """
+
+    dtype: np.dtype[Any]
+    batch: tuple[int, ...]
+    rows: int
+    columns: int
+    depth: int
+    x1: Layout
+    x2: Layout
+
+    @property
+    def size(self) -> int:
+        """How many pairs of numbers are multiplied."""
+        return math.prod(self.batch) * self.rows * self.columns * self.depth
+
+
+class Plan(NamedTuple):
+    """How a product is cut: tiles of rows x vectors in registers, blocks for the caches.
+
+    block: rows of x1; depth: of the summed axis; packed: whether panels of x2 are copied.
+    """
+
+    lanes: int
+    rows: int
+    vectors: int
+    block: int
+    depth: int
+    packed: bool
+
+    @property
+    def width(self) -> int:
+        """Columns of a panel."""
+        return self.vectors * self.lanes
+
+
+def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
+    """The plan for a machine whose `registers` registers are `vector_bytes` wide."""
+    itemsize = product.dtype.itemsize
+    lanes = vector_bytes // itemsize
+    rows, vectors = tile(product.rows, -(-product.columns // lanes), registers)
+    depth = even(product.depth, PANEL_BYTES // (vectors * vector_bytes), lanes)
+    block = even(product.rows, BLOCK_BYTES // (min(product.depth, depth) * itemsize), rows)
+    contiguous = product.x2.strides[-1] == 1
+    small = product.depth * product.columns * itemsize <= UNPACKED_BYTES
+    packed = not contiguous or (not small and product.rows >= REUSE)
+    return Plan(lanes, rows, vectors, block, depth, packed)
+
+
+def tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:
+    """Rows and vectors of the tile that covers `rows` x `vectors` in the fewest cycles.
+
+    A tile needs registers for its accumulators, for a row of x2 and for a number of x1.
+    """
+    sizes = [
+        (r, v)
+        for v in range(1, min(vectors, registers // 4) + 1)
+        for r in range(1, min(rows, ROWS) + 1)
+        if r * v + v + 1 < registers
+    ]
+    return min(sizes, key=lambda size: (cost(rows, vectors, *size), size))
+
+
+def cost(rows: int, vectors: int, r: int, v: int) -> int:
+    """What tiles of `r` x `v`, and those at the edges, take for each step of depth."""
+
+    def one(r: int, v: int) -> int:
+        return FLOW * max(r * v, LATENCY) + LOAD * v + r if r and v else 0
+
+    down, across = divmod(rows, r), divmod(vectors, v)
+    columns = [(across[0], v), (1, across[1])]
+    return sum(n * (down[0] * one(r, w) + one(down[1], w)) for n, w in columns)
+
+
+def even(extent: int, largest: int, step: int) -> int:
+    """The length of equal blocks of `extent`, not above `largest`, a multiple of `step`."""
+    largest = max(largest // step * step, step)
+    if extent <= largest:
+        return extent
+    count = -(-extent // largest)
+    return min(-(-extent // (count * step)) * step, largest)

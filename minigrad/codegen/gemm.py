@@ -1,0 +1,291 @@
+"""Matrix products as LLVM text: tiles of the result in registers, panels of x2 in the cache.
+
+A product runs in blocks of rows of x1 and of the summed axis, and these panel by panel: some
+columns of x2, packed if that pays, meet the rows a few at a time. See Goto and van de Geijn,
+Anatomy of High-Performance Matrix Multiplication (2008).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from ..core.lowering import Value
+from .arithmetic import lane_type
+from .blocking import Plan, Product
+from .emitter import VectorEmitter
+from .text import Function, Index, Module
+
+
+def render(product: Product, plan: Plan, entry: str) -> str:
+    """The module whose function `entry(ptr x1, ptr x2, ptr y)` computes `product`."""
+    module = Module()
+    writer = Writer(product, plan, module)
+    writer.entry(entry)
+    return module.render()
+
+
+class Writer:
+    """Writes the functions of a product; `tail` ones are for the columns of the last panel."""
+
+    def __init__(self, product: Product, plan: Plan, module: Module):
+        self.product = product
+        self.plan = plan
+        self.module = module
+        self.kind = lane_type(product.dtype)
+        self.row1, self.column1 = product.x1.strides[-2:]
+        self.row2, self.column2 = product.x2.strides[-2:]
+        self.whole = product.columns // plan.width * plan.width
+        self.rest = product.columns - self.whole
+
+    # From the whole to the panels.
+
+    def entry(self, name: str) -> None:
+        """The function that is called."""
+        if self.whole:
+            self.panel("panel", self.plan.width)
+        if self.rest:
+            self.panel("tail_panel", self.rest)
+        arrays = [f"ptr noalias %{x}" for x in ("x1", "x2", "y")]
+        f = self.module.function(name, arrays)
+        x1 = f.address("%x1", self.product.x1.offset, self.kind)
+        x2 = f.address("%x2", self.product.x2.offset, self.kind)
+        self.each(f, self.product.batch, x1, x2, "%y")
+
+    def each(self, f: Function, batch: Sequence[int], x1: str, x2: str, y: str) -> None:
+        """All products of a batch, whose remaining axes are `batch`."""
+        if not batch:
+            self.one(f, x1, x2, y)
+            return
+        axis = len(self.product.batch) - len(batch)
+        size = math.prod(batch[1:]) * self.product.rows * self.product.columns
+        strides = self.product.x1.strides[axis], self.product.x2.strides[axis], size
+        with f.loop(0, batch[0]) as state:
+            moved = [
+                f.address(x, f.times(state.index, stride), self.kind)
+                for x, stride in zip((x1, x2, y), strides, strict=True)
+            ]
+            self.each(f, batch[1:], *moved)
+
+    def one(self, f: Function, x1: str, x2: str, y: str) -> None:
+        """One product: blocks of rows, of depth, and the panels of each."""
+        product, plan = self.product, self.plan
+        with blocks(f, product.rows, plan.block) as (i, rows):
+            y = f.address(y, f.times(i, product.columns), self.kind)
+            with blocks(f, product.depth, plan.depth) as (k, depth):
+                fresh = f.let(f"icmp eq i64 {k}, 0")
+                place = f.plus(f.times(i, self.row1), f.times(k, self.column1))
+                a = f.address(x1, place, self.kind)
+                b = f.address(x2, f.times(k, self.row2), self.kind)
+                sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}"
+
+                def call(name: str, j: Index) -> None:
+                    columns = f.address(b, f.times(j, self.column2), self.kind)
+                    results = f.address(y, j, self.kind)
+                    f.do(f"call void @{name}(ptr {a}, ptr {columns}, ptr {results}, {sizes})")
+
+                if self.whole:
+                    with f.loop(0, self.whole, plan.width) as state:
+                        call("panel", state.index)
+                if self.rest:
+                    call("tail_panel", self.whole)
+
+    # A panel: some columns of x2, and all rows of a block.
+
+    def panel(self, name: str, columns: int) -> None:
+        """The function for `columns` columns; x1, x2 and y are given from where it begins."""
+        rows_left = self.product.rows % self.plan.rows
+        full = self.product.rows >= self.plan.rows
+        if full:
+            self.tile(f"{name}_tile", self.plan.rows, columns)
+        if rows_left:
+            self.tile(f"{name}_last_tile", rows_left, columns)
+        f = self.module.function(
+            name,
+            ["ptr %a", "ptr %b", "ptr %c", "i64 %rows", "i64 %depth", "i1 %fresh"],
+            internal=True,
+        )
+        b = self.pack(f, columns) if self.plan.packed else "%b"
+
+        def call(which: str, i: Index) -> None:
+            a = f.address("%a", f.times(i, self.row1), self.kind)
+            c = f.address("%c", f.times(i, self.product.columns), self.kind)
+            f.do(f"call void @{name}_{which}(ptr {a}, ptr {b}, ptr {c}, i64 %depth, i1 %fresh)")
+
+        rest = f.let(f"urem i64 %rows, {self.plan.rows}")
+        whole = f.let(f"sub i64 %rows, {rest}")
+        if full:
+            with f.loop(0, whole, self.plan.rows) as state:
+                call("tile", state.index)
+        if rows_left:
+            with f.when(f.let(f"icmp slt i64 {whole}, %rows")):
+                call("last_tile", whole)
+
+    def vectors_of(self, f: Function, columns: int) -> list[Lanes]:
+        """The vectors that `columns` columns take: where they begin, and what of them counts."""
+        lanes = self.plan.lanes
+        emitter = VectorEmitter(f, lanes)
+        return [
+            Lanes(j, None if j + lanes <= columns else emitter.first_lanes(columns - j))
+            for j in range(0, columns, lanes)
+        ]
+
+    # Packing: a panel row by row, its rows one after the other.
+
+    def pack(self, f: Function, columns: int) -> str:
+        """Copy `%b`, %depth rows of `columns` columns; returns where to."""
+        lanes, width, dtype = self.plan.lanes, self.plan.width, self.product.dtype
+        depth = -(-min(self.plan.depth, self.product.depth) // lanes) * lanes
+        packed = f.scratch(depth * width * dtype.itemsize)
+        if self.row2 == 1 and self.column2 != 1:
+            self.pack_transposed(f, packed, columns)
+            return packed
+        emitter = VectorEmitter(f, lanes)
+        with f.loop(0, "%depth") as state:
+            for j, mask in self.vectors_of(f, columns):
+                place = f.plus(f.times(state.index, self.row2), j * self.column2)
+                x = emitter.load_strided("%b", place, self.column2, dtype, mask=mask)
+                emitter.store(x, packed, f.plus(f.times(state.index, width), j))
+        return packed
+
+    def pack_transposed(self, f: Function, packed: str, columns: int) -> None:
+        """Copy columns that are contiguous, a square of lanes x lanes at a time."""
+        lanes, width = self.plan.lanes, self.plan.width
+        rest = f.let(f"urem i64 %depth, {lanes}")
+        whole = f.let(f"sub i64 %depth, {rest}")
+        for start, mask in self.vectors_of(f, columns):
+            count = lanes if mask is None else columns - start
+            name = f"square{count}"
+            if not any(other.name == name for other in self.module.functions):
+                self.square(name, count)
+            columns_from = f.address("%b", start * self.column2, self.kind)
+            there = f.address(packed, start, self.kind)
+
+            def call(k: Index, length: Index, source: str, to: str, name: str) -> None:
+                b = f.address(source, k, self.kind)
+                c = f.address(to, f.times(k, width), self.kind)
+                f.do(f"call void @{name}(ptr {b}, ptr {c}, i64 {length})")
+
+            with f.loop(0, whole, lanes) as state:
+                call(state.index, lanes, columns_from, there, name)
+            with f.when(f.let(f"icmp ne i64 {rest}, 0")):
+                call(whole, rest, columns_from, there, name)
+
+    def square(self, name: str, count: int) -> None:
+        """The function that transposes `count` rows, of which %length elements count."""
+        f = self.module.function(name, ["ptr %b", "ptr %c", "i64 %length"], internal=True)
+        lanes, dtype = self.plan.lanes, self.product.dtype
+        emitter = VectorEmitter(f, lanes)
+        mask = emitter.first_lanes("%length")
+        rows = [emitter.load("%b", j * self.column2, dtype, mask=mask) for j in range(count)]
+        rows += [emitter.const(0, dtype)] * (lanes - count)
+        for i, x in enumerate(transposed(emitter, rows)):
+            emitter.store(x, "%c", i * self.plan.width)
+
+    # A tile: its accumulators stay in registers over the whole depth.
+
+    def tile(self, name: str, rows: int, columns: int) -> None:
+        """The function for `rows` rows of x1 and `columns` columns of x2."""
+        f = self.module.function(
+            name, ["ptr %a", "ptr %b", "ptr %c", "i64 %depth", "i1 %fresh"], internal=True
+        )
+        emitter, dtype = VectorEmitter(f, self.plan.lanes), self.product.dtype
+        vectors = self.vectors_of(f, columns)
+        packed = self.plan.packed
+        stride = self.plan.width if packed else self.row2
+        with emitter.loop(0, "%depth", carried=self.begin(emitter, rows, vectors)) as loop:
+            place = f.times(loop.index, stride)
+            b = f.address("%b", place, self.kind)
+            row = [emitter.load(b, j, dtype, mask=None if packed else mask) for j, mask in vectors]
+            a = f.address("%a", f.times(loop.index, self.column1), self.kind)
+            sums: list[Value] = []
+            for i in range(rows):
+                x = emitter.splat(emitter.scalar.load(a, i * self.row1, dtype))
+                before = loop.values[len(sums) : len(sums) + len(row)]
+                sums += [emitter.fma(x, y, z) for y, z in zip(row, before, strict=True)]
+            loop.following = sums
+        results = iter(loop.values)
+        for i in range(rows):
+            for j, mask in vectors:
+                emitter.store(next(results), "%c", i * self.product.columns + j, mask=mask)
+
+    def begin(self, emitter: VectorEmitter, rows: int, vectors: Sequence[Lanes]) -> list[Value]:
+        """What the accumulators start from: zero, or what earlier blocks of depth gave."""
+        f, dtype = emitter.function, self.product.dtype
+        zero = emitter.const(0, dtype)
+        if self.plan.depth >= self.product.depth:
+            return [zero] * (rows * len(vectors))
+        go_on, start = f.label("continue"), f.label("start")
+        f.branch("%fresh", start, go_on)
+        f.place(go_on)
+        places = [(i * self.product.columns + j, mask) for i in range(rows) for j, mask in vectors]
+        earlier = [emitter.load("%c", place, dtype, mask=mask) for place, mask in places]
+        f.jump(start)
+        f.place(start)
+        kind = emitter.type_of(dtype)
+        pairs = [((zero.text, "entry"), (x.text, go_on)) for x in earlier]
+        return [Value(f.phi(kind, *pair), dtype) for pair in pairs]
+
+
+class Lanes(NamedTuple):
+    """One vector of a row: the column where it begins, and which lanes count; None for all."""
+
+    column: int
+    mask: Value | None
+
+
+@contextmanager
+def blocks(f: Function, extent: int, size: int) -> Iterator[tuple[Index, Index]]:
+    """Repeat what is written inside for the start and the length of each block of `extent`."""
+    if size >= extent:
+        yield 0, extent
+        return
+    with f.loop(0, extent, size) as state:
+        left = f.let(f"sub i64 {extent}, {state.index}")
+        if extent % size == 0:
+            yield state.index, size
+            return
+        whole = f.let(f"icmp slt i64 {size}, {left}")
+        yield state.index, f.let(f"select i1 {whole}, i64 {size}, i64 {left}")
+
+
+def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:
+    """The columns of `square`, whose rows are vectors; as many as lanes.
+
+    In steps that machines have instructions for: first lanes are interleaved within 16 bytes,
+    then pieces of 16 bytes change places.
+    """
+    lanes, rows = emitter.lanes, list(square)
+    short = min(16 // rows[0].dtype.itemsize, lanes)
+    inside = list(range(lanes))
+    steps = []
+    half = short // 2
+    while half:
+        steps.append((half, [k for k in inside if k % short < short // 2]))
+        half //= 2
+    span = short
+    while span < lanes:
+        steps.append((span, [k for k in inside if k // short % 2 == 0]))
+        span *= 2
+    for apart, first in steps:
+        offset = short // 2 if apart < short else short
+        if apart < short:
+            order = [j for k in first for j in (k, lanes + k)]
+        else:
+            order = first + [lanes + k for k in first]
+        for i in range(lanes):
+            if i & apart == 0:
+                pair = rows[i], rows[i + apart]
+                rows[i] = shuffled(emitter, *pair, order)
+                rows[i + apart] = shuffled(emitter, *pair, [k + offset for k in order])
+    return rows
+
+
+def shuffled(emitter: VectorEmitter, x1: Value, x2: Value, order: Sequence[int]) -> Value:
+    """Lanes of `x1` and `x2`, numbered one after the other, in the `order` given."""
+    kind = emitter.type_of(x1.dtype)
+    chosen = "<" + ", ".join(f"i32 {k}" for k in order) + ">"
+    operands = f"{kind} {x1.text}, {kind} {x2.text}, <{len(order)} x i32> {chosen}"
+    return emitter.let(f"shufflevector {operands}", x1.dtype)

@@ -1,0 +1,104 @@
+"""Products of matrices become native code where that is faster than a call of a library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..codegen.blocking import Product
+from ..codegen.bodies import is_move
+from ..codegen.products import native_product, product
+from ..core.lowering import Contract
+from ..core.op import Node
+from ..core.tensor import Symbol, Tensor
+from ..graph import Graph
+from .dce import dce
+from .rewrite import fresh, makers, rebuilt
+
+LARGEST = 1 << 28
+"""Pairs of numbers multiplied; beyond, threads of a library win more than they cost."""
+
+
+def native_products(graph: Graph) -> Graph:
+    """`graph`, whose shapes are all known, with native products in the place of library calls.
+
+    A native product reads its operands where they lie: what only moved them is part of it.
+
+    Before::
+
+        def graph(v0, v1):                                  # float32[64,32], float32[64,48]
+            v2 = permute(v0, axes=(1, 0))                   # float32[32,64]
+            v3 = matrix_product(v2, v1)                     # float32[32,48]
+            return (v3,)
+
+    After::
+
+        def product(v0, v1):                                # float32[64,32], float32[64,48]
+            v2 = permute(v0, axes=(1, 0))                   # float32[32,64]
+            v3 = matrix_product(v2, v1)                     # float32[32,48]
+            return (v3,)
+        def graph(v0, v1):                                  # float32[64,32], float32[64,48]
+            (v2,) = product(v0, v1)                         # float32[32,48]
+            return (v2,)
+    """
+    made = makers(graph.nodes)
+    nodes = [native(node, made) for node in graph.nodes]
+    if all(new is old for new, old in zip(nodes, graph.nodes, strict=True)):
+        return graph
+    found = dce(rebuilt(graph, nodes, {}))
+    found.cache.update({key: graph.cache[key] for key in ("fusion",) if key in graph.cache})
+    return found
+
+
+def native(node: Node, made: Mapping[Any, Node]) -> Node:
+    """`node`, or what stands for it if it is a product that is faster as native code."""
+    y = node.outputs[0] if node.outputs else None
+    if not isinstance(node.op.lower, Contract) or y is None:
+        return node
+    if any(not isinstance(x, Tensor) or x.dtype != y.dtype for x in node.inputs):
+        return node
+    if y.dtype not in (np.float32, np.float64) or 0 in (*y.shape, node.inputs[0].shape[-1]):
+        return node
+    chains = [views(x, made) for x in node.inputs]
+    begins = tuple(
+        [chain[0].inputs[0] if chain else x for chain, x in zip(chains, node.inputs, strict=True)]
+    )
+    inputs = fresh(begins)
+    steps: list[Node] = []
+    operands = []
+    for x, chain in zip(inputs, chains, strict=True):
+        for step in chain:
+            steps.append(step.replaced((x,), fresh(step.outputs)))
+            (x,) = steps[-1].outputs
+        operands.append(x)
+    steps.append(node.replaced(tuple(operands), fresh(node.outputs)))
+    inner = Graph("product", inputs, (), tuple(steps), steps[-1].outputs)
+    if not wins(product(inner)):
+        return node
+    return node.replaced(begins, node.outputs, {"graph": inner}, native_product)
+
+
+def views(x: Any, made: Mapping[Any, Node]) -> list[Node]:
+    """The moves that `x` was made by, as far as NumPy does them without a copy; in order."""
+    chain: list[Node] = []
+    while type(x) is Symbol and x in made and is_move(made[x]) and len(made[x].inputs) == 1:
+        chain.append(made[x])
+        (x,) = made[x].inputs
+    view = np.empty(x.shape, x.dtype)
+    found: list[Node] = []
+    for node in reversed(chain):
+        moved = node.op.kernel(view, **node.attrs)
+        if np.may_share_memory(moved, view):
+            found.append(node)
+            view = moved
+        else:
+            found = []
+            view = np.empty(moved.shape, moved.dtype)
+    return found
+
+
+def wins(product: Product) -> bool:
+    """Whether native code is faster than a call of a library, as measured."""
+    return product.size <= LARGEST and min(product.rows, product.columns) > 1

@@ -1,0 +1,159 @@
+"""Native products of matrices, of every layout and every size at an edge, against float64."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad.codegen import jit
+from minigrad.codegen.blocking import PANEL_BYTES, Layout, Plan, Product
+from minigrad.codegen.blocking import plan as planned
+from minigrad.codegen.gemm import render
+from minigrad.codegen.products import registers
+from tests.unit.codegen.native import Array, needs_llvm, pointer_function
+
+MACHINES = [(64, 32), (32, 16), (16, 16), (16, 32)]
+
+
+def whole(*shape: int) -> Layout:
+    """The layout of a contiguous array."""
+    strides = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
+    return Layout(0, tuple(strides))
+
+
+def turned(rows: int) -> Layout:
+    """The layout of the transpose of a contiguous array, with this many rows itself."""
+    return Layout(0, (1, rows))
+
+
+def matrix(rng: Any, rows: int, columns: int, dtype: str, *, transposed: bool) -> Array:
+    """A random matrix; transposed: a view of one that lies the other way round."""
+    shape = (columns, rows) if transposed else (rows, columns)
+    x: Array = rng.standard_normal(shape).astype(dtype)
+    return x.T if transposed else x
+
+
+def problem(m: int, n: int, k: int, x1: Array, x2: Array) -> Product:
+    """The product of two arrays as they lie in memory."""
+    layouts = [Layout(0, tuple(s // x.itemsize for s in x.strides)) for x in (x1, x2)]
+    return Product(x1.dtype, (), m, n, k, *layouts)
+
+
+def run(product: Product, plan: Plan, x1: Array, x2: Array) -> Array:
+    """The product as native code computes it by `plan`; around y nothing may be written."""
+    code = jit.compile_module(render(product, plan, "kernel"), ["kernel"])
+    size = int(np.prod(product.batch)) * product.rows * product.columns
+    guarded = np.full(size + 64, 77, product.dtype)
+    y = guarded[32 : 32 + size]
+    base1, base2 = (x if x.base is None else x.base for x in (x1, x2))
+    pointer_function(code, "kernel", 3)(base1, base2, y)
+    assert np.all(guarded[:32] == 77) and np.all(guarded[-32:] == 77)
+    return y.reshape(*product.batch, product.rows, product.columns)
+
+
+def assert_product(y: Array, x1: Array, x2: Array) -> None:
+    """`y` is x1 @ x2, but for what summing in any order may lose."""
+    exact = x1.astype(np.float64) @ x2.astype(np.float64)
+    scale = np.abs(x1).astype(np.float64) @ np.abs(x2).astype(np.float64)
+    allowed = np.finfo(y.dtype).eps * (1 + x1.shape[-1]) * scale
+    assert np.all(np.abs(y - exact) <= allowed + 1e-300)
+
+
+@needs_llvm
+@pytest.mark.parametrize("turn", list(itertools.product((False, True), repeat=2)))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("m", "n", "k"),
+    [(1, 1, 1), (1, 17, 3), (7, 1, 9), (8, 48, 16), (9, 49, 17), (33, 67, 5), (25, 130, 40)],
+)
+def test_every_size_and_layout(m: int, n: int, k: int, dtype: str, turn: Any) -> None:
+    rng = np.random.default_rng(0)
+    x1 = matrix(rng, m, k, dtype, transposed=turn[0])
+    x2 = matrix(rng, k, n, dtype, transposed=turn[1])
+    product = problem(m, n, k, x1, x2)
+    width = jit.host().vector_bytes
+    plan = planned(product, width, registers(width))
+    assert_product(run(product, plan, x1, x2), x1, x2)
+
+
+@needs_llvm
+@pytest.mark.parametrize("turn", list(itertools.product((False, True), repeat=2)))
+@pytest.mark.parametrize("packed", [False, True])
+def test_blocks_of_rows_and_of_depth_add_up(packed: bool, turn: Any) -> None:
+    rng = np.random.default_rng(0)
+    m, n, k = 45, 77, 50
+    x1 = matrix(rng, m, k, "float32", transposed=turn[0])
+    x2 = matrix(rng, k, n, "float32", transposed=turn[1])
+    plan = Plan(lanes=16, rows=6, vectors=2, block=12, depth=16, packed=packed or turn[1])
+    assert_product(run(problem(m, n, k, x1, x2), plan, x1, x2), x1, x2)
+
+
+@needs_llvm
+@pytest.mark.parametrize("machine", MACHINES)
+def test_plans_for_other_machines_are_right_too(machine: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    m, n, k = 19, 37, 23
+    x1 = matrix(rng, m, k, "float64", transposed=False)
+    x2 = matrix(rng, k, n, "float64", transposed=True)
+    product = problem(m, n, k, x1, x2)
+    assert_product(run(product, planned(product, *machine), x1, x2), x1, x2)
+
+
+@needs_llvm
+def test_operands_without_a_contiguous_axis() -> None:
+    rng = np.random.default_rng(0)
+    large1, large2 = rng.standard_normal((20, 60)), rng.standard_normal((60, 80))
+    x1, x2 = large1[::2, ::3], large2[::3, ::2]
+    product = problem(10, 40, 20, x1, x2)
+    width = jit.host().vector_bytes
+    plan = planned(product, width, registers(width))
+    assert plan.packed
+    assert_product(run(product, plan, x1, x2), x1, x2)
+
+
+@needs_llvm
+def test_a_batch_broadcasts_by_strides_of_zero() -> None:
+    rng = np.random.default_rng(0)
+    x1, x2 = rng.standard_normal((3, 2, 5, 7)), rng.standard_normal((2, 7, 11))
+    layouts = Layout(0, (70, 35, 7, 1)), Layout(0, (0, 77, 11, 1))
+    product = Product(x1.dtype, (3, 2), 5, 11, 7, *layouts)
+    width = jit.host().vector_bytes
+    y = run(product, planned(product, width, registers(width)), x1, x2)
+    assert_product(y, x1, x2)
+
+
+@needs_llvm
+def test_infinities_stay_in_their_rows_and_columns() -> None:
+    """Lanes beyond the last column are computed with, and not stored."""
+    x1, x2 = np.ones((5, 6), np.float32), np.ones((6, 19), np.float32)
+    x1[2, 3] = np.inf
+    product = problem(5, 19, 6, x1, x2)
+    plan = Plan(lanes=16, rows=4, vectors=2, block=5, depth=6, packed=True)
+    y = run(product, plan, x1, x2)
+    assert np.all(np.isinf(y[2]))
+    assert np.all(np.delete(y, 2, axis=0) == 6)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("m", [1, 3, 128, 1000])
+@pytest.mark.parametrize("n", [1, 10, 100, 1000])
+@pytest.mark.parametrize("k", [1, 100, 5000])
+def test_a_plan_keeps_to_the_registers_and_to_the_stack(
+    k: int, n: int, m: int, machine: tuple[int, int]
+) -> None:
+    vector_bytes, count = machine
+    product = Product(np.dtype(np.float32), (), m, n, k, whole(m, k), turned(k))
+    plan = planned(product, vector_bytes, count)
+    assert plan.rows * plan.vectors + plan.vectors + 1 <= count
+    assert plan.depth * plan.width * 4 <= PANEL_BYTES
+    assert plan.depth == k or plan.depth % plan.lanes == 0
+    assert plan.block == m or plan.block % plan.rows == 0
+
+
+def test_the_text_is_small_and_the_same_every_time() -> None:
+    product = Product(np.dtype(np.float32), (), 999, 999, 999, whole(999, 999), turned(999))
+    plan = planned(product, 64, 32)
+    text = render(product, plan, "kernel")
+    assert text == render(product, plan, "kernel")
+    assert text.count("\n") < 1500
