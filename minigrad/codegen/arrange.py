@@ -20,8 +20,8 @@ REDUNDANT = 12
 """Instructions that may be repeated for every row rather than be a loop of their own."""
 SHORT = 32
 """Rows shorter than this carry no work of their own, which is done one row at a time."""
-COLUMNS = 4096
-"""Column sums that are kept on the stack, for what is made of them."""
+COLUMNS = 8192
+"""Numbers, of all column sums together, that are kept on the stack for what is made of them."""
 
 
 class Arrangement(NamedTuple):
@@ -129,7 +129,8 @@ def late_values(space: Space, reduced: dict[Node, Dims], cols: Dims, batch: Dims
         elif waits:
             if not space.dims(y) <= batch | cols:
                 raise MisfitError("a reduction over rows is used in rows again")
-            if math.prod(space.extents[d] for d in cols) > COLUMNS:
+            sums = sum(bool(dims) and not dims & cols for dims in reduced.values())
+            if sums * math.prod(space.extents[d] for d in cols) > COLUMNS:
                 raise MisfitError("too many columns to keep their sums")
             late.add(y)
     return frozenset(late)

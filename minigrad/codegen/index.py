@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.op import Node
-from .bodies import is_array, is_fold, is_move
+from .bodies import is_array, is_fold, is_map, is_move
 
 Map = dict[int, int]
 """Dim -> how many elements further one step along it leads. Dims not named change nothing."""
@@ -90,6 +90,18 @@ class Space:
             self.admit_map(node, [x for x in node.inputs if is_array(x)])
         self.nodes.append(node)
         self.settle()
+
+    def takes_as_is(self, node: Node) -> bool:
+        """Whether `node` only goes on with full values of one map: all stays as it is arranged."""
+        if not is_map(node) or any(is_fold(member) for member in self.nodes):
+            return False
+        maps = [self.maps[x] for x in node.inputs if is_array(x) and x in self.made]
+        shapes = {x.shape for x in node.inputs if is_array(x) and x in self.made}
+        return (
+            shapes == {node.outputs[0].shape}
+            and len(maps[0]) == len(self.extents)
+            and all(other == maps[0] for other in maps)
+        )
 
     # The three kinds of nodes.
 

@@ -178,7 +178,7 @@ class LoopNest:
     def __str__(self) -> str:
         inputs = ", ".join(map(str, self.inputs))
         head = f"{self.name}({inputs}) -> {', '.join(map(str, self.outputs))}"
-        rows = [f"    scratch {buffer}" for buffer in self.scratch]
+        rows = [f"    {buffer.role} {buffer}" for buffer in self.scratch]
         return "\n".join([head, *rows, *lines(self.body, 1)])
 
 

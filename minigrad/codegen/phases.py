@@ -64,6 +64,10 @@ class Phases:
         node = self.nest.makers[y]
         return bool(self.nest.folded(y)) and bool(self.nest.dims(node.inputs[0]) & self.cols)
 
+    def is_column_sum(self, y: Any) -> bool:
+        """Whether `y` is a reduction over rows only, with a result for each column."""
+        return self.in_row(y) and not self.nest.folded(y) & self.cols
+
     def known(self, x: Any) -> int:
         """The first pass that can use the value or input `x`."""
         return self.first.get(self.nest.source(x), 0)

@@ -19,25 +19,23 @@ from ..core.lowering import Reduce
 from ..core.op import Op
 from ..graph import Graph
 from .arrange import Dims
-from .bodies import is_fold, is_sum, operand_dtypes
-from .cost import CHUNK, ROWS, STACK, tile
+from .bodies import is_array, is_fold, is_sum, operand_dtypes
+from .cost import CHUNK, ROWS, tile
 from .dims import Nesting
-from .index import Map
 from .loops import (
     Apply,
-    Buffer,
     DType,
     Fold,
     Load,
     Loop,
     LoopNest,
     Operand,
-    Place,
     Statement,
     Store,
     Update,
 )
 from .phases import Phases
+from .places import Places
 
 DOUBLE = np.dtype(np.float64)
 AFTER_ROWS = 1 << 30
@@ -77,23 +75,19 @@ class Scheduler:
         self.phases = Phases(nesting)
         self.cols = self.phases.cols
         self.vector_bytes = vector_bytes
-        self.vars = variables(self.found)
+        self.places = Places(nesting, self.phases)
         self.frames = [Frame()]
         self.serial = 0
         self.current = 0
-        graph = nesting.graph
-        self.inputs = buffers("x", "input", graph.inputs)
-        self.outputs = buffers("y", "output", graph.outputs)
-        self.scratch = self.scratch_rows()
 
     def nest(self) -> LoopNest:
         """The whole loop nest."""
         self.around(self.found.batch, self.one_batch)
         return LoopNest(
             self.nesting.graph.name,
-            list(self.inputs.values()),
-            list(self.outputs.values()),
-            list(self.scratch.values()),
+            list(self.places.inputs.values()),
+            list(self.places.outputs.values()),
+            list(self.places.own.values()),
             self.frames[0].body,
             self.vector_bytes,
         )
@@ -127,7 +121,7 @@ class Scheduler:
         frame = Frame(self.frames[-1].open | {dim})
         extent = self.nesting.space.extents[dim]
         block = block if extent >= block else 1
-        loop = Loop(self.vars[dim], extent, frame.body, vector=vector, block=block)
+        loop = Loop(self.places.vars[dim], extent, frame.body, vector=vector, block=block)
         self.frames.append(frame)
         yield
         self.frames.pop()
@@ -142,9 +136,9 @@ class Scheduler:
         """How many rows are made in lockstep: several, where all that is made is column sums."""
         makers = self.nesting.makers
         simple = list(self.phases.roots) == [0] and not any(
-            self.phases.in_row(y) and not self.is_column_sum(y) for y in makers
+            self.phases.in_row(y) and not self.phases.is_column_sum(y) for y in makers
         )
-        return ROWS if simple and any(map(self.is_column_sum, makers)) else 1
+        return ROWS if simple and any(map(self.phases.is_column_sum, makers)) else 1
 
     def itemsizes(self) -> set[int]:
         """The widths of the values that change along the columns."""
@@ -156,14 +150,14 @@ class Scheduler:
 
     def one_batch(self) -> list[Pending]:
         """Column sums cleared; rows; then what is known of all rows."""
-        columns = {y for y in self.nesting.makers if self.is_column_sum(y)}
+        columns = {y for y in self.nesting.makers if self.phases.is_column_sum(y)}
         for y in [y for y in self.nesting.makers if y in columns]:
             self.around(self.found.cols, functools.partial(self.clear, y), vector=True)
         for done in self.around(self.found.rows, self.row):
             self.frames[-1].names[done.y] = self.narrowed(done)
         self.current = AFTER_ROWS
         for y in self.late_outputs(along_cols=False):
-            self.emit(Store(self.output(y), self.value(self.nesting.source(y))))
+            self.emit(Store(self.places.output(y), self.value(self.nesting.source(y))))
         if self.late_outputs(along_cols=True):
             self.around(self.found.cols, self.late_columns, vector=True)
         return []
@@ -174,7 +168,7 @@ class Scheduler:
         return [
             y
             for y in late
-            if not self.is_column_sum(self.nesting.source(y))
+            if not self.phases.is_column_sum(self.nesting.source(y))
             and bool(self.nesting.dims(y) & self.cols) == along_cols
         ]
 
@@ -182,14 +176,14 @@ class Scheduler:
         """What is made of column sums, column by column."""
         for y in self.late_outputs(along_cols=True):
             value = self.value(self.nesting.source(y))
-            self.emit(Store(self.output(y), value), self.level(self.nesting.dims(y)))
+            self.emit(Store(self.places.output(y), value), self.level(self.nesting.dims(y)))
         return []
 
     def clear(self, y: Any) -> list[Pending]:
         """The neutral element, where a column sum begins."""
         reduction = self.nesting.makers[y].op.lower
         assert isinstance(reduction, Reduce)
-        self.emit(Store(self.kept_place(y), reduction.init(y.dtype)))
+        self.emit(Store(self.places.kept(y), reduction.init(y.dtype)))
         return []
 
     def row(self) -> list[Pending]:
@@ -204,7 +198,7 @@ class Scheduler:
                     totals.append(done)
         for y in self.phases.stored:
             if not self.nesting.dims(y) & self.cols:
-                self.emit(Store(self.output(y), self.value(self.nesting.source(y))))
+                self.emit(Store(self.places.output(y), self.value(self.nesting.source(y))))
         for y, node in self.nesting.makers.items():
             if self.nesting.folded(y) and not self.phases.in_row(y):
                 value = self.operand(node.inputs[0], y)
@@ -218,26 +212,17 @@ class Scheduler:
             if not self.phases.in_row(y) or self.phases.known(node.inputs[0]) != self.current:
                 continue
             value = self.operand(node.inputs[0], y)
-            if self.is_column_sum(y):
-                self.emit(Update(self.kept_place(y), node.op, value))
+            if self.phases.is_column_sum(y):
+                self.emit(Update(self.places.kept(y), node.op, value))
             else:
                 pending.append(Pending(y, node.op, value, y.dtype, self.total_dtype(y)))
         for y in self.phases.stored:
             if self.nesting.dims(y) & self.cols and self.phases.known(y) == self.current:
                 value = self.value(self.nesting.source(y))
-                self.emit(Store(self.output(y), value), self.level(self.nesting.dims(y)))
+                self.emit(Store(self.places.output(y), value), self.level(self.nesting.dims(y)))
         return pending
 
     # Reductions.
-
-    def is_column_sum(self, y: Any) -> bool:
-        """Whether `y` is a reduction over rows only, with a result for each column."""
-        return self.phases.in_row(y) and not self.nesting.folded(y) & self.cols
-
-    def result_of(self, y: Any) -> Any:
-        """The output that holds the value `y`; None if it is none."""
-        outputs = self.nesting.graph.outputs
-        return next((z for z in outputs if self.nesting.source(z) is y), None)
 
     def total_dtype(self, y: Any) -> DType:
         """The dtype in which parts of a sum are combined: sums of few elements need no other."""
@@ -261,23 +246,48 @@ class Scheduler:
 
     def value(self, y: Any) -> Operand:
         """The name of the value `y`, computed or loaded where it is not known yet."""
-        known = self.known_name(y)
-        if known is not None:
-            return known
+        for x in self.unknown(y):
+            self.make(x)
+        name = self.known_name(y)
+        assert name is not None
+        return name
+
+    def unknown(self, y: Any) -> list[Any]:
+        """The values to be made for `y`, operands first; not by recursion, for chains are long."""
+        found, todo = set(), [y]
+        while todo:
+            x = todo.pop()
+            if x not in found and self.known_name(x) is None:
+                found.add(x)
+                todo += [z for z in self.operands_of(x) if z in self.nesting.makers]
+        return [x for x in self.nesting.makers if x in found] if len(found) > 1 else list(found)
+
+    def operands_of(self, y: Any) -> list[Any]:
+        """The values that `y` is made of here; none where it is loaded."""
+        if self.is_loaded(y):
+            return []
+        inputs = self.nesting.makers[y].inputs
+        return [self.nesting.source(x) for x in inputs if is_array(x)]
+
+    def is_loaded(self, y: Any) -> bool:
+        """Whether `y` has been made before, and is in memory."""
+        return self.phases.is_column_sum(y) or self.phases.kept.get(y, AFTER_ROWS) < self.current
+
+    def make(self, y: Any) -> None:
+        """Write the statement that makes `y`, whose operands are known."""
         node, level = self.nesting.makers[y], self.level(self.phases.changing[y])
         kept = self.phases.kept.get(y)
-        if self.is_column_sum(y) or (kept is not None and kept < self.current):
+        if self.is_loaded(y):
             name = self.fresh()
-            self.emit(Load(name, self.kept_place(y)), level)
+            self.emit(Load(name, self.places.kept(y)), level)
         else:
             operands = tuple([self.operand(x, y) for x in node.inputs])
             name = self.fresh()
             op = None if is_fold(node) else node.op  # folded over axes of length 1: itself
             self.emit(Apply(name, op, operands, operand_dtypes(node), y.dtype), level)
-            if kept == self.current and y in self.scratch:
-                self.emit(Store(self.kept_place(y), name), level)
+            if kept == self.current and y in self.places.own:
+                self.emit(Store(self.places.kept(y), name), level)
         self.frames[level].names[y] = name
-        return name
 
     def operand(self, x: Any, y: Any) -> Operand:
         """The name of the input `x` of the node that makes `y`."""
@@ -287,7 +297,7 @@ class Scheduler:
         if source in self.nesting.makers:
             return self.value(source)
         base, offset, strides = self.nesting.loads[x, y]
-        place = self.place(self.inputs[base], offset, strides)
+        place = self.places.input(base, offset, strides)
         known = self.known_name(place)
         if known is None:
             known, level = self.fresh(), self.level(frozenset(strides))
@@ -314,58 +324,6 @@ class Scheduler:
         """A name for a value."""
         self.serial += 1
         return f"v{self.serial}"
-
-    # Memory.
-
-    def place(self, buffer: Buffer, offset: int, strides: Map) -> Place:
-        """An element of `buffer`, by loop variables."""
-        pairs = [(self.vars[d], strides[d]) for d in self.found.order if strides.get(d)]
-        return Place(buffer, offset, tuple(pairs))
-
-    def output(self, y: Any) -> Place:
-        """Where the elements of the output `y` are."""
-        return self.place(self.outputs[y], 0, self.nesting.space.maps[y])
-
-    def kept_place(self, y: Any) -> Place:
-        """Where a value is kept from one pass to the next, or a sum from one row to the next."""
-        if y not in self.scratch:
-            return self.output(self.result_of(y))
-        strides, stride = {}, 1
-        for dim in reversed([d for d in self.found.cols if d in self.phases.changing[y]]):
-            strides[dim], stride = stride, stride * self.nesting.space.extents[dim]
-        return self.place(self.scratch[y], 0, strides)
-
-    def scratch_rows(self) -> dict[Any, Buffer]:
-        """Buffers for the values to keep; what does not fit on the stack is made again instead."""
-        rows: dict[Any, Buffer] = {}
-        count = math.prod(self.nesting.space.extents[d] for d in self.found.cols)
-        left = STACK
-        for y in self.nesting.makers:
-            if self.is_column_sum(y) and self.result_of(y) is None:
-                rows[y] = Buffer(f"s{len(rows)}", (count,), y.dtype, "sums")
-        for y in list(self.phases.kept):
-            if self.result_of(y) is not None:
-                continue
-            left -= count * y.dtype.itemsize
-            if left < 0:
-                del self.phases.kept[y]
-            else:
-                rows[y] = Buffer(f"s{len(rows)}", (count,), y.dtype, "scratch")
-        return rows
-
-
-def variables(found: Any) -> dict[int, str]:
-    """The loop variables: b for batches, i for rows, j for columns."""
-    names = {}
-    for letter, dims in zip("bij", found[:3], strict=True):
-        for k, dim in enumerate(dims):
-            names[dim] = letter if len(dims) == 1 else f"{letter}{k}"
-    return names
-
-
-def buffers(letter: str, role: Any, tensors: tuple[Any, ...]) -> dict[Any, Buffer]:
-    """One buffer per tensor."""
-    return {x: Buffer(f"{letter}{k}", tuple(x.shape), x.dtype, role) for k, x in enumerate(tensors)}
 
 
 def wide(dtype: DType) -> DType:

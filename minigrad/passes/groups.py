@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..codegen.arrange import arrange, storable
-from ..codegen.bodies import cost, is_array, is_fold, is_map, is_move, refusal
+from ..codegen.bodies import cost, is_array, is_map, is_move, refusal
 from ..codegen.index import MisfitError, Space, View, moved, whole
 from ..core.op import Node
 from ..graph import Graph
@@ -30,6 +31,7 @@ class Unit:
 
     number: its bit in sets of units. before: the units that must run before it, as bits.
     nodes: in order, without what is free. space: of a group. reason: why it begins here.
+    work: instructions of its nodes.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Unit:
     before: int = 0
     reason: str = ""
     readers: bool = field(default=False)  # whether another unit needs it
+    work: int = 0
 
     @property
     def bit(self) -> int:
@@ -66,6 +69,7 @@ class Grouping:
                     self.takers.setdefault(x, []).append(node)
         for node in graph.nodes:
             self.enter(node)
+        self.absorb_scalars()
 
     def enter(self, node: Node) -> None:
         """Find the unit of the next node."""
@@ -133,14 +137,15 @@ class Grouping:
         reasons: dict[str, None] = {}
         for candidates in self.candidates(node):
             try:
-                space = self.joined(candidates, node)
+                space = self.joined(candidates, [node])
             except MisfitError as misfit:
                 reasons[str(misfit)] = None
                 continue
-            self.merge(candidates, node, space)
+            self.merge(candidates, [node], space)
             return
-        space = self.joined([], node)
+        space = self.joined([], [node])
         unit = Unit(len(self.units), [node], space, reason="; ".join(reasons))
+        unit.work = cost(node) or 0
         self.add(unit)
         self.note_inputs(unit, node)
 
@@ -149,7 +154,7 @@ class Grouping:
         sizes: dict[Unit, int] = {}
         for x in node.inputs:
             unit = self.producer(x) if is_array(x) else None
-            if unit is not None and unit.space is not None:
+            if unit is not None and unit.space is not None and not is_scalar(unit, node):
                 sizes[unit] = max(sizes.get(unit, 0), math.prod(self.origin(x).shape))
         producers = sorted(sizes, key=lambda unit: -sizes[unit])
         if len(producers) > 1:
@@ -165,20 +170,51 @@ class Grouping:
         ]
         yield from ([unit] for unit in dict.fromkeys(shared))
 
-    def joined(self, units: Sequence[Unit], node: Node) -> Space:
-        """The space of `units` and `node` together. Raises MisfitError where it must not be."""
-        nodes = [*(n for unit in units for n in unit.nodes), node]
-        if len(nodes) > LARGEST or sum(cost(n) or 0 for n in nodes) > HEAVIEST:
+    def absorb_scalars(self) -> None:
+        """Put groups of single numbers that one group needs, and no other, into that group."""
+        for unit in self.units:
+            takers = self.taker_units(unit) if unit.space and points(unit.space) == 1 else []
+            if len(takers) == 1 and takers[0].space is not None:
+                with suppress(MisfitError):
+                    self.merge([takers[0], unit], [], self.joined([takers[0], unit], []))
+
+    def taker_units(self, unit: Unit) -> list[Unit]:
+        """The units that need what `unit` makes."""
+        todo = [y for node in unit.nodes for y in node.outputs]
+        found: dict[Unit, None] = {}
+        while todo:
+            for node in self.takers.get(todo.pop(), []):
+                if node in self.unit_of:
+                    found[self.unit_of[node]] = None
+                else:
+                    todo += node.outputs
+        return [other for other in found if other is not unit]
+
+    def joined(self, units: Sequence[Unit], more: Sequence[Node]) -> Space:
+        """The space of `units` and `more` together. Raises MisfitError where it must not be."""
+        count = sum(len(unit.nodes) for unit in units) + len(more)
+        work = sum(unit.work for unit in units) + sum(cost(n) or 0 for n in more)
+        if count > LARGEST or work > HEAVIEST:
             raise MisfitError("the group is full")
-        if self.makes_circle(units, node):
+        if self.makes_circle(units, more):
             raise MisfitError("something between them runs elsewhere")
         first, rest = self.to_begin_with(units)
+        if first is not None and first.space and not rest and self.goes_on(first.space, more):
+            first.space.admit(more[0])
+            return first.space
         space = first.space.copy() if first is not None and first.space else Space()
-        for member in sorted([*rest, node], key=self.position.__getitem__):
+        for member in sorted([*rest, *more], key=self.position.__getitem__):
             self.admit(space, member)
-        if first is None or rest or not is_plain(first.space, space, node):
-            self.check_stores(space, nodes)
+        self.check_stores(space, [*(n for unit in units for n in unit.nodes), *more])
         return space
+
+    def goes_on(self, space: Space, more: Sequence[Node]) -> bool:
+        """Whether one more node adds nothing that could change how loops are arranged."""
+        return (
+            len(more) == 1
+            and not any(is_array(x) and x in self.free for x in more[0].inputs)
+            and space.takes_as_is(more[0])
+        )
 
     def to_begin_with(self, units: Sequence[Unit]) -> tuple[Unit | None, list[Node]]:
         """The group whose space can be added to, and the nodes to add; None for a new space."""
@@ -196,10 +232,10 @@ class Grouping:
                     space.admit(free)
         space.admit(node)
 
-    def makes_circle(self, units: Sequence[Unit], node: Node) -> bool:
+    def makes_circle(self, units: Sequence[Unit], more: Sequence[Node]) -> bool:
         """Whether a unit outside would have to run before and after the new group."""
         bits = sum(unit.bit for unit in units)
-        outside = [unit for unit in self.needed_units([node]) if unit not in units]
+        outside = [unit for unit in self.needed_units(more) if unit not in units]
         if any(unit.before & bits for unit in outside):
             return True
         if len(units) == 1:
@@ -253,28 +289,32 @@ class Grouping:
             before |= unit.before | unit.bit
         return before
 
-    def merge(self, units: Sequence[Unit], node: Node, space: Space) -> None:
-        """Make one group of `units` and `node`."""
+    def merge(self, units: Sequence[Unit], more: Sequence[Node], space: Space) -> None:
+        """Make one group of `units` and `more`."""
         first, bits = units[0], sum(unit.bit for unit in units)
-        outside = [unit for unit in self.needed_units([node]) if unit not in units]
+        outside = [unit for unit in self.needed_units(more) if unit not in units]
         before = self.all_before(outside)
         for unit in units:
             before |= unit.before
-        first.nodes = [*(n for unit in units for n in unit.nodes), node]
+        if len(units) > 1:
+            first.nodes = [n for unit in units for n in unit.nodes]
+        first.nodes += more
         first.nodes.sort(key=self.position.__getitem__)
+        first.work = sum(unit.work for unit in units) + sum(cost(n) or 0 for n in more)
         first.space = space
         changed = before & ~bits != first.before or len(units) > 1
         first.before = before & ~bits
         for unit in units[1:]:
             unit.nodes, unit.space = [], None
-        for member in first.nodes:
+        for member in first.nodes if len(units) > 1 else more:
             self.unit_of[member] = first
         if changed and any(unit.readers for unit in units):
             first.readers = True
             for unit in self.units:
                 if unit.before & bits:
                     unit.before |= first.before | first.bit
-        self.note_inputs(first, node)
+        for node in more:
+            self.note_inputs(first, node)
 
     def note_inputs(self, unit: Unit, node: Node) -> None:
         """Remember that `unit` reads the inputs of `node`."""
@@ -290,13 +330,10 @@ def points(space: Space) -> int:
     return math.prod(space.extents.values())
 
 
-def is_plain(before: Space | None, after: Space, node: Node) -> bool:
-    """Whether `node` adds nothing that could change how loops are arranged."""
-    y = node.outputs[0]
-    return (
-        before is not None
-        and is_map(node)
-        and before.extents == after.extents
-        and not any(map(is_fold, after.nodes))
-        and all(after.maps[y] == after.maps[n.outputs[0]] for n in after.nodes if is_map(n))
-    )
+def is_scalar(unit: Unit, node: Node) -> bool:
+    """Whether `unit` only makes single numbers for the larger `node`.
+
+    Such groups run early, and many others can wait for them.
+    """
+    assert unit.space is not None
+    return points(unit.space) == 1 and math.prod(node.outputs[0].shape) > 1

@@ -107,6 +107,22 @@ def test_sums_are_at_least_as_accurate_as_numpy(shape: tuple[int, ...], dtype: s
 
 
 @needs_llvm
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_division_by_one_number_per_row_is_correctly_rounded(dtype: str) -> None:
+    """It is made of products, and special values must come out as those of a division."""
+    draw = np.random.default_rng(0)
+    x = (draw.standard_normal((40, 100)) * 10.0 ** draw.integers(-20, 20, (40, 100))).astype(dtype)
+    x[:, :5] = [0, -0.0, np.inf, -np.inf, np.nan]
+    d = (draw.standard_normal((40, 1)) * 10.0 ** draw.integers(-20, 20, (40, 1))).astype(dtype)
+    info = np.finfo(dtype)
+    d[:9, 0] = [0, -0.0, np.inf, -np.inf, np.nan, info.tiny, info.max, info.tiny / 8, 1]
+    expected, got = both(lambda x, d: [x / d, x / 3, x / 8], x, d)
+    for y, z in zip(expected, got, strict=True):
+        np.testing.assert_array_equal(np.signbit(z), np.signbit(y))
+        np.testing.assert_array_equal(z, y)
+
+
+@needs_llvm
 def test_integers_wrap_as_in_numpy() -> None:
     x = np.array([120, 100, -128, 127], np.int8)
     assert_same(lambda x: [x + x, x * x, -x, api.abs(x), api.sum(x), api.prod(x)], x)

@@ -44,8 +44,8 @@ def test_what_changes_only_from_row_to_row_is_loaded_once_per_row() -> None:
     text = printed(lambda x, y: [x * api.square(y)], ((7, 65), F4), ((7, 1), F4))
     assert text.splitlines()[1:5] == [
         "    for j0 in 7:",
-        "        v2 = x1[j0]",
-        "        v3 = square(v2)",
+        "        v1 = x1[j0]",
+        "        v2 = square(v1)",
         "        for j1 in 65 by 64:",
     ]
 
@@ -120,8 +120,27 @@ def test_a_transposed_input_is_read_along_its_columns() -> None:
             "a reduction over rows is used in rows again",
         ),
         (lambda x: [api.exp(x)[1:] * 2], "take_slice of what the same loop makes"),
+        (lambda x: [api.exp(x[:, 0])[:, None] * x], "rows too short"),
     ],
 )
 def test_what_needs_other_loops_says_so(body: Any, reason: str) -> None:
     with pytest.raises(MisfitError, match=reason):
         loop_nest(group(body, ((8, 8), F4)), 64)
+
+
+def test_what_is_made_of_column_sums_follows_the_rows() -> None:
+    text = printed(lambda x: [api.mean(x, axis=0)], ((37, 65), F4))
+    assert text == (
+        "kernel(x0: float32[37,65]) -> y0: float32[65]\n"
+        "    sums s0: float32[65]\n"
+        "    for j in 65 by 64:\n"
+        "        s0[j] = 0\n"
+        "    for i in 37 by 8:\n"
+        "        for j in 65 by 64:\n"
+        "            v1 = x0[65 i + j]\n"
+        "            s0[j] = reduce_sum(s0[j], v1)\n"
+        "    for j in 65 by 64:\n"
+        "        v2 = s0[j]\n"
+        "        v3 = divide(v2, 37)\n"
+        "        y0[j] = v3"
+    )

@@ -1,0 +1,89 @@
+"""Where the values of a loop nest are in memory: inputs, outputs, and what is kept for later."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from .arrange import Arrangement
+from .cost import STACK
+from .dims import Nesting
+from .index import Map
+from .loops import Buffer, Place
+from .phases import Phases
+
+
+class Places:
+    """The buffers of a nest, by tensor, and the elements of them that loops come to.
+
+    own: what is kept from one pass to the next, and column sums that are no outputs.
+    """
+
+    def __init__(self, nesting: Nesting, phases: Phases):
+        self.nesting, self.phases = nesting, phases
+        self.vars = variables(nesting.found)
+        self.inputs = buffers("x", "input", nesting.graph.inputs)
+        self.outputs = buffers("y", "output", nesting.graph.outputs)
+        self.own = self.kept_buffers()
+
+    def kept_buffers(self) -> dict[Any, Buffer]:
+        """Buffers for the values to keep; what does not fit on the stack is made again instead."""
+        found: dict[Any, Buffer] = {}
+        count = math.prod(self.nesting.space.extents[d] for d in self.nesting.found.cols)
+        for y in self.nesting.makers:
+            if self.phases.is_column_sum(y) and self.result_of(y) is None:
+                found[y] = Buffer(f"s{len(found)}", (count,), y.dtype, "sums")
+        left = STACK
+        for y in list(self.phases.kept):
+            if self.result_of(y) is not None:
+                continue
+            left -= count * y.dtype.itemsize
+            if left < 0:
+                del self.phases.kept[y]
+            else:
+                found[y] = Buffer(f"s{len(found)}", (count,), y.dtype, "scratch")
+        return found
+
+    def result_of(self, y: Any) -> Any:
+        """The output that holds the value `y`; None if there is none."""
+        outputs = self.nesting.graph.outputs
+        return next((z for z in outputs if self.nesting.source(z) is y), None)
+
+    def place(self, buffer: Buffer, offset: int, strides: Map) -> Place:
+        """An element of `buffer`, by loop variables."""
+        pairs = [(self.vars[d], strides[d]) for d in self.nesting.found.order if strides.get(d)]
+        return Place(buffer, offset, tuple(pairs))
+
+    def input(self, x: Any, offset: int, strides: Map) -> Place:
+        """Where the elements of a view of the input `x` are."""
+        return self.place(self.inputs[x], offset, strides)
+
+    def output(self, y: Any) -> Place:
+        """Where the elements of the output `y` are."""
+        return self.place(self.outputs[y], 0, self.nesting.space.maps[y])
+
+    def kept(self, y: Any) -> Place:
+        """Where a value is kept from one pass to the next, or a sum from one row to the next."""
+        if y not in self.own:
+            return self.output(self.result_of(y))
+        cols = [d for d in self.nesting.found.cols if d in self.phases.changing[y]]
+        strides, stride = {}, 1
+        for dim in reversed(cols):
+            strides[dim], stride = stride, stride * self.nesting.space.extents[dim]
+        return self.place(self.own[y], 0, strides)
+
+
+def variables(found: Arrangement) -> dict[int, str]:
+    """The loop variables: b for batches, i for rows, j for columns."""
+    names = {}
+    for letter, dims in zip("bij", found[:3], strict=True):
+        for k, dim in enumerate(dims):
+            names[dim] = letter if len(dims) == 1 else f"{letter}{k}"
+    return names
+
+
+def buffers(
+    letter: str, role: Literal["input", "output"], tensors: tuple[Any, ...]
+) -> dict[Any, Buffer]:
+    """One buffer per tensor."""
+    return {x: Buffer(f"{letter}{k}", tuple(x.shape), x.dtype, role) for k, x in enumerate(tensors)}
