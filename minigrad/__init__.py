@@ -140,12 +140,12 @@ from .tape import GradientTape, UnconnectedGradients
 from .variable import Variable
 
 if _TYPE_CHECKING:  # for checkers and editors; at run time __getattr__ does it
-    from . import linalg, nn, optimizers, random, special, visualize
+    from . import linalg, nn, optimizers, random, saved_model, special, visualize
 
 __version__ = "0.1.0"
 
 # namespaces that are loaded when they are first named: `import minigrad` stays quick
-_LATER = ("linalg", "nn", "optimizers", "random", "special", "visualize")
+_LATER = ("linalg", "nn", "optimizers", "random", "saved_model", "special", "visualize")
 
 
 def __getattr__(name: str) -> object:
@@ -313,6 +313,7 @@ __all__ = [
     "reshape",
     "roll",
     "round",
+    "saved_model",
     "scan",
     "shape",
     "sign",

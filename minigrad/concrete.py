@@ -20,6 +20,7 @@ from .graph import Graph, Tracer, evaluate
 from .tree import Structure
 
 compiler = later("compiler")
+saved_model = later("saved_model")
 split = later("passes.split")
 
 
@@ -217,6 +218,9 @@ class ConcreteFunction:
         """Raise UncompilableError if `jit` is asked of a graph that cannot be compiled."""
         if self.jit and (found := compiler.blockers(self.graph)):
             raise UncompilableError(compiler.rejection(self.name, found))
+
+    def __reduce__(self) -> Any:
+        return saved_model.reduced(self)
 
     def __repr__(self) -> str:
         specs = ", ".join(map(str, self.specs))

@@ -32,8 +32,12 @@ LAYERS = (
     ("__main__", "tour"),  # programs: they use the public names as any user does
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-# a graph prints itself: it needs the printer when it does, and the printer needs graphs
-UPWARDS = {("minigrad.graph", "minigrad.text")}
+# a graph prints itself, a concrete function pickles itself: each needs, when it does, what is
+# made for it and needs it
+UPWARDS = {
+    ("minigrad.graph", "minigrad.text"),
+    ("minigrad.concrete", "minigrad.saved_model"),
+}
 LONGEST = 400
 # the one file of each library that is not imported by `import minigrad`
 LAZY = {"llvmlite": "codegen/jit.py"}
