@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 CHUNK = 8192
 """Elements whose sum is accumulated in lanes; beyond, chunks are combined in float64."""
 STACK = 1 << 16
 """Bytes of scratch rows that a kernel keeps on the stack."""
+LIGHT = 16
+"""Instructions of a loop body that leave a processor waiting for its accumulators."""
 WIDEST = 64
 """Lanes of the widest vectors written."""
 ROWS = 8
@@ -22,17 +23,14 @@ class Tile(NamedTuple):
     unroll: int
 
 
-def tile(extent: int, itemsizes: Iterable[int], vector_bytes: int, *, folds: int) -> Tile:
-    """The tile of a loop over `extent` columns whose elements have `itemsizes` bytes.
+def tile(extent: int, widest: int, vector_bytes: int, *, folds: bool, work: int) -> Tile:
+    """The tile of a loop over `extent` columns whose elements have up to `widest` bytes.
 
-    Four registers per value make the best use of a register file of 32 in chains of mathematics:
-    while one polynomial waits for its product, three others go on. folds: accumulators.
+    Four registers per value: while one polynomial waits for its product, three others go on.
+    folds: whether the loop reduces; then light loops, of little `work` in instructions, take two
+    vectors in turn, with twice as many accumulators, as an addition takes four cycles.
     """
-    native = max(vector_bytes // max(itemsizes, default=4), 1)
-    lanes = min(4 * native if not folds else 2 * native, WIDEST)
+    lanes = min(4 * max(vector_bytes // widest, 1), WIDEST)
     while lanes // 2 >= extent:
         lanes //= 2
-    unroll = 1
-    while folds and unroll * lanes < 8 * native // folds and 2 * unroll * lanes <= extent:
-        unroll *= 2
-    return Tile(lanes, unroll)
+    return Tile(lanes, 2 if folds and work <= LIGHT and 2 * lanes <= extent else 1)

@@ -19,7 +19,7 @@ from ..core.lowering import Reduce
 from ..core.op import Op
 from ..graph import Graph
 from .arrange import Dims
-from .bodies import is_array, is_fold, is_sum, operand_dtypes
+from .bodies import instructions, is_array, is_fold, is_sum, operand_dtypes
 from .cost import CHUNK, ROWS, tile
 from .dims import Nesting
 from .loops import (
@@ -126,8 +126,10 @@ class Scheduler:
         yield
         self.frames.pop()
         if vector:
-            found = tile(loop.extent, self.itemsizes(), self.vector_bytes, folds=len(loop.folds))
-            loop.lanes, loop.unroll = found
+            folds = bool(loop.folds)
+            work = sum(self.weight(statement) for statement in loop.body)
+            sizes = tile(extent, self.widest(), self.vector_bytes, folds=folds, work=work)
+            loop.lanes, loop.unroll = sizes
             loop.chunk = CHUNK if loop.folds else 0
         if loop.body:
             self.emit(loop)
@@ -140,13 +142,18 @@ class Scheduler:
         )
         return ROWS if simple and any(map(self.phases.is_column_sum, makers)) else 1
 
-    def itemsizes(self) -> set[int]:
-        """The widths of the values that change along the columns."""
-        makers = self.nesting.makers
-        inner = self.found.cols[-1:]
-        sizes = {y.dtype.itemsize for y in makers if self.phases.changing[y] & {*inner}}
-        sizes |= {d.itemsize for y in makers for d in operand_dtypes(makers[y])}
-        return sizes
+    def weight(self, statement: Statement) -> int:
+        """How many instructions a statement of a vector loop takes."""
+        if isinstance(statement, Apply) and statement.op is not None:
+            return instructions(statement.op, statement.dtypes, statement.dtype) or 0
+        return 1
+
+    def widest(self) -> int:
+        """The bytes of the widest elements that change along the columns."""
+        makers, inner = self.nesting.makers, {*self.found.cols[-1:]}
+        sizes = [y.dtype.itemsize for y in makers if self.phases.changing[y] & inner]
+        sizes += [dtype.itemsize for node in makers.values() for dtype in operand_dtypes(node)]
+        return max(sizes, default=4)
 
     def one_batch(self) -> list[Pending]:
         """Column sums cleared; rows; then what is known of all rows."""
