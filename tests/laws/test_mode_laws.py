@@ -1,7 +1,9 @@
 """Every op gives the same in every mode, forward and backward."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -102,12 +104,11 @@ def test_gradients_are_the_same_with_unknown_dims(name: str, data: Any) -> None:
 # compiled
 
 
-def native_or_not(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+def compiling(native: bool) -> Any:
     """Compile to native code, or leave the groups to NumPy, as where llvmlite is missing."""
     if native and not jit.available():
         pytest.skip("llvmlite is not installed, or is disabled")
-    if not native:
-        monkeypatch.setattr(jit, "available", lambda: False)
+    return nullcontext() if native else patch.object(jit, "available", lambda: False)
 
 
 by_native_code_and_by_numpy = pytest.mark.parametrize("native", [True, False], ids=str)
@@ -115,38 +116,37 @@ by_native_code_and_by_numpy = pytest.mark.parametrize("native", [True, False], i
 
 @by_native_code_and_by_numpy
 @every_op
-@examples(0.1)
+@examples(0.3)
 @given(data=st.data())
-def test_compiled_is_eager_but_for_rounding(
-    name: str, native: bool, data: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    native_or_not(monkeypatch, native)
+def test_compiled_is_eager_but_for_rounding(name: str, native: bool, data: Any) -> None:
     program = drawn(name, data)
     if program is not None:
         expected = program.forward(*program.tensors)
-        compiled = mg.function(program.forward, jit_compile=True)
-        assert_close(compiled(*program.tensors), expected)
+        with compiling(native):
+            compiled = mg.function(program.forward, jit_compile=True)
+            assert_close(compiled(*program.tensors), expected)
 
 
 @by_native_code_and_by_numpy
 @every_rule
-@examples(0.1)
+@examples(0.3)
 @given(data=st.data())
 def test_compiled_gradients_are_eager_ones_but_for_rounding(
-    name: str, native: bool, data: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, native: bool, data: Any
 ) -> None:
-    native_or_not(monkeypatch, native)
-    program = drawn(name, data, FLOATS, smooth=True)
+    # of one dtype: where two are mixed, the larger error of the smaller one is right
+    program = drawn(name, data, [data.draw(st.sampled_from(FLOATS))], smooth=True)
     assert program is not None
     expected = program.gradient(*program.tensors)
-    inside = mg.function(program.gradient, jit_compile=True)
-    assert_close(inside(*program.tensors), expected, 10)
-    outside = mg.function(program.forward, jit_compile=True)
-    assert_close(with_gradient(outside, *program.tensors), expected, 10)
+    with compiling(native):
+        inside = mg.function(program.gradient, jit_compile=True)
+        assert_close(inside(*program.tensors), expected, 10)
+        outside = mg.function(program.forward, jit_compile=True)
+        assert_close(with_gradient(outside, *program.tensors), expected, 10)
 
 
 @every_op
-@examples(0.1)
+@examples(0.3)
 @given(data=st.data())
 def test_later_calls_leave_earlier_results_alone(name: str, data: Any) -> None:
     program = drawn(name, data, FLOATS, smooth=True)

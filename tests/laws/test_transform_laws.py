@@ -1,7 +1,7 @@
-"""What holds for every op under the transformations: jvp is the transpose of vjp."""
+"""What holds for every op transformed: jvp is the transpose of vjp, vmap is a loop."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.errors import MinigradError
 from tests.laws.budget import examples
 from tests.laws.slopes import inner, outputs_of, pulled_back, randoms
 from tests.laws.strategies import Application, applications, is_inexact, names
@@ -86,3 +87,123 @@ def test_jvp_of_complex_numbers_is_the_transpose_of_vjp(name: str, data: Any, se
 @given(data=st.data(), seed=SEEDS)
 def test_jvp_in_a_function_is_the_transpose_of_vjp(name: str, data: Any, seed: int) -> None:
     assert_transposed(data.draw(applications(name, REAL, smooth=True)), seed, traced=True)
+
+
+# many examples at once
+
+
+class Batch(NamedTuple):
+    """An application, and examples of its inputs: stacks along an axis, or None for shared ones."""
+
+    application: Application
+    stacks: list[Any]
+    axes: list[int | None]
+    size: int
+
+    def given(self) -> list[Any]:
+        """The inputs of the vmapped function."""
+        pairs = zip(self.stacks, self.application.tensors(), strict=True)
+        return [x if stack is None else mg.constant(stack) for stack, x in pairs]
+
+    def example(self, i: int) -> list[Any]:
+        """The inputs of example number `i`."""
+        return [
+            x if axis is None else mg.constant(np.take(stack, i, axis))
+            for x, stack, axis in zip(
+                self.application.tensors(), self.stacks, self.axes, strict=True
+            )
+        ]
+
+
+# inputs that examples cannot differ in, for then their shapes would
+SHAPES = {"reshape_dynamic": [1], "broadcast_dynamic": [1]}
+
+
+def drawn_batch(data: Any, application: Application) -> Batch:
+    """Some inputs stacked along some axis: each example has the elements in another order."""
+    size = data.draw(st.sampled_from([2, 3, 1]), "size")
+    places = [
+        i
+        for i, x in enumerate(application.inputs)
+        if isinstance(x, np.ndarray)
+        and i not in SHAPES.get(application.op.name, [])
+        and not (x.dtype == bool and "key" in application.attrs)
+    ]
+    chosen = data.draw(st.sets(st.sampled_from(places), min_size=1), "batched") if places else ()
+    stacks: list[Any] = [None] * len(application.inputs)
+    axes: list[int | None] = [None] * len(application.inputs)
+    for i in chosen:
+        x = application.inputs[i]
+        axes[i] = data.draw(st.integers(0, x.ndim), "axis")
+        rows = [np.roll(x.ravel(), k).reshape(x.shape) for k in range(size)]
+        stacks[i] = np.stack(rows, axes[i])
+    return Batch(application, stacks, axes, size)
+
+
+def in_a_loop(f: Any, batch: Batch) -> Any:
+    """The results of `f` for each example, stacked; or the error of one of them."""
+    try:
+        rows = [f(*batch.example(i)) for i in range(batch.size)]
+    except MinigradError as error:
+        return error
+    return [None if y[0] is None else np.stack(y) for y in zip(*rows, strict=True)]
+
+
+def assert_equal(found: Any, expected: Any, *, close: bool) -> None:
+    """Lists of arrays, of equal shapes and dtypes, with equal elements."""
+    assert len(found) == len(expected)
+    for y, z in zip(found, expected, strict=True):
+        assert (y is None) == (z is None)
+        if y is not None:
+            assert (y.shape, y.dtype) == (z.shape, z.dtype)
+            wide = z.dtype in ("float64", "complex128", "int64")
+            tolerance = {"rtol": 1e-9 if wide else 1e-4, "atol": 1e-12 if wide else 1e-4}
+            np.testing.assert_allclose(np.asarray(y), z, **tolerance if close else {"rtol": 0})
+
+
+OF_EXAMPLES = names(lambda op: not op.draws)
+
+
+every_op = pytest.mark.parametrize("name", OF_EXAMPLES)
+with_a_rule = pytest.mark.parametrize(
+    "name", names(lambda op: op.batch is not None and not op.draws)
+)
+
+
+def assert_loop(batch: Batch, mode: Any) -> None:
+    """`vmap` of the application gives what a loop gives, or both refuse."""
+    expected = in_a_loop(batch.application, batch)
+    f = mode(mg.vmap(batch.application, in_axes=tuple(batch.axes)))
+    if isinstance(expected, Exception):
+        with pytest.raises(MinigradError):
+            f(*batch.given())
+    else:
+        assert_equal(f(*batch.given()), expected, close=True)
+
+
+@every_op
+@examples(0.2)
+@given(data=st.data())
+def test_vmap_is_a_loop(name: str, data: Any) -> None:
+    batch = drawn_batch(data, data.draw(applications(name, smooth=True)))
+    if any(axis is not None for axis in batch.axes):
+        assert_loop(batch, lambda f: f)
+
+
+@with_a_rule
+@examples(1.0)
+@given(data=st.data())
+def test_a_batching_rule_is_a_loop(name: str, data: Any) -> None:
+    """Also of empty tensors, and of any dtypes."""
+    batch = drawn_batch(data, data.draw(applications(name, smooth=data.draw(st.booleans()))))
+    if any(axis is not None for axis in batch.axes):
+        assert_loop(batch, lambda f: f)
+
+
+@every_op
+@examples(0.1)
+@given(data=st.data())
+def test_vmap_in_a_function_is_a_loop(name: str, data: Any) -> None:
+    batch = drawn_batch(data, data.draw(applications(name, smooth=True)))
+    if any(axis is not None for axis in batch.axes):
+        assert_loop(batch, mg.function)
