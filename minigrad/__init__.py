@@ -8,6 +8,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import errors
+from .batching import vmap
 from .concrete import ConcreteFunction
 from .control import cond, fori_loop, switch, while_loop
 from .core.spec import DTYPES as _DTYPES
@@ -352,6 +353,7 @@ __all__ = [
     "vecdot",
     "visualize",
     "vjp",
+    "vmap",
     "where",
     "while_loop",
     "zeros",

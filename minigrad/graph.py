@@ -47,6 +47,8 @@ class Graph:
 class Tracer:
     """The interpreter that computes nothing: it infers specs, and writes nodes down."""
 
+    eager = False
+
     def __init__(self, name: str, *, compiles: bool = False) -> None:
         self.name = name
         self.open = True
@@ -184,7 +186,7 @@ def happen(nodes: Iterable[Node], values: dict[Any, Any]) -> None:
 
 def executing_eagerly() -> bool:
     """Whether ops compute now; False while a function is traced."""
-    return not isinstance(CONTEXT.get().interpreter, Tracer)
+    return CONTEXT.get().interpreter.eager
 
 
 def uses(nodes: Sequence[Node]) -> dict[Any, int]:

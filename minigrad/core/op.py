@@ -39,6 +39,8 @@ class Op:
     elementwise: each element of the result is made of those in the same place of the inputs.
     linear: "jointly" in all floating inputs, as a sum is; or in "each", as a product is.
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
+    batch: the batching rule, see `core/batch.py`; elementwise ops need none, others can do without.
+    draws: what it gives differs from example to example, even of equal inputs.
     saving: the attributes by which the op gives one more output: what its derivative needs of a
     run; None for an op whose derivative needs only inputs and outputs.
     """
@@ -74,6 +76,8 @@ class Op:
         self.zero_gradient: str | None = None
         self.opaque: str | None = None
         self.prepare: Callable[..., Callable[..., Any]] | None = None
+        self.batch: Callable[..., Any] | None = None
+        self.draws = False
         self.__doc__ = kernel.__doc__
         self.__name__ = self.name
         self.__module__ = kernel.__module__
@@ -89,6 +93,11 @@ class Op:
     def defvjp_joint(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """State the derivative for all inputs at once; see `joint_vjp`. Usable as decorator."""
         self.joint_vjp = rule
+        return rule
+
+    def defbatch(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """State what the op does to many examples at once. Usable as decorator."""
+        self.batch = rule
         return rule
 
     def no_gradient(self, reason: str) -> None:
@@ -222,6 +231,7 @@ class Interpreter(Protocol):
     """What gives an application its meaning: computing it, or only inferring its spec."""
 
     open: bool
+    eager: bool
 
     def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
         """The outputs of `op` on `inputs`."""
@@ -231,6 +241,7 @@ class Eager:
     """Computes at once, by the op's kernel."""
 
     open = True
+    eager = True
 
     def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
         """The outputs of `op`, computed. Where the kernel fails, `infer` finds the words."""

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.batch import alone, folded, is_shared
 from ..core.convert import as_tensor
 from ..core.define import primitive
+from ..core.registry import api
 from ..core.spec import Spec, promote
 from ..errors import SpecError
 
@@ -170,6 +172,22 @@ def filter_gradient(x: Any, g: Any, w: Any, /, *, strides: tuple[int, int], padd
         part = patches(padded(x[some], rows, columns), rows, columns)
         y += np.matmul(part.T, g[some].reshape(-1, w.shape[3]))
     return y.reshape(w.shape)
+
+
+@convolution.defbatch
+def convolution_batch(op: Any, n: Any, x: Any, w: Any, **attrs: Any) -> Any:
+    """More images; or, of shared images, more channels out. One by one where both differ."""
+    if not is_shared(n, x):
+        return folded(1)(op, n, x, w, **attrs)
+    *size, channels = api.dims_of(w)[1:]
+    y = op(alone(x), api.reshape(api.moveaxis(w, 0, 3), (*size, n * channels)), **attrs)
+    return api.moveaxis(api.reshape(y, (*api.dims_of(y)[:3], n, channels)), 3, 0)
+
+
+@image_gradient.defbatch
+def image_gradient_batch(op: Any, n: Any, g: Any, w: Any, x: Any, **attrs: Any) -> Any:
+    """More images, where they share the filters."""
+    return folded(2)(lambda g, x, w, **attrs: op(g, w, x, **attrs), n, g, x, w, **attrs)
 
 
 convolution.defvjp(

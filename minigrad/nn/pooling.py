@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import folded
 from ..core.convert import as_tensor
 from ..core.define import primitive
 from ..core.registry import api
@@ -64,6 +65,8 @@ def windows_added(g: Any, x: Any, /, *, size: Pair, strides: Pair) -> Any:
     return y
 
 
+windows_of.defbatch(folded(1))
+windows_added.defbatch(folded(2))
 windows_of.defvjp(lambda g, y, x, **attrs: windows_added(g, x, **attrs))
 windows_added.defvjp(lambda h, y, g, x, **attrs: windows_of(h, **attrs), None)
 

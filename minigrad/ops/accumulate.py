@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import along_axes
 from ..core.define import composite, primitive
 from ..core.registry import api
 from ..core.spec import Spec, canonical_axis, promote
@@ -36,6 +37,7 @@ def accumulate_sum_vjp(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Any:
 
 
 accumulate_sum.defvjp(accumulate_sum_vjp)
+accumulate_sum.defbatch(along_axes)
 
 
 @primitive(infer=accumulated_spec)
@@ -51,6 +53,7 @@ def accumulate_product_vjp(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Any
 
 
 accumulate_product.defvjp(accumulate_product_vjp)
+accumulate_product.defbatch(along_axes)
 
 
 def shifted(x: Tensor, axis: int, filling: int, *, backwards: bool = False) -> Any:
@@ -99,6 +102,9 @@ def recurrence(a: Any, b: Any, /, *, axis: int, backwards: bool) -> Any:
     ):
         rows[i] += factors[i] * rows[before]
     return y
+
+
+recurrence.defbatch(along_axes)
 
 
 @recurrence.defvjp_joint

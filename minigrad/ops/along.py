@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import along_axes
 from ..core.define import composite, primitive
 from ..core.registry import api
 from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
@@ -67,6 +68,8 @@ def put_along(g: Any, x: Any, indices: Any, /, *, axis: int) -> Any:
     return y
 
 
+take_along.defbatch(lambda op, n, x, indices, *, axis: op(x, indices, axis=axis + 1))
+put_along.defbatch(along_axes)
 take_along.defvjp(lambda g, y, x, indices, *, axis: put_along(g, x, indices, axis=axis), None)
 put_along.defvjp(
     lambda gg, y, g, x, indices, *, axis: take_along(gg, indices, axis=axis), None, None
@@ -91,6 +94,7 @@ def order_of(x: Any, /, *, axis: int, descending: bool, stable: bool) -> Any:
 
 
 order_of.no_gradient("an order is piecewise constant")
+order_of.defbatch(along_axes)
 
 
 @composite

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import raised, whole
 from ..core.define import composite, primitive
 from ..core.registry import api
 from ..core.spec import Spec
@@ -17,14 +18,16 @@ from .index import (
     check_no_excess,
     filled_key,
     gather,
+    gather_batch,
     gathered_shape,
     out_of_range,
     parsed_key,
     scatter_add,
+    scatter_batch,
 )
 from .logic import astype, equal, maximum, minimum, where
 from .reduce import highest, lowest
-from .slice import Key, place_slice, take_slice
+from .slice import FULL, Key, place_slice, take_slice
 
 Tensors = tuple[Any, ...]
 
@@ -77,6 +80,15 @@ def set_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     return written(np.array(x), v, indices, key)
 
 
+@set_at.defbatch
+def set_batch(op: Any, n: Any, x: Any, v: Any, *indices: Any, key: Key) -> Any:
+    """As `scatter_add`, but for the order of its inputs; slices alone stay slices."""
+    if not indices:
+        taken = gathered_shape(Spec(x.shape[1:], x.dtype), (), key) or ()
+        return op(whole(n, x), raised(v, len(taken)), key=(FULL, *key))
+    return scatter_batch(lambda v, x, *at, key: op(x, v, *at, key=key), n, v, x, *indices, key=key)
+
+
 @set_at.defvjp_joint
 def set_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any, *, key: Key) -> list[Any]:
     """Nothing to what was overwritten, be it of `x` or of `v`."""
@@ -111,9 +123,18 @@ def stays(x: Any, /, *indices: Any, key: Key) -> Any:
 
 
 stays.no_gradient("a place is a whole number")
+stays.defbatch(lambda op, n, x, *indices, key: gather_batch(op, n, whole(n, x), *indices, key=key))
 
 
 # what arrives, multiplied
+
+
+def sliced_or_scattered(op: Any, n: Any, v: Any, x: Any, *indices: Any, **attrs: Any) -> Any:
+    """The batching rule of ops on what arrives at slices alone, or at indices."""
+    if indices:
+        return scatter_batch(op, n, v, x, *indices, **attrs)
+    taken = gathered_shape(Spec(x.shape[1:], x.dtype), (), attrs["key"]) or ()
+    return op(raised(v, len(taken)), whole(n, x), **{**attrs, "key": (FULL, *attrs["key"])})
 
 
 @primitive(infer=written_spec)
@@ -172,6 +193,10 @@ def scatter_extreme_vjp(
     hits = astype(equal(v, taken(outputs[0], indices, key)), gs[0].dtype)
     among = maximum(placed(hits, x, indices, key), 1)
     return [unbroadcast(taken(gs[0] / among, indices, key) * hits, v), *[None] * (len(indices) + 1)]
+
+
+for _op in (scatter_product, scatter_extreme):
+    _op.defbatch(sliced_or_scattered)
 
 
 # as users write them

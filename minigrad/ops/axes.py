@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.batch import along_axes, as_it_is
 from ..core.define import composite, primitive
 from ..core.lowering import Move
 from ..core.registry import api
@@ -63,6 +64,8 @@ def drop_axes(x: Any, /, *, axes: tuple[int, ...]) -> Any:
 
 insert_axes.defvjp(lambda g, y, x, *, axes: drop_axes(g, axes=axes))
 drop_axes.defvjp(lambda g, y, x, *, axes: insert_axes(g, axes=axes))
+for _op in (insert_axes, drop_axes):
+    _op.defbatch(along_axes)
 
 
 @composite
@@ -121,6 +124,7 @@ def permute(x: Any, /, *, axes: tuple[int, ...]) -> Any:
 permute.defvjp(
     lambda g, y, x, *, axes: permute(g, axes=tuple([axes.index(i) for i in range(len(axes))]))
 )
+permute.defbatch(lambda op, n, x, *, axes: op(x, axes=(0, *[axis + 1 for axis in axes])))
 
 
 @composite
@@ -151,6 +155,7 @@ def transpose_last(x: Any, /) -> Any:
 
 
 transpose_last.defvjp(lambda g, y, x: matrix_transpose(g))
+transpose_last.defbatch(as_it_is)
 
 
 @composite
@@ -218,6 +223,7 @@ def reverse(x: Any, /, *, axes: tuple[int, ...] | None) -> Any:
 
 
 reverse.defvjp(lambda g, y, x, *, axes: reverse(g, axes=axes))
+reverse.defbatch(along_axes)
 
 
 @composite

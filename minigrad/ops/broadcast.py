@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import alone, along_axes, has_one_row, raised, whole
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.lowering import Move, Reduce
@@ -47,6 +48,7 @@ def reduce_sum(x: Any, /, *, axes: Axes) -> Any:
 
 
 reduce_sum.defvjp(lambda g, y, x, *, axes: spread(g, x, axes))
+reduce_sum.defbatch(along_axes)
 
 
 @composite
@@ -122,6 +124,9 @@ def broadcast(x: Any, /, *, shape: tuple[int, ...]) -> Any:
 
 
 broadcast.defvjp(lambda g, y, x, *, shape: unbroadcast(g, x))
+broadcast.defbatch(
+    lambda op, n, x, *, shape: broadcast_to(raised(x, len(shape)), (api.dims_of(x)[0], *shape))
+)
 
 
 def broadcast_dynamic_spec(x: Any, shape: Any) -> Spec:
@@ -139,6 +144,15 @@ def broadcast_dynamic(x: Any, shape: Any, /) -> Any:
 
 
 broadcast_dynamic.defvjp(lambda g, y, x, shape: unbroadcast(g, x), None)
+
+
+@broadcast_dynamic.defbatch
+def broadcast_dynamic_batch(op: Any, n: Any, x: Tensor, shape: Tensor) -> Any:
+    """The number of examples, then the shape, which they share."""
+    if not has_one_row(shape) or shape.shape[1] is None:
+        return NotImplemented
+    dims = api.join(as_tensor([n], shape.dtype), alone(shape), axis=0)
+    return op(raised(whole(n, x), shape.shape[1]), dims)
 
 
 @composite
@@ -186,6 +200,7 @@ def broadcast_like(g: Any, x: Any, /) -> Any:
 
 
 broadcast_like.defvjp(lambda gg, y, g, x: unbroadcast(gg, g), None)
+broadcast_like.defbatch(lambda op, n, g, x: op(raised(g, x.ndim - 1), whole(n, x)))
 
 
 def sum_like_spec(g: Any, x: Any) -> Spec:
@@ -212,6 +227,14 @@ def sum_like(g: Any, x: Any, /) -> Any:
 
 
 sum_like.defvjp(lambda gg, y, g, x: rebroadcast(gg, g), None)
+
+
+@sum_like.defbatch
+def sum_like_batch(op: Any, n: Any, g: Tensor, x: Tensor) -> Any:
+    """The axes that broadcasting puts in front of `x` come behind the examples."""
+    lead = tuple(range(1, 1 + g.ndim - x.ndim))
+    y = op(whole(n, g), raised(whole(n, x), g.ndim - 1))
+    return api.drop_axes(y, axes=lead) if lead else y
 
 
 @composite

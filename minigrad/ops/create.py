@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import raised
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.lowering import Pointwise
@@ -122,6 +123,11 @@ def fill(value: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
     return y
 
 
+fill.defbatch(
+    lambda op, n, value, *, shape, dtype: broadcast_to(
+        raised(as_tensor(value, dtype), len(shape)), (n, *shape)
+    )
+)
 fill.defvjp(lambda g, y, value, *, shape, dtype: reduce_sum(g, axes=None))
 
 

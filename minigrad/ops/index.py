@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import alone, has_one_row, is_shared, raised, rows, whole
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.registry import api
@@ -203,6 +204,63 @@ def counted_from_the_front(index: Any, n: int) -> Any:
     if index.size and (index.min() < -n or index.max() >= n):
         raise IndexError(f"an index is out of bounds for an axis of {n}")
     return np.where(index < 0, index + n, index)
+
+
+def as_one_index(
+    n: Any, x: Any, indices: tuple[Any, ...], key: Key
+) -> tuple[Any, list[Any], Key, tuple[int, ...]] | None:
+    """What to index, and by what, to index each example; and the axes of the result, in order.
+
+    None where masks differ between examples: then so do shapes.
+    """
+    example = Spec(x.shape[1:], x.dtype)
+    specs = [Spec(index.shape[1:], index.dtype) for index in indices]
+    masks = [spec for spec in specs if spec.dtype.kind == "b"]
+    rank = len(gathered_shape(example, tuple(specs), key) or ())
+    common = max([1 if spec in masks else len(spec.shape or ()) for spec in specs], default=0)
+    taken = sum(map(is_taking, key)) + sum(len(mask.shape or ()) - 1 for mask in masks)
+    key = expanded(example, key, taken)
+    apart = stands_apart(key)
+    place = (
+        0 if apart else next(i for i, part in enumerate(key) if type(part) is int or part == ARRAY)
+    )
+    if all(map(has_one_row, indices)):
+        front = common if apart else 0
+        order = (front, *range(front), *range(front + 1, rank + 1))
+        return x, [alone(index) for index in indices], (FULL, *key), order
+    if masks:
+        return None
+    several = [raised(index, common) for index in indices]
+    if is_shared(n, x):
+        return alone(x), several, key, (place, *range(place), *range(place + 1, rank + 1))
+    before = range(1 + common, 1 + common + place)
+    after = range(1 + common + place, 1 + rank)
+    order = (0, *before, *range(1, 1 + common), *after)
+    return x, [rows(n, common), *several], (ARRAY, *key), order
+
+
+@gather.defbatch
+def gather_batch(op: Any, n: Any, x: Any, *indices: Any, key: Key) -> Any:
+    """One index for all examples, which counts them where it must."""
+    found = as_one_index(n, x, indices, key)
+    if found is None:
+        return NotImplemented
+    x, several, key, order = found
+    return api.permute(op(x, *several, key=key), axes=order)
+
+
+def scatter_batch(op: Any, n: Any, v: Any, x: Any, *indices: Any, **attrs: Any) -> Any:
+    """The same index; what arrives is laid out as what it would take."""
+    found = as_one_index(n, whole(n, x), indices, attrs["key"])
+    if found is None:
+        return NotImplemented
+    x, several, key, order = found
+    back = tuple([order.index(i) for i in range(len(order))])
+    v = api.permute(raised(v, len(order) - 1), axes=back)
+    return op(v, x, *several, **{**attrs, "key": key})
+
+
+scatter_add.defbatch(scatter_batch)
 
 
 @gather.defvjp_joint

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import along_axes, as_it_is
 from ..core.define import composite, primitive
 from ..core.registry import api
 from ..core.spec import Spec, canonical_axis, promote
@@ -84,6 +85,8 @@ def piece(g: Tensor, *xs: Tensor, axis: int, index: int) -> Any:
 
 
 STATIC_FORMS["piece_like"] = piece
+for _op in (join, piece_like):
+    _op.defbatch(along_axes)
 
 
 @join.defvjp_joint
@@ -155,6 +158,9 @@ def split_at(x: Any, /, *, places: tuple[int, ...], axis: int) -> tuple[Any, ...
     return tuple([x[(*lead, slice(start, stop))] for start, stop in ends])
 
 
+split_at.defbatch(along_axes)
+
+
 @split_at.defvjp_joint
 def split_vjp(
     gs: Any, outputs: Any, inputs: Any, needed: Any, *, places: Any, axis: int
@@ -217,6 +223,7 @@ def rotate(x: Any, /, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     return np.roll(x, shifts, axes) if axes else x  # NumPy fails for no axes at all
 
 
+rotate.defbatch(along_axes)
 rotate.defvjp(
     lambda g, y, x, *, shifts, axes: rotate(g, shifts=tuple([-n for n in shifts]), axes=axes)
 )
@@ -313,6 +320,7 @@ def pad_with(x: Any, /, *, widths: tuple[tuple[int, int], ...], value: Any) -> A
     return y
 
 
+pad_with.defbatch(lambda op, n, x, *, widths, value: op(x, widths=((0, 0), *widths), value=value))
 pad_with.defvjp(
     lambda g, y, x, *, widths, value: take_slice(
         g, key=tuple([(a, -b or None, None) for a, b in widths])
@@ -361,6 +369,8 @@ def upper_triangle(x: Any, /, *, k: int) -> Any:
     return np.triu(x, k)
 
 
+for _op in (lower_triangle, upper_triangle):
+    _op.defbatch(as_it_is)
 lower_triangle.defvjp(lambda g, y, x, *, k: lower_triangle(g, k=k))
 upper_triangle.defvjp(lambda g, y, x, *, k: upper_triangle(g, k=k))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import alone, is_shared, raised
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.lowering import Contract
@@ -59,6 +60,13 @@ matrix_product.defvjp(
     lambda g, y, x1, x2: matrix_product(g, api.matrix_transpose(x2)),
     lambda g, y, x1, x2: matrix_product(api.matrix_transpose(x1), g),
 )
+
+
+@matrix_product.defbatch
+def matrix_product_batch(op: Any, n: Any, x1: Tensor, x2: Tensor) -> Any:
+    """Examples are one more axis of the batch; what they share stays as it is, one tall product."""
+    rank = max(x1.ndim, x2.ndim) - 1
+    return matmul(*[alone(x) if is_shared(n, x) else raised(x, rank) for x in (x1, x2)])
 
 
 @composite
@@ -154,6 +162,26 @@ def other_axes(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 tensor_product.defvjp(tensor_product_vjp1, tensor_product_vjp2)
+
+
+@tensor_product.defbatch
+def tensor_product_batch(
+    op: Any, n: Any, x1: Tensor, x2: Tensor, *, axes1: tuple[int, ...], axes2: tuple[int, ...]
+) -> Any:
+    """Where one is shared, the examples are a free axis of the other; else products of matrices."""
+    axes1, axes2 = tuple([a + 1 for a in axes1]), tuple([a + 1 for a in axes2])
+    free1, free2 = [other_axes(x, (0, *axes)) for x, axes in ((x1, axes1), (x2, axes2))]
+    if is_shared(n, x2):
+        return op(x1, alone(x2), axes1=axes1, axes2=tuple([a - 1 for a in axes2]))
+    if is_shared(n, x1):
+        y = op(alone(x1), x2, axes1=tuple([a - 1 for a in axes1]), axes2=axes2)
+        return api.moveaxis(y, len(free1), 0)
+    dims1, dims2 = api.dims_of(x1), api.dims_of(x2)
+    inner = math.prod([dims1[a] for a in axes1])
+    outer1, outer2 = [dims1[a] for a in free1], [dims2[a] for a in free2]
+    left = api.reshape(api.permute(x1, axes=(0, *free1, *axes1)), (n, math.prod(outer1), inner))
+    right = api.reshape(api.permute(x2, axes=(0, *axes2, *free2)), (n, inner, math.prod(outer2)))
+    return api.reshape(matrix_product(left, right), (n, *outer1, *outer2))
 
 
 @composite

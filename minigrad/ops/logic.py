@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import as_it_is
 from ..core.define import composite, pointwise, primitive
 from ..core.lowering import Pointwise, Value
 from ..core.registry import api
@@ -274,6 +275,7 @@ def cast(x: Any, /, *, dtype: Any) -> Any:
     return np.asarray(x).astype(dtype)
 
 
+cast.defbatch(as_it_is)
 cast.defvjp(lambda g, y, x, *, dtype: astype(g, x.dtype) if api.is_inexact(y) else None)
 
 

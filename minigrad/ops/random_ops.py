@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import alone, has_one_row, whole
 from ..core.define import composite, primitive
 from ..core.registry import api
 from ..core.spec import Shape, Spec
@@ -126,6 +127,49 @@ for _op in (random_uniform, random_uniform_like, random_normal):
     _op.no_gradient("random numbers do not depend on any tensor; scale and shift them instead")
 for _op in (random_integers, random_order, random_states):
     _op.no_gradient("random whole numbers are piecewise constant")
+
+
+# of many examples, each draws numbers of its own, all from the one state
+
+
+def drawn_batch(op: Any, n: Any, state: Tensor, *, shape: Any, **attrs: Any) -> Any:
+    """A longer draw; states that differ between examples are drawn from one by one."""
+    if not has_one_row(state) or type(n) is not int:
+        return NotImplemented
+    return op(alone(state), shape=(n, *shape), **attrs)
+
+
+@random_uniform_like.defbatch
+def drawn_like_batch(op: Any, n: Any, state: Tensor, x: Tensor, *, dtype: Any) -> Any:
+    """In the shape of all examples."""
+    return op(alone(state), whole(n, x), dtype=dtype) if has_one_row(state) else NotImplemented
+
+
+@random_order.defbatch
+def order_batch(op: Any, n: Any, state: Tensor, *, shape: Any, dtype: Any) -> Any:
+    """The order of random numbers, example by example."""
+    if not has_one_row(state) or type(n) is not int:
+        return NotImplemented
+    numbers = random_uniform(alone(state), shape=(n, *shape), dtype=np.dtype(np.float64))
+    return api.astype(api.argsort(numbers, axis=1), dtype)
+
+
+@random_states.defbatch
+def states_batch(op: Any, n: Any, state: Tensor, *, shape: Any, dtype: Any) -> Any:
+    """As many states as all examples need."""
+    if not has_one_row(state) or type(n) is not int:
+        return NotImplemented
+    found = op(alone(state), shape=(n * shape[0], WORDS), dtype=dtype)
+    return api.reshape(found, (n, *shape))
+
+
+for _op in (random_uniform, random_normal, random_integers):
+    _op.defbatch(drawn_batch)
+for _op in (
+    *(random_uniform, random_uniform_like, random_normal),
+    *(random_integers, random_order, random_states),
+):
+    _op.draws = True
 
 
 @composite

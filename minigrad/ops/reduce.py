@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import along_axes
 from ..core.define import composite, primitive
 from ..core.lowering import Reduce
 from ..core.registry import api
@@ -79,6 +80,9 @@ reduce_min.defvjp(
     lambda g, y, x, *, axes: shared(g, x, logical_not(greater(x, spread(y, x, axes))), axes)
 )
 
+for _op in (reduce_max, reduce_min):
+    _op.defbatch(along_axes)
+
 
 @composite
 def max(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
@@ -129,8 +133,16 @@ def place_of_min(x: Any, /, *, axis: int | None) -> Any:
     return np.asarray(np.argmin(x, axis))
 
 
+def place_batch(op: Any, n: Any, x: Tensor, *, axis: int | None) -> Any:
+    """Along the axis that is one further; along all, those of an example are laid flat."""
+    if axis is None:
+        return op(reshape(x, (dims_of(x)[0], math.prod(dims_of(x)[1:]))), axis=1)
+    return op(x, axis=axis + 1)
+
+
 for _op in (place_of_max, place_of_min):
     _op.no_gradient("a place is a whole number")
+    _op.defbatch(place_batch)
 
 
 @composite
@@ -182,6 +194,7 @@ def others(x: Tensor, axes: Axes) -> Any:
 
 
 reduce_prod.defvjp(lambda g, y, x, *, axes: spread(g, x, axes) * others(x, axes))
+reduce_prod.defbatch(along_axes)
 
 
 @composite
@@ -224,6 +237,7 @@ def reduce_all(x: Any, /, *, axes: Axes) -> Any:
 
 for _op in (reduce_any, reduce_all):
     _op.no_gradient("truth is piecewise constant")
+    _op.defbatch(along_axes)
 
 
 @composite

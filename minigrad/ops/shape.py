@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import alone, as_it_is, has_one_row
 from ..core.convert import as_tensor
 from ..core.define import composite, pointwise, primitive
 from ..core.lowering import Move
@@ -56,6 +57,7 @@ def shape_of(x: Any, /) -> Any:
 
 
 shape_of.no_gradient("a shape does not depend on values")
+shape_of.defbatch(lambda op, n, x: api.insert_axes(op(x)[1:], axes=(0,)))
 
 
 @composite
@@ -109,6 +111,9 @@ def check_shape(x: Any, /, *, shape: Any) -> Any:
 
 
 check_shape.defvjp(lambda g, y, x, *, shape: g)
+check_shape.defbatch(
+    lambda op, n, x, *, shape: op(x, shape=shape if shape is None else (None, *shape))
+)
 
 
 @composite
@@ -157,6 +162,17 @@ def reshape_to(x: Any, /, *, shape: tuple[int, ...]) -> Any:
 reshape_to.defvjp(lambda g, y, x, *, shape: reshaped_like(g, x))
 
 
+@reshape_to.defbatch
+def reshape_batch(op: Any, n: Any, x: Tensor, *, shape: tuple[int, ...]) -> Any:
+    """The examples in front; what is left over for -1 is that of one example."""
+    rows, *dims = dims_of(x)
+    if -1 in shape:
+        rest = math.prod([m for m in shape if m != -1])
+        left = math.prod(dims) // rest if rest else 0
+        shape = tuple([left if m == -1 else m for m in shape])
+    return reshape(x, (rows, *shape))
+
+
 def reshape_like_spec(x: Any, like: Any) -> Spec:
     """The shape of `like`, which must hold as many elements as `x`."""
     if is_static(like):
@@ -171,6 +187,7 @@ def reshape_like(x: Any, like: Any, /) -> Any:
 
 
 reshape_like.defvjp(lambda g, y, x, like: reshaped_like(g, x), None)
+reshape_like.defbatch(as_it_is)
 
 
 def reshaped_like(x: Tensor, like: Tensor) -> Any:
@@ -196,6 +213,14 @@ def reshape_dynamic(x: Any, shape: Any, /) -> Any:
 
 
 reshape_dynamic.defvjp(lambda g, y, x, shape: reshaped_like(g, x), None)
+
+
+@reshape_dynamic.defbatch
+def reshape_dynamic_batch(op: Any, n: Any, x: Tensor, shape: Tensor) -> Any:
+    """The number of examples, then the shape, which they share."""
+    if not has_one_row(shape) or not (type(n) is int and n):
+        return NotImplemented
+    return op(x, api.join(as_tensor([n], shape.dtype), alone(shape), axis=0))
 
 
 @composite

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.batch import raised, whole
 from ..core.define import primitive
 from ..core.lowering import Move
 from ..core.spec import Shape, Spec
@@ -115,6 +116,16 @@ def place_slice(g: Any, x: Any, /, *, key: Key) -> Any:
         raise ValueError("g has more axes than its place")
     y[places] = g
     return y
+
+
+take_slice.defbatch(lambda op, n, x, *, key: op(x, key=(FULL, *key)))
+
+
+@place_slice.defbatch
+def place_slice_batch(op: Any, n: Any, g: Any, x: Any, *, key: Key) -> Any:
+    """`g` has as many axes as its place, so that examples do not fall on others."""
+    taken = sliced_shape(Spec(x.shape[1:], x.dtype), key) or ()
+    return op(raised(g, len(taken)), whole(n, x), key=(FULL, *key))
 
 
 take_slice.defvjp(lambda g, y, x, *, key: place_slice(g, x, key=key))

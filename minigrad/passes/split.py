@@ -10,17 +10,20 @@ always kept, for a stateful node must not run again.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..core.batch import as_it_is
 from ..core.define import primitive
 from ..core.op import Node, using
-from ..core.spec import OPAQUE
+from ..core.spec import OPAQUE, Spec
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
+from ..ops.logic import logical_and, logical_or
 from ..pullback import pullback
 from .inline import inline
 
@@ -31,7 +34,26 @@ def or_zeros(bar: Any, x: Any, /) -> Any:
     return np.zeros(np.shape(x), x.dtype) if bar is None else bar
 
 
+or_zeros.defbatch(as_it_is)
 or_zeros.defvjp(lambda g, y, bar, x: g, None)
+
+
+@primitive(infer=lambda bar: Spec((), np.bool_), public=False)
+def is_missing(bar: Any, /) -> Any:
+    """Whether the cotangent `bar` has turned out to be None."""
+    return np.asarray(bar is None)
+
+
+is_missing.no_gradient("it tells whether there is a value, whatever it is")
+
+
+@primitive(infer=lambda bar, missing: bar.spec, public=False)
+def or_none(bar: Any, missing: Any, /) -> Any:
+    """The cotangent `bar`, or None where it is `missing`."""
+    return None if missing else bar
+
+
+or_none.defvjp(lambda g, y, bar, missing: g, None)
 
 
 class Split:
@@ -122,10 +144,11 @@ class Split:
                     gs.append(tracer.symbol(y.spec, y.where))
                     bars[y] = bars[y] + gs[-1] if y in bars else gs[-1]
             found = pullback(self._nodes, bars, sources, reach)
-            nodes = filled(tracer.nodes)
+            targets = tuple([i for i, x in enumerate(self._inputs) if found.get(x) is not None])
+            reached = [found[self._inputs[i]] for i in targets]
+            ends = doubted(list(tracer.nodes), gs, reached)
         tracer.open = False
-        targets = tuple([i for i, x in enumerate(self._inputs) if found.get(x) is not None])
-        return tracer.name, gs, nodes, [found[self._inputs[i]] for i in targets], targets
+        return tracer.name, gs, tracer.nodes, ends, targets
 
     def _recomputed(self, wanted: list[Any], known: dict[Any, int]) -> list[Node]:
         """The pure forward nodes that make `wanted` from what is known, in order."""
@@ -153,26 +176,26 @@ def saving(graph: Graph) -> Graph:
     return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), graph.outputs)
 
 
-def filled(nodes: Sequence[Node]) -> list[Node]:
-    """`nodes`, where cotangents that may turn out to be None are read through `or_zeros`.
+def doubted(nodes: Sequence[Node], gs: Sequence[Any], ends: Sequence[Any]) -> list[Any]:
+    """`ends`, but None where all that they are made of turns out to be None.
 
-    They come of bodies that run when the graph runs; handed out untouched they stay None.
+    Some cotangents come of bodies that run when the graph runs, and are None where these have no
+    path. What is made of cotangents `gs` by such alone has none either.
     """
-    result: list[Node] = []
-    doubtful: dict[Any, Any] = {}
-    safe: dict[Any, Any] = {}
+    carried: set[Any] = set(gs)
+    flags: dict[Any, Any] = {}
     for node in nodes:
-        for bar in node.inputs:
-            if bar in doubtful and bar not in safe:
-                patch = Tracer("or_zeros")
-                with using(patch, (patch,)):
-                    safe[bar] = or_zeros(bar, doubtful[bar])
-                result.extend(patch.nodes)
-        result.append(node.replaced(tuple([safe.get(x, x) for x in node.inputs]), node.outputs))
+        through = [x for x in node.inputs if x in carried]
+        if through:
+            carried.update(node.outputs)
+        doubts = [flags[x] for x in through if x in flags]
+        none = functools.reduce(logical_and, doubts) if len(doubts) == len(through) > 0 else None
         if "asked" in node.attrs:
-            pairs = zip(node.outputs, node.attrs["asked"], strict=True)
-            doubtful.update({y: node.inputs[1 + i] for y, i in pairs})
-    return result
+            found = {y: is_missing(y) for y in node.outputs}
+            flags.update({y: f if none is None else logical_or(f, none) for y, f in found.items()})
+        elif none is not None:
+            flags.update(dict.fromkeys(node.outputs, none))
+    return [or_none(y, flags[y]) if y in flags else y for y in ends]
 
 
 def split(graph: Graph) -> Split:
