@@ -177,14 +177,15 @@ def trace_from_json(
     require(named, f"arguments of {graph.name} by other names than strings")
     for x, role in zip(graph.arguments, reader.roles[graph], strict=False):
         require(role in (None, "a tensor"), f"{graph.name} taking {role} as an argument {x.spec}")
-    require(None not in graph.captures, f"{graph.name} with an input that nothing is bound to")
+    bound = all(x is not None for x in graph.captures)
+    require(bound, f"{graph.name} with an input that nothing is bound to")
     require(all(y.dtype.kind != "O" for y in graph.outputs), f"{graph.name} giving no tensor")
     for leaves, symbols in ((statics, graph.arguments), (constants, graph.outputs)):
         require(leaves.count(None) == len(symbols), f"a nest that does not fit {graph.name}")
     made = LoadedConcrete(
         graph, structure, statics, result, constants, jit=jit, signature=signature
     )
-    made.variables = tuple(owned([made]))
+    made.variables = owned(graph)
     return made
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .. import tree
@@ -17,7 +17,9 @@ from ..core.convert import as_tensor
 from ..core.spec import SCALARS, Spec
 from ..errors import SpecError
 from ..function import Function
+from ..graph import Graph
 from ..module import Module
+from ..text import nested_graphs
 from ..variable import Cell, Variable
 
 
@@ -36,10 +38,18 @@ def plain(nest: Any) -> Any:
     return nest
 
 
-def owned(concretes: Iterable[ConcreteFunction]) -> list[Variable]:
-    """The Variables that the graphs of `concretes` use, each once."""
-    cells = [x for one in concretes for x in one.graph.captures if isinstance(x, Cell)]
-    return [cell.owner() for cell in dict.fromkeys(cells)]
+def owned(graph: Graph) -> tuple[Variable, ...]:
+    """The Variables that `graph` uses: captured, or among the inputs of nodes in it."""
+    cells: dict[Cell, None] = {x: None for x in graph.captures if isinstance(x, Cell)}
+    seen = {graph}
+    stack = [graph]
+    while stack:
+        for node in stack.pop().nodes:
+            cells.update({x: None for x in node.inputs if isinstance(x, Cell)})
+            inner = [part for part in nested_graphs(node) if part not in seen]
+            seen.update(inner)
+            stack.extend(inner)
+    return tuple([cell.owner() for cell in cells])
 
 
 class LoadedConcrete(ConcreteFunction):
@@ -104,7 +114,7 @@ class LoadedFunction(Function):
     @property
     def variables(self) -> list[Variable]:
         """The Variables that it uses."""
-        return owned(self.concrete_functions)
+        return list(dict.fromkeys([v for f in self.concrete_functions for v in f.variables]))
 
     @property
     def trainable_variables(self) -> list[Variable]:

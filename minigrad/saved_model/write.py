@@ -170,7 +170,7 @@ class Writer:
         if not self.is_named(body):
             raise refusal(graph.name, node, "its body is Python, which nothing sees into")
         if node.op.name == "py_function" and any(
-            node.outputs[-1] in step.inputs for step in graph.nodes
+            x is node.outputs[-1] for step in graph.nodes for x in step.inputs
         ):
             raise refusal(
                 graph.name, node, "a derivative of it is taken here, which needs what it uses"
