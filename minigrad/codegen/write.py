@@ -2,6 +2,9 @@
 
 Where a loop goes in blocks, its rounds are made in lockstep: what differs between them is there
 in so many copies, and each statement is written once for each copy.
+
+All runs on one thread. The seam for more is `scalar_loop`: the rounds of an outermost loop are
+independent but for its folds, column sums and scratch rows.
 """
 
 from __future__ import annotations

@@ -1,14 +1,4 @@
-"""Fusion: groups of nodes become single nodes of the op `fused`, each one loop nest.
-
-Before, as Python:
-
-    v1 = multiply(x, x)
-    v2 = reduce_sum(v1, axes=(1,))
-    v3 = matrix_product(w, x)
-    v4 = sqrt(v2)
-
-After: v1, v2 and v4 are one node, v4 = fused(x); v3 is left to its kernel, a library call.
-"""
+"""Fusion: groups of nodes become single nodes of the op `fused`, each one loop nest."""
 
 from __future__ import annotations
 
@@ -28,10 +18,32 @@ NAMED = 3
 
 
 def fuse(graph: Graph) -> Graph:
-    """`graph`, whose shapes are all known, with its loops in groups.
+    """`graph`, whose shapes are all known, with nodes that share loops made one node.
 
     Groups are as large as their loops have room for; what has no loop keeps its own node. Why a
     group begins where it begins: `fusion_report`.
+
+    Before::
+
+        def graph(v0, v1):                                  # float32[4,2], float32[2,3]
+            v2 = multiply(v1, v1)                           # float32[2,3]
+            v3 = reduce_sum(v2, axes=(1,))                  # float32[2]
+            v4 = sqrt(v3)                                   # float32[2]
+            v5 = matrix_product(v0, v1)                     # float32[4,3]
+            return (v4, v5)
+
+    After::
+
+        def multiply_reduce_sum_sqrt(v0):                   # float32[2,3]
+            v1 = multiply(v0, v0)                           # float32[2,3]
+            v2 = reduce_sum(v1, axes=(1,))                  # float32[2]
+            v3 = sqrt(v2)                                   # float32[2]
+            return (v3,)
+
+        def graph(v0, v1):                                  # float32[4,2], float32[2,3]
+            (v2,) = multiply_reduce_sum_sqrt(v1)            # float32[2]
+            v3 = matrix_product(v0, v1)                     # float32[4,3]
+            return (v2, v3)
     """
     plain, constants = without_constants(graph)
     grouping = Grouping(plain)

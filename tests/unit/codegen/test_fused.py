@@ -10,6 +10,7 @@ import pytest
 import minigrad as mg
 from minigrad.codegen.executable import executable
 from minigrad.codegen.fused import fused, llvm, prepared
+from minigrad.codegen.schedule import loop_nest
 from minigrad.core.registry import api
 from minigrad.core.spec import Spec
 from minigrad.graph import Graph, trace
@@ -49,6 +50,21 @@ def test_a_random_program_gives_what_numpy_gives(seed: int) -> None:
     xs = programs.data(graph, seed)
     expected, got = executable(graph)(*xs), executable(fuse(graph))(*xs)
     for y, z in zip(expected, got, strict=True):
+        programs.assert_close(y, z)
+
+
+@needs_llvm
+@pytest.mark.parametrize("vector_bytes", [16, 32])
+@pytest.mark.parametrize("seed", range(200, 215))
+def test_loops_for_narrower_machines_give_the_same(seed: int, vector_bytes: int) -> None:
+    graph = programs.graph(seed)
+    compiled = fuse(graph)
+    for node in compiled.nodes:
+        if node.op is fused:
+            group = node.attrs["graph"]
+            group.cache["loops"] = loop_nest(group, vector_bytes)
+    xs = programs.data(graph, seed)
+    for y, z in zip(executable(graph)(*xs), executable(compiled)(*xs), strict=True):
         programs.assert_close(y, z)
 
 

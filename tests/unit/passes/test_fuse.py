@@ -13,6 +13,7 @@ from minigrad.graph import Graph, trace
 from minigrad.passes.fuse import fuse, fusion_report
 from minigrad.passes.pipeline import optimize
 from minigrad.passes.verify import verify
+from tests.unit.graphs import documented, squeezed
 
 
 def fused_graph(body: Any, *specs: Spec) -> Graph:
@@ -33,6 +34,11 @@ def names(graph: Graph) -> list[str]:
 
 
 MATRIX, ROW = Spec((32, 48)), Spec((48,))
+
+
+def test_as_documented() -> None:
+    before, after = documented(fuse)
+    assert squeezed(fuse(before)) == after
 
 
 def test_a_product_is_a_library_call_between_groups() -> None:
