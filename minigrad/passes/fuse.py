@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from ..codegen.bodies import is_array
@@ -157,9 +158,13 @@ def named(unit: Unit) -> str:
 
 
 def in_order(nodes: list[Node], positions: list[int]) -> list[Node]:
-    """`nodes` sorted so that each comes after what it needs, else by position."""
+    """`nodes`, each after what it needs, else by position; effects keep their order."""
     maker = {y: k for k, node in enumerate(nodes) for y in node.outputs}
     needs = [{maker[x] for x in node.inputs if is_array(x) and x in maker} for node in nodes]
+    effects = [k for k, node in enumerate(nodes) if node.op.stateful]
+    effects.sort(key=positions.__getitem__)
+    for first, second in pairwise(effects):
+        needs[second].add(first)
     takers: list[list[int]] = [[] for _ in nodes]
     for k, before in enumerate(needs):
         for j in before:

@@ -137,3 +137,17 @@ def test_a_long_chain_is_cut_into_groups() -> None:
     assert all(node.op is fused for node in graph.nodes)
     assert "the group is full" in fusion_report(graph)
     assert len(graph.nodes) == 3
+
+
+def test_effects_keep_their_order() -> None:
+    """Also where the group that the first one needs waits for a call behind the second."""
+
+    def body(x: Any, w: Any) -> list[Any]:
+        y = api.exp(x)
+        first = mg.numpy_function(lambda v: v, [y], MATRIX, name="first")
+        second = mg.numpy_function(lambda v: v, [x], MATRIX, name="second")
+        return [first, second, y + x @ w]
+
+    graph = fused_graph(body, MATRIX, Spec((48, 48)))
+    assert [node.attrs["name"] for node in graph.nodes if node.op.stateful] == ["first", "second"]
+    assert "group 0: exp, add" in fusion_report(graph)
