@@ -15,6 +15,8 @@ UNPACKED_BYTES = 1 << 17
 """Up to this size x2 is read where it lies, if its rows are contiguous."""
 REUSE = 24
 """Rows of x1 from which a packed panel is read often enough to be worth packing."""
+PARALLEL, SHARE = 1 << 22, 1 << 21
+"""Pairs of numbers multiplied from which threads share the work, and in what portions: 30 us."""
 LATENCY = 8
 """Accumulators that keep the multipliers busy: two a cycle, each four cycles long."""
 FLOW, LOAD = 8, 3
@@ -58,6 +60,8 @@ class Plan(NamedTuple):
     """How a product is cut: tiles of rows x vectors in registers, blocks for the caches.
 
     block: rows of x1; depth: of the summed axis; packed: whether panels of x2 are copied.
+    panels: of one unit of work, which is some panels, one block of rows, and one of the batch.
+    share: units that are done in a row by one thread.
     """
 
     lanes: int
@@ -66,6 +70,8 @@ class Plan(NamedTuple):
     block: int
     depth: int
     packed: bool
+    panels: int = 1 << 40
+    share: int = 1 << 40
 
     @property
     def width(self) -> int:
@@ -83,7 +89,18 @@ def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
     contiguous = product.x2.strides[-1] == 1
     small = product.depth * product.columns * itemsize <= UNPACKED_BYTES
     packed = not contiguous or (not small and product.rows >= REUSE)
-    return Plan(lanes, rows, vectors, block, depth, packed)
+    found = Plan(lanes, rows, vectors, block, depth, packed)
+    return found if product.size < PARALLEL else shared(product, found)
+
+
+def shared(product: Product, plan: Plan) -> Plan:
+    """`plan` for several threads: units of work that are neither too small nor too few."""
+    if product.columns < 4 * plan.width:
+        rows = max(SHARE // (product.columns * product.depth), plan.rows)
+        plan = plan._replace(block=even(product.rows, min(rows, plan.block), plan.rows))
+    panel = plan.block * plan.width * product.depth
+    panels = min(-(-SHARE // panel), -(-product.columns // plan.width))
+    return plan._replace(panels=panels, share=-(-SHARE // (panels * panel)))
 
 
 def tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:

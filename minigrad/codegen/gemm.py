@@ -16,6 +16,7 @@ from ..core.lowering import Value
 from .arithmetic import lane_type
 from .blocking import Plan, Product
 from .emitter import VectorEmitter
+from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
 
 
@@ -43,54 +44,93 @@ class Writer:
     # From the whole to the panels.
 
     def entry(self, name: str) -> None:
-        """The function that is called."""
+        """The function that is called: it has the chunks done, by several threads or by one."""
         if self.whole:
             self.panel("panel", self.plan.width)
         if self.rest:
             self.panel("tail_panel", self.rest)
-        arrays = [f"ptr noalias %{x}" for x in ("x1", "x2", "y")]
-        f = self.module.function(name, arrays)
-        x1 = f.address("%x1", self.product.x1.offset, self.kind)
-        x2 = f.address("%x2", self.product.x2.offset, self.kind)
-        self.each(f, self.product.batch, x1, x2, "%y")
+        self.task("chunk")
+        arrays = ("x1", "x2", "y")
+        f = self.module.function(name, [f"ptr noalias %{x}" for x in arrays])
+        argument = f.scratch(8 * len(arrays))
+        for k, x in enumerate(arrays):
+            f.do(f"store ptr %{x}, ptr {f.address(argument, k, 'ptr')}")
+        chunks = -(-self.units // self.plan.share)
+        if chunks == 1:
+            f.do(f"call void @chunk(ptr {argument}, i64 0)")
+        else:
+            self.module.define(SUBMIT, DECLARATION)
+            f.do(f'call void @"{SUBMIT}"(ptr @chunk, ptr {argument}, i64 {chunks})')
 
-    def each(self, f: Function, batch: Sequence[int], x1: str, x2: str, y: str) -> None:
-        """All products of a batch, whose remaining axes are `batch`."""
-        if not batch:
-            self.one(f, x1, x2, y)
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """How many units there are: along the axes of the batch, of rows and of columns."""
+        panels = -(-self.product.columns // self.plan.width)
+        rows = -(-self.product.rows // self.plan.block)
+        return (*self.product.batch, rows, -(-panels // self.plan.panels))
+
+    @property
+    def units(self) -> int:
+        """How many units there are in all."""
+        return math.prod(self.grid)
+
+    def task(self, name: str) -> None:
+        """The function that does the units of one chunk."""
+        f = self.module.function(name, ["ptr %arrays", "i64 %chunk"], internal=True)
+        x1, x2, y = [f.let(f"load ptr, ptr {f.address('%arrays', k, 'ptr')}") for k in range(3)]
+        x1 = f.address(x1, self.product.x1.offset, self.kind)
+        x2 = f.address(x2, self.product.x2.offset, self.kind)
+        if self.units == 1:
+            self.unit(f, [0] * len(self.grid), x1, x2, y)
             return
-        axis = len(self.product.batch) - len(batch)
-        size = math.prod(batch[1:]) * self.product.rows * self.product.columns
-        strides = self.product.x1.strides[axis], self.product.x2.strides[axis], size
-        with f.loop(0, batch[0]) as state:
-            moved = [
-                f.address(x, f.times(state.index, stride), self.kind)
-                for x, stride in zip((x1, x2, y), strides, strict=True)
-            ]
-            self.each(f, batch[1:], *moved)
+        share = min(self.plan.share, self.units)
+        low = f.times("%chunk", share)
+        with f.loop(low, smaller(f, f.plus(low, share), self.units)) as state:
+            places: list[Index] = []
+            rest: Index = state.index
+            for extent in reversed(self.grid):
+                places.append(0 if extent == 1 else f.let(f"urem i64 {rest}, {extent}"))
+                rest = rest if extent == 1 else f.let(f"udiv i64 {rest}, {extent}")
+            self.unit(f, places[::-1], x1, x2, y)
 
-    def one(self, f: Function, x1: str, x2: str, y: str) -> None:
-        """One product: blocks of rows, of depth, and the panels of each."""
+    def unit(self, f: Function, places: Sequence[Index], x1: str, x2: str, y: str) -> None:
+        """Some panels of one block of rows, over all of the depth."""
         product, plan = self.product, self.plan
-        with blocks(f, product.rows, plan.block) as (i, rows):
-            y = f.address(y, f.times(i, product.columns), self.kind)
-            with blocks(f, product.depth, plan.depth) as (k, depth):
-                fresh = f.let(f"icmp eq i64 {k}, 0")
-                place = f.plus(f.times(i, self.row1), f.times(k, self.column1))
-                a = f.address(x1, place, self.kind)
-                b = f.address(x2, f.times(k, self.row2), self.kind)
-                sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}"
+        *batch, block, group = places
+        size = product.rows * product.columns
+        outer = [math.prod(product.batch[k + 1 :]) * size for k in range(len(batch))]
+        first = f.times(block, plan.block)
+        rows = smaller(f, f.plus(first, plan.block), product.rows)
+        x1 = self.at(f, x1, (*batch, first), product.x1.strides[:-1])
+        x2 = self.at(f, x2, batch, product.x2.strides[:-2])
+        y = self.at(f, y, (*batch, first), (*outer, product.columns))
+        rows = minus(f, rows, first)
+        low = f.times(group, plan.panels * plan.width)
+        high = smaller(f, f.plus(low, plan.panels * plan.width), self.whole)
+        with blocks(f, product.depth, plan.depth) as (k, depth):
+            fresh = f.let(f"icmp eq i64 {k}, 0")
+            a = f.address(x1, f.times(k, self.column1), self.kind)
+            b = f.address(x2, f.times(k, self.row2), self.kind)
+            sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}"
 
-                def call(name: str, j: Index) -> None:
-                    columns = f.address(b, f.times(j, self.column2), self.kind)
-                    results = f.address(y, j, self.kind)
-                    f.do(f"call void @{name}(ptr {a}, ptr {columns}, ptr {results}, {sizes})")
+            def call(name: str, j: Index) -> None:
+                columns = f.address(b, f.times(j, self.column2), self.kind)
+                results = f.address(y, j, self.kind)
+                f.do(f"call void @{name}(ptr {a}, ptr {columns}, ptr {results}, {sizes})")
 
-                if self.whole:
-                    with f.loop(0, self.whole, plan.width) as state:
-                        call("panel", state.index)
-                if self.rest:
+            if self.whole:
+                with f.loop(low, high, plan.width) as state:
+                    call("panel", state.index)
+            if self.rest:
+                last = f.let(f"icmp eq i64 {group}, {self.grid[-1] - 1}")
+                with f.when(last):
                     call("tail_panel", self.whole)
+
+    def at(self, f: Function, x: str, places: Sequence[Index], strides: Sequence[int]) -> str:
+        """The address of an element of the array at `x`."""
+        for place, stride in zip(places, strides, strict=True):
+            x = f.address(x, f.times(place, stride), self.kind)
+        return x
 
     # A panel: some columns of x2, and all rows of a block.
 
@@ -236,6 +276,20 @@ class Lanes(NamedTuple):
     mask: Value | None
 
 
+def smaller(f: Function, i: Index, j: int) -> Index:
+    """The smaller of two indices."""
+    if isinstance(i, int):
+        return min(i, j)
+    return f.let(f"select i1 {f.let(f'icmp slt i64 {i}, {j}')}, i64 {i}, i64 {j}")
+
+
+def minus(f: Function, i: Index, j: Index) -> Index:
+    """`i - j`."""
+    if isinstance(i, int) and isinstance(j, int):
+        return i - j
+    return f.let(f"sub i64 {i}, {j}")
+
+
 @contextmanager
 def blocks(f: Function, extent: int, size: int) -> Iterator[tuple[Index, Index]]:
     """Repeat what is written inside for the start and the length of each block of `extent`."""
@@ -243,12 +297,7 @@ def blocks(f: Function, extent: int, size: int) -> Iterator[tuple[Index, Index]]
         yield 0, extent
         return
     with f.loop(0, extent, size) as state:
-        left = f.let(f"sub i64 {extent}, {state.index}")
-        if extent % size == 0:
-            yield state.index, size
-            return
-        whole = f.let(f"icmp slt i64 {size}, {left}")
-        yield state.index, f.let(f"select i1 {whole}, i64 {size}, i64 {left}")
+        yield state.index, minus(f, smaller(f, f.plus(state.index, size), extent), state.index)
 
 
 def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:

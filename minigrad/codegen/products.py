@@ -9,7 +9,7 @@ import numpy as np
 from ..core.lowering import Body
 from ..core.op import Op
 from ..graph import Graph
-from . import jit
+from . import jit, pool
 from .blocking import Layout, Product, plan
 from .call import Callee, compile_callable
 from .executable import executable
@@ -35,7 +35,9 @@ def prepared(*, graph: Graph) -> Callee:
         inputs = [ArraySpec(tuple(x.shape), x.dtype) for x in graph.inputs]
         outputs = [ArraySpec(tuple(y.shape), y.dtype) for y in graph.outputs]
         signature = Signature(ENTRY, inputs, outputs, packed=True)
-        graph.cache["native"] = compile_callable(product_llvm(graph), signature)
+        text = product_llvm(graph)
+        shared = pool.imports() if pool.SUBMIT in text else None
+        graph.cache["native"] = compile_callable(text, signature, shared)
     made: Callee = graph.cache["native"]
     return made
 

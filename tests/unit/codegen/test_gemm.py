@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad.codegen import jit
+from minigrad.codegen import jit, pool
 from minigrad.codegen.blocking import PANEL_BYTES, Layout, Plan, Product
 from minigrad.codegen.blocking import plan as planned
 from minigrad.codegen.gemm import render
@@ -42,7 +42,9 @@ def problem(m: int, n: int, k: int, x1: Array, x2: Array) -> Product:
 
 def run(product: Product, plan: Plan, x1: Array, x2: Array) -> Array:
     """The product as native code computes it by `plan`; around y nothing may be written."""
-    code = jit.compile_module(render(product, plan, "kernel"), ["kernel"])
+    text = render(product, plan, "kernel")
+    shared = pool.imports() if pool.SUBMIT in text else None
+    code = jit.compile_module(text, ["kernel"], shared)
     size = int(np.prod(product.batch)) * product.rows * product.columns
     guarded = np.full(size + 64, 77, product.dtype)
     y = guarded[32 : 32 + size]
