@@ -9,6 +9,7 @@ from typing import Any
 
 from ..codegen.bodies import is_array
 from ..codegen.fused import fused
+from ..codegen.index import MisfitError
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
@@ -127,7 +128,8 @@ class Rebuilding:
         """The node of a group."""
         assert unit.space is not None
         members = set(unit.nodes)
-        outputs = [y for node in unit.nodes for y in node.outputs if self.is_asked_for(y, members)]
+        asked = [y for node in unit.nodes for y in node.outputs if self.is_asked_for(y, members)]
+        outputs = [self.in_final_shape(unit, y, members) for y in asked]
         made = {y for node in unit.space.nodes for y in node.outputs}
         inputs = [x for node in unit.space.nodes for x in node.inputs if is_array(x)]
         outside = tuple(dict.fromkeys(x for x in inputs if x not in made))
@@ -135,6 +137,45 @@ class Rebuilding:
         node = unit.nodes[0].replaced(outside, tuple(outputs), {"graph": graph})
         node.op = fused
         return node
+
+    def in_final_shape(self, unit: Unit, y: Any, members: set[Node]) -> Any:
+        """`y`, or its reshape, where nothing but a kernel or the caller asks, and for that only."""
+        assert unit.space is not None
+        takers = [
+            node
+            for node in self.grouping.takers.get(y, [])
+            if node not in members
+            and (
+                node.outputs[0] not in self.grouping.free
+                or self.is_asked_for(node.outputs[0], members)
+            )
+        ]
+        z = takers[0].outputs[0] if len(takers) == 1 else None
+        if z not in self.moves or y in self.grouping.outputs or self.is_read_by_groups(z):
+            return y
+        space = unit.space.copy()
+        try:
+            if z not in space.made:
+                space.admit(self.moves[z])
+        except MisfitError:
+            return y
+        if space.maps[z] != space.maps[y]:
+            return y
+        unit.space = space
+        del self.moves[z]
+        return z
+
+    def is_read_by_groups(self, x: Any) -> bool:
+        """Whether a group looks at `x`, perhaps through further moves."""
+        todo = [x]
+        while todo:
+            for node in self.grouping.takers.get(todo.pop(), []):
+                unit = self.grouping.unit_of.get(node)
+                if unit is None:
+                    todo += node.outputs
+                elif unit.space is not None:
+                    return True
+        return False
 
     def is_asked_for(self, y: Any, members: set[Node]) -> bool:
         """Whether `y` is used outside of its group."""

@@ -151,3 +151,10 @@ def test_effects_keep_their_order() -> None:
     graph = fused_graph(body, MATRIX, Spec((48, 48)))
     assert [node.attrs["name"] for node in graph.nodes if node.op.stateful] == ["first", "second"]
     assert "group 0: exp, add" in fusion_report(graph)
+
+
+def test_a_group_stores_its_result_in_the_shape_that_is_asked_for() -> None:
+    graph = fused_graph(lambda x: [api.reshape(x * 2, (-1,)), mg.nn.logsumexp(x)], MATRIX)
+    assert names(graph) == ["fused"]
+    transposed = fused_graph(lambda x: [(x * 2).T], MATRIX)
+    assert names(transposed) == ["fused", "permute"]
