@@ -18,6 +18,7 @@ from .branches import (
 from .core.convert import as_tensor
 from .core.registry import api
 from .core.spec import SCALARS, Spec
+from .core.tensor import Symbol
 from .errors import SpecError
 from .graph import executing_eagerly
 
@@ -28,9 +29,10 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     Eagerly just the one that is chosen runs; in a graph too, with its effects. Shapes may differ
     between the branches, dtypes may not. Raises SpecError where the branches do not agree.
     """
-    if executing_eagerly():
-        return true_fn() if bool(as_tensor(pred)) else false_fn()
-    return switch(api.where(as_tensor(pred), 0, 1), [true_fn, false_fn])
+    pred = as_tensor(pred)
+    if executing_eagerly() and not isinstance(pred, Symbol):
+        return true_fn() if bool(pred) else false_fn()
+    return switch(api.where(pred, 0, 1), [true_fn, false_fn])
 
 
 def switch(branch_index: Any, branch_fns: Sequence[Callable[[], Any]]) -> Any:
@@ -43,8 +45,9 @@ def switch(branch_index: Any, branch_fns: Sequence[Callable[[], Any]]) -> Any:
         raise SpecError(
             "switch: no branch_fns came: one of them is run; pass at least one function"
         )
-    if executing_eagerly():
-        i = int(as_tensor(branch_index))
+    branch_index = as_tensor(branch_index)
+    if executing_eagerly() and not isinstance(branch_index, Symbol):
+        i = int(branch_index)
         return functions[i if 0 <= i < len(functions) else -1]()
     empty = tree.flatten(())[1]
     traced = [traced_body(f, (), empty, f"branch {i}") for i, f in enumerate(functions)]
@@ -94,10 +97,7 @@ def while_loop(
             tree.flatten((zero, *tree.unflatten(structure, start)))[1],
         )
     if executing_eagerly():
-        state = tree.unflatten(structure, start)
-        while bool(as_tensor(cond(*state))):
-            state = same_nest(body(*state), structure)
-        results = state
+        results = eager_while(cond, body, tree.unflatten(structure, start), structure)
     else:
         results = traced_while(cond, body, start, structure)
     if maximum_iterations is not None:
@@ -122,6 +122,17 @@ def same_nest(returned: Any, structure: tree.Structure) -> Any:
             "round hands the same nest to the next; return one value for each loop variable"
         )
     return tree.unflatten(structure, [as_tensor(x) for x in leaves])
+
+
+def eager_while(
+    cond: Callable[..., Any], body: Callable[..., Any], state: Any, structure: tree.Structure
+) -> Any:
+    """A while loop as a Python loop, while the condition has a value."""
+    while not isinstance(holds := as_tensor(cond(*state)), Symbol):
+        if not bool(holds):
+            return state
+        state = same_nest(body(*state), structure)
+    return traced_while(cond, body, tree.flatten(state)[0], structure)
 
 
 def traced_while(

@@ -13,8 +13,8 @@ from .callbacks import Body, noted, outputs_fit, results_as
 from .core.op import CONTEXT, EAGER, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
+from .errors import SpecError
 from .escapes import watching
-from .graph import Tracer
 from .replay import Record, Strays, pulled_back
 from .tape import GradientTape
 
@@ -50,7 +50,7 @@ def py_function(
         return door(py_function, func, Tout, name)
     body = Body(func, inp, Tout, name, "py_function")
     interpreter = CONTEXT.get().interpreter
-    if interpreter is EAGER or (type(interpreter) is Tracer and interpreter.compiles):
+    if interpreter is EAGER or getattr(interpreter, "compiles", False):
         with watching([*body.inputs, *body.hidden()]) as guarded:
             outputs = results_as(body, called(body, body.inputs))
         return body.nested(guarded(outputs))
@@ -121,6 +121,9 @@ def python_call_vjp(
     return pulled_back("body", outputs[-1], inputs, gs[:-1], needed)
 
 
+VMAP_METHODS = ("sequential", "expand_dims", "broadcast_all")
+
+
 @overload
 def numpy_function(
     func: None = None,
@@ -128,6 +131,7 @@ def numpy_function(
     Tout: Any = None,
     stateful: bool = True,
     name: str | None = None,
+    vmap_method: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 @overload
 def numpy_function(
@@ -136,6 +140,7 @@ def numpy_function(
     Tout: Any = None,
     stateful: bool = True,
     name: str | None = None,
+    vmap_method: str | None = None,
 ) -> Any: ...
 def numpy_function(
     func: Callable[..., Any] | None = None,
@@ -143,6 +148,7 @@ def numpy_function(
     Tout: Any = None,
     stateful: bool = True,
     name: str | None = None,
+    vmap_method: str | None = None,
 ) -> Any:
     """Call `func` on NumPy arrays, as one opaque op: whatever it does, nothing sees inside.
 
@@ -151,18 +157,32 @@ def numpy_function(
     order; False lets equal calls be merged, unused ones dropped, constant ones folded. Without
     `func` and `inp`, a decorator.
 
+    vmap_method: how `mg.vmap` calls it: "sequential", once for each example; "expand_dims", once
+    for all, what they share with an axis of length 1 in front; "broadcast_all", once for all, every
+    array with the axis of examples. None: it cannot.
+
     Its gradient is None: `tape.explain` says so, and `mg.custom_gradient` gives it one. Compiled
     functions reject it. Raises CallbackError where the result does not fit `Tout`.
     """
     if inp is None:
-        return door(numpy_function, func, Tout, name, stateful=stateful)
+        return door(numpy_function, func, Tout, name, stateful=stateful, vmap_method=vmap_method)
+    if vmap_method not in (None, *VMAP_METHODS):
+        raise SpecError(
+            f"numpy_function: vmap_method={vmap_method!r} came: it says how vmap calls the body; "
+            f"write one of {', '.join(map(repr, VMAP_METHODS))}"
+        )
     body = Body(func, inp, Tout, name, "numpy_function")
     op = opaque_call if stateful else pure_opaque_call
-    outputs = op(*body.inputs, func=body.func, specs=body.specs, name=body.name, body=body)
+    attrs = {"func": body.func, "specs": body.specs, "name": body.name, "body": body}
+    if vmap_method is not None:
+        attrs["vmap_method"] = vmap_method
+    outputs = op(*body.inputs, **attrs)
     return body.nested(list(outputs))
 
 
-def opaque_kernel(*arrays: Any, func: Any, specs: Any, name: str, body: Body) -> tuple[Any, ...]:
+def opaque_kernel(
+    *arrays: Any, func: Any, specs: Any, name: str, body: Body, vmap_method: str | None = None
+) -> tuple[Any, ...]:
     """Run `func` on read-only views; copy what it returns, so that nobody can change it later."""
     views = []
     for x in arrays:

@@ -65,7 +65,8 @@ def native(node: Node, made: Mapping[Any, Node]) -> Node:
     begins = tuple(
         [chain[0].inputs[0] if chain else x for chain, x in zip(chains, node.inputs, strict=True)]
     )
-    inputs = fresh(begins)
+    # constants may be among them
+    inputs = tuple([Symbol(x.shape, x.dtype, None) for x in begins])
     steps: list[Node] = []
     operands = []
     for x, chain in zip(inputs, chains, strict=True):
