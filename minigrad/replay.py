@@ -1,8 +1,8 @@
 """Derivatives of a body that has run: from the record of the run, to any order.
 
 The record of a run is a list of nodes, hence a program. First derivatives walk it backwards, as a
-tape does. Higher ones replay its pure nodes under a tape; what stateful nodes gave stays as it
-was recorded, and the Python body never runs again.
+tape does. Higher ones do so while another tape listens, which has been told of the nodes; what
+stateful nodes gave stays as it was recorded, and the Python body never runs again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from .core.define import primitive
-from .core.op import EAGER, Listener, Node, Op, raw, using
+from .core.op import CONTEXT, EAGER, Listener, Node, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import GradientError
@@ -29,8 +29,11 @@ class Run(Protocol):
     def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
         """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path."""
 
+    def own(self, values: Sequence[Any]) -> Sequence[Any]:
+        """What `run` is to be given for the inputs, which have these values."""
+
     def run(self, values: Sequence[Any]) -> list[Any]:
-        """The outputs again, for other tensors in place of the inputs."""
+        """The outputs again, made of what `own` gave, by ops that whoever listens can record."""
 
 
 class Record:
@@ -81,11 +84,19 @@ class Record:
         found = pullback(self.tape.nodes, bars, sources, reach)
         return [found.get(x) for x in sources]
 
+    def own(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The inputs of the run: they have these values, and its nodes are of them."""
+        return self.inputs
+
     def run(self, values: Sequence[Any]) -> list[Any]:
-        """The outputs again, for other tensors in place of the inputs."""
-        known: dict[Any, Any] = dict(zip(self.inputs, values, strict=True))
-        again(self.tape.nodes, known)
-        return [known.get(y, y) for y in self.outputs]
+        """The outputs; whoever listens is told how they were made. Nothing is computed again.
+
+        So rules that close over tensors of the run are differentiated with the rest.
+        """
+        for listener in CONTEXT.get().listeners:
+            for node in self.tape.nodes:
+                listener.record(node)
+        return list(self.outputs)
 
 
 class Strays:
@@ -193,10 +204,12 @@ def run_program(record: Run, program: Program, inputs: Sequence[Any]) -> list[An
     _, inner, count, given, needed = program
     xs, gs = inputs[:count], inputs[count:]
     with GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([x for x in xs if isinstance(x, Tensor) and x.dtype.kind in "fc"])
+        tape.follow([x for x in xs if x.dtype.kind in "fc"])
         ys = run_program(record, inner, xs)
-    targets = [ys[i] for i in given]
-    return list(tape.gradient(targets, [xs[i] for i in needed], list(gs)))
+    # a derivative of a lower order may turn out to have no path
+    pairs = [(ys[i], g) for i, g in zip(given, gs, strict=True) if ys[i] is not None]
+    targets, cotangents = [y for y, _ in pairs], [g for _, g in pairs]
+    return list(tape.gradient(targets, [xs[i] for i in needed], cotangents))
 
 
 def replay_kernel(record: Run, *arrays: Any, program: Program, asked: Any) -> tuple[Any, ...]:
@@ -207,8 +220,15 @@ def replay_kernel(record: Run, *arrays: Any, program: Program, asked: Any) -> tu
         if program[1] == "body":
             bars = record.pulled(program[3], program[4], tensors[program[2] :])
         else:
-            bars = run_program(record, program, [value_of(x) for x in tensors])
+            own = record.own(tensors[: body_inputs(program)])
+            bars = run_program(record, program, [*own, *tensors[len(own) :]])
     return tuple([None if bar is None else raw(bar) for bar in bars])
+
+
+def body_inputs(program: Program) -> int:
+    """How many inputs the body has that `program` differentiates."""
+    _, inner, count, _, _ = program
+    return int(count) if inner == "body" else body_inputs(inner)
 
 
 def value_of(x: Any) -> Any:

@@ -16,7 +16,7 @@ from .core.op import raw
 from .core.registry import api
 from .core.tensor import Tensor
 from .graph import Graph
-from .replay import again
+from .replay import again, value_of
 
 compiler = later("compiler")
 split = later("passes.split")
@@ -61,6 +61,10 @@ class GraphRun:
             ):
                 bars[i] = bar
         return bars
+
+    def own(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The values; those of cells as tensors, so that a tape can follow them."""
+        return [value_of(x) for x in values]
 
     def run(self, values: Sequence[Any]) -> list[Any]:
         """The outputs again, for other tensors in place of the inputs."""
@@ -127,6 +131,10 @@ class LoopRun:
         x = self.values[self.carried + i]
         blank = np.zeros(x.shape[1:], x.dtype)
         return np.stack([blank if part is None else part for part in parts])
+
+    def own(self, values: Sequence[Any]) -> Sequence[Any]:
+        """The values; those of cells as tensors, so that a tape can follow them."""
+        return [value_of(x) for x in values]
 
     def run(self, values: Sequence[Any]) -> list[Any]:
         """The outputs again, for other tensors in place of the inputs."""

@@ -289,7 +289,7 @@ def type_or_none(x: Any) -> Any:
 
 def key_of(x: Any, asked: str) -> Any:
     """What the tape knows `x` by: a tensor itself, a Variable by its cell."""
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor) or getattr(x, "__opaque_input__", False):
         return x
     cell = getattr(x, "cell", None)
     if cell is None:

@@ -15,45 +15,14 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ..core.batch import as_it_is
-from ..core.define import primitive
 from ..core.op import Node, using
-from ..core.spec import OPAQUE, Spec
+from ..core.spec import OPAQUE
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
 from ..ops.logic import logical_and, logical_or
 from ..pullback import pullback
 from .inline import inline
-
-
-@primitive(infer=lambda bar, x: x.spec, public=False)
-def or_zeros(bar: Any, x: Any, /) -> Any:
-    """The cotangent `bar` of `x`, or zeros where a body, once run, had no path to it."""
-    return np.zeros(np.shape(x), x.dtype) if bar is None else bar
-
-
-or_zeros.defbatch(as_it_is)
-or_zeros.defvjp(lambda g, y, bar, x: g, None)
-
-
-@primitive(infer=lambda bar: Spec((), np.bool_), public=False)
-def is_missing(bar: Any, /) -> Any:
-    """Whether the cotangent `bar` has turned out to be None."""
-    return np.asarray(bar is None)
-
-
-is_missing.no_gradient("it tells whether there is a value, whatever it is")
-
-
-@primitive(infer=lambda bar, missing: bar.spec, public=False)
-def or_none(bar: Any, missing: Any, /) -> Any:
-    """The cotangent `bar`, or None where it is `missing`."""
-    return None if missing else bar
-
-
-or_none.defvjp(lambda g, y, bar, missing: g, None)
+from .settle import is_missing, or_none, settle
 
 
 class Split:
@@ -63,7 +32,7 @@ class Split:
     """
 
     def __init__(self, graph: Graph) -> None:
-        graph = saving(inline(graph, transparent=True))
+        graph = saving(settle(inline(graph, transparent=True)))
         self.name = graph.name
         self.outputs = len(graph.outputs)
         self._lock = threading.RLock()
@@ -183,19 +152,20 @@ def doubted(nodes: Sequence[Node], gs: Sequence[Any], ends: Sequence[Any]) -> li
     path. What is made of cotangents `gs` by such alone has none either.
     """
     carried: set[Any] = set(gs)
-    flags: dict[Any, Any] = {}
+    missing: dict[Any, Any] = {}
     for node in nodes:
         through = [x for x in node.inputs if x in carried]
         if through:
             carried.update(node.outputs)
-        doubts = [flags[x] for x in through if x in flags]
-        none = functools.reduce(logical_and, doubts) if len(doubts) == len(through) > 0 else None
+        doubts = [missing[x] for x in through if x in missing]
+        whole = functools.reduce(logical_and, doubts) if len(doubts) == len(through) > 0 else None
         if "asked" in node.attrs:
-            found = {y: is_missing(y) for y in node.outputs}
-            flags.update({y: f if none is None else logical_or(f, none) for y, f in found.items()})
-        elif none is not None:
-            flags.update(dict.fromkeys(node.outputs, none))
-    return [or_none(y, flags[y]) if y in flags else y for y in ends]
+            found = [is_missing(y) for y in node.outputs]
+            flags = found if whole is None else [logical_or(one, whole) for one in found]
+            missing.update(zip(node.outputs, flags, strict=True))
+        elif whole is not None:
+            missing.update(dict.fromkeys(node.outputs, whole))
+    return [or_none(y, missing[y]) if y in missing else y for y in ends]
 
 
 def split(graph: Graph) -> Split:

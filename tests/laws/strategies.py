@@ -45,6 +45,8 @@ ELSEWHERE = {
     "recorded": "a Python body that keeps its record; tests of the two doors",
     "as_read": "what a Python body read of a Variable; tests of the two doors",
     "replay": "the derivative of a Python body; tests of the two doors",
+    "is_missing": "tells whether a Python body had a path; tests of the two doors",
+    "or_none": "gives None where a Python body had no path; tests of the two doors",
     "switch": "takes graphs; test_graph_laws",
     "stateful_switch": "takes graphs; tests of control flow",
     "loop": "takes graphs; test_graph_laws",

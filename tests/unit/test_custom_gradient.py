@@ -60,6 +60,22 @@ def test_a_rule_that_uses_the_result_is_differentiated_to_the_third_order(mode: 
     assert derivatives(mode(cube), x, 3) == pytest.approx([0.75, 3.0, 6.0])
 
 
+def test_rules_by_hand_in_a_body_are_differentiated_to_the_third_order() -> None:
+    @mg.custom_gradient
+    def exp(x: Any) -> Any:
+        y = mg.exp(x)
+        return y, lambda g: g * y
+
+    @mg.custom_gradient
+    def cube(x: Any) -> Any:
+        return x**3, lambda g: g * 3.0 * x**2
+
+    f = mg.function(lambda x: mg.py_function(lambda x: exp(x) * cube(x), [x], F64))
+    x = mg.constant(0.5, F64)
+    expected = derivatives(lambda x: mg.exp(x) * x**3, x, 3)
+    assert derivatives(f, x, 3) == pytest.approx(expected, rel=1e-10)
+
+
 @everywhere
 def test_the_first_derivative_is_the_rule_alone(mode: Any) -> None:
     @mg.custom_gradient

@@ -257,6 +257,55 @@ def test_inputs_that_the_body_does_not_use_have_no_gradient(mode: Any) -> None:
 
 
 @both
+def test_none_is_carried_through_the_ops_before_the_body(mode: Any) -> None:
+    def f(a: Any, b: Any) -> Any:
+        return mg.py_function(lambda a, b: a * 2.0, [mg.sin(a), mg.exp(b) + b], F32)
+
+    a, b = mg.constant(0.0), mg.constant([1.0, 2.0])
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([a, b])
+        y = mode(f)(a, b)
+        z = mode(lambda a, b: f(f(a, b), b) + b)(a, b)
+    same(tape.gradient(y, [a, b]), [2.0, None])
+    same(tape.gradient(z, [a, b]), [8.0, np.ones(2)])
+
+
+def test_a_gradient_that_is_none_only_at_run_time_counts_as_zeros_in_a_trace() -> None:
+    body = mg.function(lambda a, b: mg.py_function(lambda a, b: a * 2.0, [a, b], F32))
+
+    @mg.function
+    def slope(a: Any, b: Any) -> Any:
+        with mg.GradientTape() as tape:
+            tape.watch([a, b])
+            y = body(a, b)
+        da, db = tape.gradient(y, [a, b])
+        return da, db, db * 3.0 + 1.0
+
+    @mg.function
+    def doubled(a: Any, b: Any) -> Any:
+        return slope(a, b)[1] * 2.0
+
+    a, b = mg.constant(1.0), mg.constant([1.0, 2.0])
+    same(slope(a, b), (2.0, None, np.ones(2)))
+    same(doubled(a, b), np.zeros(2))
+
+
+def test_a_path_that_ends_in_the_first_derivative_gives_nothing_in_the_second() -> None:
+    f = mg.function(lambda a, b: mg.py_function(lambda a, b: [a * 2.0, b * b], [a, b], [F32, F32]))
+    a, b = mg.constant(1.0), mg.constant(3.0)
+    with mg.GradientTape(persistent=True) as second:
+        second.watch([a, b])
+        with mg.GradientTape() as first:
+            first.watch([a, b])
+            y, z = f(a, b)
+            w = y * z
+        da, db = first.gradient(w, [a, b])
+    same([da, db], [18.0, 12.0])
+    found = second.gradient([da, db], [a, b], unconnected_gradients="zero")
+    same(found, [12.0, 12.0 + 4.0])
+
+
+@both
 def test_none_and_a_number_add_up_to_the_number(mode: Any) -> None:
     f = mode(lambda a, b: mg.py_function(lambda a, b: a * 2.0, [a, b], F32) + b * 3.0)
     a = mg.constant(1.0)
