@@ -57,32 +57,29 @@ def laid_out(value: Any, indent: str = "", levels: int = 3) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def npy_bytes(array: Array) -> bytes:
-    """`array` as an .npy file, little-endian and in row-major order."""
-    stream = io.BytesIO()
-    little = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-    np.lib.format.write_array(stream, little, version=(1, 0), allow_pickle=False)
-    return stream.getvalue()
-
-
-def zip_bytes(members: Mapping[str, bytes]) -> bytes:
-    """A zip file of `members`."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+def write_zip(file: IO[bytes], members: Mapping[str, bytes | Array]) -> None:
+    """Write a zip of `members` to an open file: text as it is, arrays as .npy, little-endian."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), data)
-    return stream.getvalue()
+            if isinstance(data, bytes):
+                archive.writestr(zipfile.ZipInfo(name, EPOCH), data)
+                continue
+            info = zipfile.ZipInfo(name, EPOCH)
+            info.file_size = data.nbytes + 10_000  # an upper bound, which tells large files
+            little = np.asarray(data, data.dtype.newbyteorder("<"), order="C")
+            with archive.open(info, "w") as member:
+                np.lib.format.write_array(member, little, version=(1, 0), allow_pickle=False)
 
 
-def write_file(path: Any, data: bytes) -> None:
-    """Put `data` at `path`: all of it, or, after a crash, what was there before."""
+def write_file(path: Any, members: Mapping[str, bytes | Array]) -> None:
+    """Put a zip of `members` at `path`: all of it, or, after a crash, what was there before."""
     target = os.path.realpath(os.fspath(path))
     # a folder that nobody else may enter, on the same disk, so that the last step is a rename
     folder = tempfile.mkdtemp(prefix=".minigrad-", dir=os.path.dirname(target))
     try:
         written = os.path.join(folder, "model")
         with open(written, "xb") as file:
-            file.write(data)
+            write_zip(file, members)
             file.flush()
             os.fsync(file.fileno())
         os.replace(written, target)

@@ -59,7 +59,7 @@ def check_attributes(op: Op, attrs: Mapping[str, Any]) -> None:
             fits = isinstance(value, np.dtype)
         elif name == "axes" and isinstance(op.lower, Reduce) and fits and value is not None:
             fits = value == tuple(sorted(set(value))) and min(value, default=0) >= 0
-        require(fits, f"{name}={value!r:.60} of {op.name}")
+        require(fits, f"{op.name} with {name} =", value)
 
 
 def conforms(value: Any, kind: Any) -> bool:
@@ -98,7 +98,8 @@ def agreed(op: Op, stated: Sequence[Spec], found: Sequence[Spec]) -> list[Spec]:
     """What the file and the op say of the outputs together."""
     require(len(stated) == len(found), f"{op.name} of {len(stated)} outputs, not {len(found)}")
     for ours, theirs in zip(stated, found, strict=True):
-        require(ours.is_compatible_with(theirs), f"{op.name} giving {ours} where it is {theirs}")
+        if not ours.is_compatible_with(theirs):
+            raise damaged(f"{op.name} giving {ours} where it is {theirs}")
     return [both(ours, theirs) for ours, theirs in zip(stated, found, strict=True)]
 
 

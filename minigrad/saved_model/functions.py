@@ -193,7 +193,7 @@ def leaf(json: Json) -> Any:
     """None for a tensor, else the Python value in a tuple."""
     if json == TENSOR:
         return None
-    require(type(json) is dict and json.keys() == {"value"}, f"the leaf {json!r:.40}")
+    require(type(json) is dict and json.keys() == {"value"}, "the leaf", json)
     return (from_json(json["value"], no_reference),)
 
 

@@ -17,7 +17,7 @@ from ..function import Function, Method
 from ..module import Module, walk
 from ..variable import Variable
 from . import limits
-from .archive import Archive, write_file, zip_bytes
+from .archive import Archive, Array, write_file, write_zip
 from .functions import concretes_of, function_from_json, function_to_json
 from .limits import damaged, require
 from .loaded import LoadedModule
@@ -56,11 +56,18 @@ def save(
     Gradients need not be saved: a loaded graph has them, to any order. Raises SaveError for what
     a file cannot hold, and then leaves the file as it was.
     """
-    write_file(path, dumped(obj, callbacks or (), signatures))
+    write_file(path, members_of(obj, callbacks or (), signatures))
 
 
 def dumped(obj: Any, callbacks: Collection[str] = (), signatures: Any = None) -> bytes:
     """The bytes of the file."""
+    stream = io.BytesIO()
+    write_zip(stream, members_of(obj, callbacks, signatures))
+    return stream.getvalue()
+
+
+def members_of(obj: Any, callbacks: Collection[str], signatures: Any) -> dict[str, bytes | Array]:
+    """The members of the file, by name."""
     if isinstance(callbacks, str):
         raise SaveError(
             f"save with callbacks={callbacks!r}: a list of names is wanted; write [{callbacks!r}]"
@@ -99,7 +106,7 @@ def dumped(obj: Any, callbacks: Collection[str] = (), signatures: Any = None) ->
         "kind": kind,
         "functions": functions,
     }
-    return zip_bytes(writer.members(manifest))
+    return writer.members(manifest)
 
 
 def functions_of(module: Module) -> Iterator[tuple[str, Any]]:

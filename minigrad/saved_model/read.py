@@ -33,8 +33,8 @@ def taken(value: Json, what: str, **kinds: Any) -> list[Any]:
     found = []
     for name, kind in kinds.items():
         entry = value.get(name)
-        require(isinstance(entry, kind), f"{what} with {name}={entry!r:.40}")
-        require(type(entry) is not bool or kind is bool, f"{what} with {name}={entry}")
+        require(isinstance(entry, kind), f"{what} with {name} =", entry)
+        require(type(entry) is not bool or kind is bool, f"{what} with {name} =", entry)
         found.append(entry)
     return found
 
@@ -65,13 +65,13 @@ class Reader:
     def look(self, kind: str, place: Any) -> Any:
         """What stands at a place in the list of its kind; of graphs, only of those before."""
         several = self.graphs if kind == "graph" else self.constants
-        require(type(place) is int and 0 <= place < len(several), f"{kind} {place!r:.20}")
+        require(type(place) is int and 0 <= place < len(several), kind, place)
         return several[place]
 
     def variable(self, place: Any) -> Variable:
         """The Variable at a place."""
         good = type(place) is int and 0 <= place < len(self.variables)
-        require(good, f"variable {place!r:.20}")
+        require(good, "variable", place)
         found: Variable = self.variables[place]
         return found
 
@@ -110,7 +110,7 @@ class Reader:
     def _capture(self, json: Json) -> Any:
         if json is None:
             return None
-        require(type(json) is dict and len(json) == 1, f"the capture {json!r:.40}")
+        require(type(json) is dict and len(json) == 1, "the capture", json)
         if "variable" in json:
             return self.variable(json["variable"]).cell
         return self.look("constant", json.get("constant"))
@@ -171,13 +171,13 @@ class Building:
         if type(json) is str:
             found = VALUE_NAME.fullmatch(json)
             i = int(found[1]) if found else len(self.values)
-            require(i < len(self.values), f"the value {json!r:.20}, which nothing has made")
+            require(i < len(self.values), "a value that nothing has made,", json)
             return self.values[i]
         if type(json) is dict and "variable" in json:
             return self.reader.variable(json["variable"]).cell
         x = from_json(json, self.reader.look)
         good = x is None or type(x) in (bool, int, float, complex, Tensor)
-        require(good, f"the input {json!r:.40}")
+        require(good, "the input", json)
         return x
 
     def _attributes(self, op: Op, json: Json, xs: tuple[Any, ...]) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class Building:
     def output(self, json: Json) -> Symbol:
         """A value by its name, which the graph gives back."""
         x = self._input(json)
-        require(type(x) is Symbol, f"the output {json!r:.40}")
+        require(type(x) is Symbol, "the output", json)
         require(self.roles.setdefault(x, check.VALUE) != check.CELL, "a Variable as an output")
         made: Symbol = x
         return made
@@ -246,7 +246,7 @@ def flattened(values: Any) -> list[Any]:
 def declared_spec(json: Json) -> Spec:
     """A leaf of `Tout`."""
     spec = from_json(json, lambda kind, place: None)
-    require(type(spec) is Spec, f"Tout of {json!r:.40}")
+    require(type(spec) is Spec, "Tout of", json)
     found: Spec = spec
     return found
 

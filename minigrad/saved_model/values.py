@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Callable, Iterator
 from types import EllipsisType
 from typing import Any
@@ -100,18 +101,18 @@ def from_json(value: Json, look: Look, depth: int = 0) -> Any:
         case "spec" if value.keys() <= {"spec", "name"}:
             spec = spec_from(inner)
             name = value.get("name")
-            require(name is None or type(name) is str, f"the name {name!r:.40} of a spec")
+            require(name is None or type(name) is str, "a spec of the name", name)
             return Spec(spec.shape, spec.dtype, name)
         case "ellipsis" if inner is True:
             return ...
         case "graph" | "constant":
             return look(name, inner)
-    raise damaged(f"the value {value!r:.60}")
+    raise damaged(f"the value {reprlib.repr(value)}")
 
 
 def only_key(value: Json) -> str:
     """The one key of an object."""
-    require(type(value) is dict and len(value) == 1, f"the value {value!r:.60}")
+    require(type(value) is dict and len(value) == 1, "the value", value)
     return str(next(iter(value)))
 
 
@@ -129,7 +130,7 @@ def spec_from(text: Json, *, opaque: bool = False) -> Spec:
         return OPAQUE
     found = SPEC.fullmatch(text) if type(text) is str and len(text) < 2000 else None
     if found is None or found[1] not in DTYPES:
-        raise damaged(f"the spec {text!r:.60}")
+        raise damaged(f"the spec {reprlib.repr(text)}")
     return Spec(shape_from(found[2]), DTYPES[found[1]])
 
 

@@ -15,7 +15,7 @@ from ..graph import Graph
 from ..text import named, nested_graphs
 from ..variable import Cell
 from . import limits
-from .archive import json_bytes, npy_bytes
+from .archive import Array, json_bytes
 from .bodies import PYTHON, UNSAVED, refusal, with_bodies
 from .values import Json, Unsaveable, nest_to_json, spec_text, to_json, unsaveable
 
@@ -182,7 +182,7 @@ class Writer:
 
     # the file
 
-    def members(self, manifest: dict[str, Json]) -> dict[str, bytes]:
+    def members(self, manifest: dict[str, Json]) -> dict[str, bytes | Array]:
         """The members of the file, the manifest first."""
         variables = [
             {
@@ -200,11 +200,14 @@ class Writer:
             "variables": variables,
             "constants": [str(x.spec) for x in self.constants],
         }
-        members = {"manifest.json": json_bytes(head), "graphs.json": json_bytes(self.graphs)}
+        members: dict[str, bytes | Array] = {
+            "manifest.json": json_bytes(head),
+            "graphs.json": json_bytes(self.graphs),
+        }
         for i, cell in enumerate(self.variables):
-            members[f"variables/{i}.npy"] = npy_bytes(cell._value)
+            members[f"variables/{i}.npy"] = cell._value
         for i, x in enumerate(self.constants):
-            members[f"constants/{i}.npy"] = npy_bytes(x._value)
+            members[f"constants/{i}.npy"] = x._value
         return members
 
     def check_names(self) -> None:
