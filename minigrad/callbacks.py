@@ -45,7 +45,7 @@ class Body:
         self.inputs = [as_tensor(x) for x in ([inp] if self.single else inp)]
         leaves, self.structure = tree.flatten(Tout)
         self.specs = tuple([declared(leaf, self) for leaf in leaves])
-        self.where = str(here())
+        self.where = here()
         self._hidden: list[Any] | None = None
 
     def __eq__(self, other: object) -> bool:

@@ -22,11 +22,13 @@ from .errors import EscapedGradientError
 class Escapes:
     """Listens while a body runs.
 
-    given: tensors that the body has from outside, by argument or by name.
+    given: finds the tensors that the body has from outside, by argument or by name; asked only
+    when something has left.
     """
 
-    def __init__(self, given: Sequence[Any]) -> None:
-        self._known: set[Any] = set(given)
+    def __init__(self, given: Callable[[], Sequence[Any]]) -> None:
+        self._given = given
+        self._known: set[Any] = set()
         self._made: set[Any] = set()
         self._smooth: set[Any] = set()  # of what was made: what has a path to something followed
         self._tainted: set[Any] = set()
@@ -36,6 +38,8 @@ class Escapes:
     def leaves(self, x: Any) -> None:
         """The value of `x` is being taken out."""
         if x.dtype.kind in "fc" and self._is_followed(x):
+            if not self.escaped:
+                self._known.update(self._given())
             self.escaped.setdefault(x, str(here()))
 
     def _is_followed(self, x: Any) -> bool:
@@ -79,7 +83,9 @@ class Escapes:
 
 
 @contextmanager
-def watching(given: Sequence[Any]) -> Iterator[Callable[[Sequence[Tensor]], list[Tensor]]]:
+def watching(
+    given: Callable[[], Sequence[Any]],
+) -> Iterator[Callable[[Sequence[Tensor]], list[Tensor]]]:
     """A block in which a body runs; gives the function that marks its results afterwards."""
     interpreter, listeners = CONTEXT.get()
     if not listeners:

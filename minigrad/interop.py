@@ -51,7 +51,7 @@ def py_function(
     body = Body(func, inp, Tout, name, "py_function")
     interpreter = CONTEXT.get().interpreter
     if interpreter is EAGER or getattr(interpreter, "compiles", False):
-        with watching([*body.inputs, *body.hidden()]) as guarded:
+        with watching(lambda: [*body.inputs, *body.hidden()]) as guarded:
             outputs = results_as(body, called(body, body.inputs))
         return body.nested(guarded(outputs))
     body.reject_symbols()
@@ -92,7 +92,7 @@ def python_call_kernel(
     tape.follow([x for x in sources if x.dtype.kind in "fc"])
     strays = Strays(sources, CONTEXT.get().listeners)
     with using(EAGER, (tape, strays)):
-        with watching(sources) as guarded:
+        with watching(lambda: sources) as guarded:
             returned = results_as(body, called(body, inputs))
         outputs = guarded(returned)
     strays.look(returned)
