@@ -14,6 +14,7 @@ from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor
 from ..errors import SaveError
 from ..graph import Graph
+from ..interop import VMAP_METHODS
 from ..passes.fold import known_captures
 from ..tree import unflatten
 from ..variable import Variable
@@ -193,14 +194,18 @@ class Building:
 
     def _python(self, op: Op, json: Json, count: int) -> dict[str, Any]:
         """The attributes of a node that runs a Python function which the caller has bound."""
-        name, declared = taken(json, "a callback", callback=str, Tout=object)
+        kinds = {"callback": str, "Tout": object, "vmap_method": str | None}
+        name, declared, how = taken(json, "a callback", **kinds)
+        require(how in (None, *VMAP_METHODS), "a callback with vmap_method =", how)
         require(name in self.reader.callbacks, f"a callback {name!r:.40} that is not listed")
         structure, specs = nest_from_json(declared, declared_spec)
         door = op.name.removeprefix("pure_")
         body = Body(self.reader.callbacks[name], [], unflatten(structure, specs), name, door)
         body._hidden = []  # what it uses must be in its inputs: those of the graph are fixed
         attrs = {"func": body.func, "specs": body.specs, "name": name, "body": body}
-        return {**attrs, "count": count} if door == "py_function" else attrs
+        if door == "py_function":
+            return {**attrs, "count": count}
+        return attrs if how is None else {**attrs, "vmap_method": how}
 
     def use(self, x: Any, role: str | None) -> None:
         """Note that `x` is used as `role`. Raises SaveError where it is something else."""

@@ -178,7 +178,8 @@ class Writer:
         leaves = iter([to_json(spec, self.refer) for spec in body.specs])
         declared = nest_to_json(body.structure, leaves, self.refer)
         self.bound[body.name] = {"door": body.door, "Tout": declared}
-        return {"callback": body.name, "Tout": declared}
+        how = {k: v for k, v in node.attrs.items() if k == "vmap_method"}
+        return {"callback": body.name, "Tout": declared, **how}
 
     # the file
 

@@ -118,6 +118,23 @@ def test_a_hand_written_gradient_around_a_bound_body_is_kept(tmp_path: Path) -> 
         load(tmp_path / "f.mg", callbacks={"sinh": np.sinh}, jit_compile=True)
 
 
+def test_how_vmap_calls_a_bound_body_is_kept(tmp_path: Path) -> None:
+    shapes = []
+
+    @mg.function(input_signature=[SPEC])
+    def f(x: Any) -> Any:
+        return mg.numpy_function(doubled, [x], SPEC, vmap_method="broadcast_all")
+
+    def seen(x: Any) -> Any:
+        shapes.append(x.shape)
+        return x * 2
+
+    save(f, tmp_path / "f.mg", callbacks=["doubled"])
+    found = load(tmp_path / "f.mg", callbacks={"doubled": seen})
+    same(mg.vmap(found)(mg.stack([X, X, X])), mg.stack([X, X, X]) * 2)
+    assert shapes == [(3, 2)]
+
+
 # py_function
 
 
