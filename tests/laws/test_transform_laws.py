@@ -207,3 +207,28 @@ def test_vmap_in_a_function_is_a_loop(name: str, data: Any) -> None:
     batch = drawn_batch(data, data.draw(applications(name, smooth=True)))
     if any(axis is not None for axis in batch.axes):
         assert_loop(batch, mg.function)
+
+
+@with_a_rule
+@examples(0.1)
+@given(data=st.data())
+def test_vmap_of_vmap_is_two_loops(name: str, data: Any) -> None:
+    batch = drawn_batch(data, data.draw(applications(name, REAL, smooth=True)))
+    if not any(axis is not None for axis in batch.axes):
+        return
+    turned = [
+        s if axis is None else np.flip(s, axis)
+        for s, axis in zip(batch.stacks, batch.axes, strict=True)
+    ]
+    two = [batch, batch._replace(stacks=turned)]
+    expected = [in_a_loop(batch.application, one) for one in two]
+    if any(isinstance(found, Exception) for found in expected):
+        return
+    given_twice = [
+        x if axis is None else mg.stack([x, mg.flip(x, axis=axis)])
+        for x, axis in zip(batch.given(), batch.axes, strict=True)
+    ]
+    inner = mg.vmap(batch.application, in_axes=tuple(batch.axes))
+    outer = mg.vmap(inner, in_axes=tuple([None if a is None else 0 for a in batch.axes]))
+    stacks = [None if y[0] is None else np.stack(y) for y in zip(*expected, strict=True)]
+    assert_equal(outer(*given_twice), stacks, close=True)
