@@ -17,6 +17,10 @@ REUSE = 24
 """Rows of x1 from which a packed panel is read often enough to be worth packing."""
 PARALLEL, SHARE = 1 << 22, 1 << 21
 """Pairs of numbers multiplied from which threads share the work, and in what portions: 30 us."""
+SCATTERED = 3 << 17
+"""Bytes of x1 from which it is copied first if its rows are not contiguous."""
+STRIPS_BYTES = 1 << 18
+"""A block of such copies, on the stack: it is read again for every panel."""
 LATENCY = 8
 """Accumulators that keep the multipliers busy: two a cycle, each four cycles long."""
 FLOW, LOAD = 8, 3
@@ -59,7 +63,8 @@ class Product(NamedTuple):
 class Plan(NamedTuple):
     """How a product is cut: tiles of rows x vectors in registers, blocks for the caches.
 
-    block: rows of x1; depth: of the summed axis; packed: whether panels of x2 are copied.
+    block: rows of x1; depth: of the summed axis; packed: whether panels of x2 are copied; strips:
+    whether blocks of x1 are.
     panels: of one unit of work, which is some panels, one block of rows, and one of the batch.
     share: units that are done in a row by one thread.
     """
@@ -70,6 +75,7 @@ class Plan(NamedTuple):
     block: int
     depth: int
     packed: bool
+    strips: bool = False
     panels: int = 1 << 40
     share: int = 1 << 40
 
@@ -90,14 +96,26 @@ def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
     small = product.depth * product.columns * itemsize <= UNPACKED_BYTES
     packed = not contiguous or (not small and product.rows >= REUSE)
     found = Plan(lanes, rows, vectors, block, depth, packed)
+    if product.x1.strides[-1] != 1 and product.rows * product.depth * itemsize > SCATTERED:
+        found = in_strips(product, found)
     return found if product.size < PARALLEL else shared(product, found)
+
+
+def in_strips(product: Product, plan: Plan) -> Plan:
+    """`plan` with blocks of x1 copied, if enough panels read them."""
+    if product.columns < 2 * plan.width:
+        return plan
+    most = STRIPS_BYTES // (min(product.depth, plan.depth) * product.dtype.itemsize)
+    return plan._replace(strips=True, block=even(product.rows, most, plan.rows))
 
 
 def shared(product: Product, plan: Plan) -> Plan:
     """`plan` for several threads: units of work that are neither too small nor too few."""
-    if product.columns < 4 * plan.width:
-        rows = max(SHARE // (product.columns * product.depth), plan.rows)
+    if plan.strips or product.columns < 4 * plan.width:  # divided by rows
+        least = 12 if plan.strips else 4
+        rows = max(SHARE // (product.columns * product.depth), least * plan.rows)
         plan = plan._replace(block=even(product.rows, min(rows, plan.block), plan.rows))
+        return plan._replace(share=-(-SHARE // (plan.block * product.columns * product.depth)))
     panel = plan.block * plan.width * product.depth
     panels = min(-(-SHARE // panel), -(-product.columns // plan.width))
     return plan._replace(panels=panels, share=-(-SHARE // (panels * panel)))

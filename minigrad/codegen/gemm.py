@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from ..core.lowering import Value
-from .arithmetic import lane_type
 from .blocking import Plan, Product
 from .emitter import VectorEmitter
+from .packing import Lanes, Packer, minus, smaller
 from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
 
@@ -28,16 +27,11 @@ def render(product: Product, plan: Plan, entry: str) -> str:
     return module.render()
 
 
-class Writer:
+class Writer(Packer):
     """Writes the functions of a product; `tail` ones are for the columns of the last panel."""
 
     def __init__(self, product: Product, plan: Plan, module: Module):
-        self.product = product
-        self.plan = plan
-        self.module = module
-        self.kind = lane_type(product.dtype)
-        self.row1, self.column1 = product.x1.strides[-2:]
-        self.row2, self.column2 = product.x2.strides[-2:]
+        super().__init__(product, plan, module)
         self.whole = product.columns // plan.width * plan.width
         self.rest = product.columns - self.whole
 
@@ -49,6 +43,8 @@ class Writer:
             self.panel("panel", self.plan.width)
         if self.rest:
             self.panel("tail_panel", self.rest)
+        if self.plan.strips:
+            self.strips("strips")
         self.task("chunk")
         arrays = ("x1", "x2", "y")
         f = self.module.function(name, [f"ptr noalias %{x}" for x in arrays])
@@ -107,10 +103,14 @@ class Writer:
         rows = minus(f, rows, first)
         low = f.times(group, plan.panels * plan.width)
         high = smaller(f, f.plus(low, plan.panels * plan.width), self.whole)
+        packed = f.scratch(self.strips_bytes()) if plan.strips else ""
         with blocks(f, product.depth, plan.depth) as (k, depth):
             fresh = f.let(f"icmp eq i64 {k}, 0")
             a = f.address(x1, f.times(k, self.column1), self.kind)
             b = f.address(x2, f.times(k, self.row2), self.kind)
+            if plan.strips:
+                f.do(f"call void @strips(ptr {a}, ptr {packed}, i64 {rows}, i64 {depth})")
+                a = packed
             sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}"
 
             def call(name: str, j: Index) -> None:
@@ -150,7 +150,8 @@ class Writer:
         b = self.pack(f, columns) if self.plan.packed else "%b"
 
         def call(which: str, i: Index) -> None:
-            a = f.address("%a", f.times(i, self.row1), self.kind)
+            step: Index = "%depth" if self.plan.strips else self.row1
+            a = f.address("%a", f.times(i, step), self.kind)
             c = f.address("%c", f.times(i, self.product.columns), self.kind)
             f.do(f"call void @{name}_{which}(ptr {a}, ptr {b}, ptr {c}, i64 %depth, i1 %fresh)")
 
@@ -163,67 +164,6 @@ class Writer:
             with f.when(f.let(f"icmp slt i64 {whole}, %rows")):
                 call("last_tile", whole)
 
-    def vectors_of(self, f: Function, columns: int) -> list[Lanes]:
-        """The vectors that `columns` columns take: where they begin, and what of them counts."""
-        lanes = self.plan.lanes
-        emitter = VectorEmitter(f, lanes)
-        return [
-            Lanes(j, None if j + lanes <= columns else emitter.first_lanes(columns - j))
-            for j in range(0, columns, lanes)
-        ]
-
-    # Packing: a panel row by row, its rows one after the other.
-
-    def pack(self, f: Function, columns: int) -> str:
-        """Copy `%b`, %depth rows of `columns` columns; returns where to."""
-        lanes, width, dtype = self.plan.lanes, self.plan.width, self.product.dtype
-        depth = -(-min(self.plan.depth, self.product.depth) // lanes) * lanes
-        packed = f.scratch(depth * width * dtype.itemsize)
-        if self.row2 == 1 and self.column2 != 1:
-            self.pack_transposed(f, packed, columns)
-            return packed
-        emitter = VectorEmitter(f, lanes)
-        with f.loop(0, "%depth") as state:
-            for j, mask in self.vectors_of(f, columns):
-                place = f.plus(f.times(state.index, self.row2), j * self.column2)
-                x = emitter.load_strided("%b", place, self.column2, dtype, mask=mask)
-                emitter.store(x, packed, f.plus(f.times(state.index, width), j))
-        return packed
-
-    def pack_transposed(self, f: Function, packed: str, columns: int) -> None:
-        """Copy columns that are contiguous, a square of lanes x lanes at a time."""
-        lanes, width = self.plan.lanes, self.plan.width
-        rest = f.let(f"urem i64 %depth, {lanes}")
-        whole = f.let(f"sub i64 %depth, {rest}")
-        for start, mask in self.vectors_of(f, columns):
-            count = lanes if mask is None else columns - start
-            name = f"square{count}"
-            if not any(other.name == name for other in self.module.functions):
-                self.square(name, count)
-            columns_from = f.address("%b", start * self.column2, self.kind)
-            there = f.address(packed, start, self.kind)
-
-            def call(k: Index, length: Index, source: str, to: str, name: str) -> None:
-                b = f.address(source, k, self.kind)
-                c = f.address(to, f.times(k, width), self.kind)
-                f.do(f"call void @{name}(ptr {b}, ptr {c}, i64 {length})")
-
-            with f.loop(0, whole, lanes) as state:
-                call(state.index, lanes, columns_from, there, name)
-            with f.when(f.let(f"icmp ne i64 {rest}, 0")):
-                call(whole, rest, columns_from, there, name)
-
-    def square(self, name: str, count: int) -> None:
-        """The function that transposes `count` rows, of which %length elements count."""
-        f = self.module.function(name, ["ptr %b", "ptr %c", "i64 %length"], internal=True)
-        lanes, dtype = self.plan.lanes, self.product.dtype
-        emitter = VectorEmitter(f, lanes)
-        mask = emitter.first_lanes("%length")
-        rows = [emitter.load("%b", j * self.column2, dtype, mask=mask) for j in range(count)]
-        rows += [emitter.const(0, dtype)] * (lanes - count)
-        for i, x in enumerate(transposed(emitter, rows)):
-            emitter.store(x, "%c", i * self.plan.width)
-
     # A tile: its accumulators stay in registers over the whole depth.
 
     def tile(self, name: str, rows: int, columns: int) -> None:
@@ -235,16 +175,17 @@ class Writer:
         vectors = self.vectors_of(f, columns)
         packed = self.plan.packed
         stride = self.plan.width if packed else self.row2
+        row, column = (1, self.plan.rows) if self.plan.strips else (self.row1, self.column1)
         with emitter.loop(0, "%depth", carried=self.begin(emitter, rows, vectors)) as loop:
             place = f.times(loop.index, stride)
             b = f.address("%b", place, self.kind)
-            row = [emitter.load(b, j, dtype, mask=None if packed else mask) for j, mask in vectors]
-            a = f.address("%a", f.times(loop.index, self.column1), self.kind)
+            x2 = [emitter.load(b, j, dtype, mask=None if packed else mask) for j, mask in vectors]
+            a = f.address("%a", f.times(loop.index, column), self.kind)
             sums: list[Value] = []
             for i in range(rows):
-                x = emitter.splat(emitter.scalar.load(a, i * self.row1, dtype))
-                before = loop.values[len(sums) : len(sums) + len(row)]
-                sums += [emitter.fma(x, y, z) for y, z in zip(row, before, strict=True)]
+                x = emitter.splat(emitter.scalar.load(a, i * row, dtype))
+                before = loop.values[len(sums) : len(sums) + len(x2)]
+                sums += [emitter.fma(x, y, z) for y, z in zip(x2, before, strict=True)]
             loop.following = sums
         results = iter(loop.values)
         for i in range(rows):
@@ -269,27 +210,6 @@ class Writer:
         return [Value(f.phi(kind, *pair), dtype) for pair in pairs]
 
 
-class Lanes(NamedTuple):
-    """One vector of a row: the column where it begins, and which lanes count; None for all."""
-
-    column: int
-    mask: Value | None
-
-
-def smaller(f: Function, i: Index, j: int) -> Index:
-    """The smaller of two indices."""
-    if isinstance(i, int):
-        return min(i, j)
-    return f.let(f"select i1 {f.let(f'icmp slt i64 {i}, {j}')}, i64 {i}, i64 {j}")
-
-
-def minus(f: Function, i: Index, j: Index) -> Index:
-    """`i - j`."""
-    if isinstance(i, int) and isinstance(j, int):
-        return i - j
-    return f.let(f"sub i64 {i}, {j}")
-
-
 @contextmanager
 def blocks(f: Function, extent: int, size: int) -> Iterator[tuple[Index, Index]]:
     """Repeat what is written inside for the start and the length of each block of `extent`."""
@@ -298,43 +218,3 @@ def blocks(f: Function, extent: int, size: int) -> Iterator[tuple[Index, Index]]
         return
     with f.loop(0, extent, size) as state:
         yield state.index, minus(f, smaller(f, f.plus(state.index, size), extent), state.index)
-
-
-def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:
-    """The columns of `square`, whose rows are vectors; as many as lanes.
-
-    In steps that machines have instructions for: first lanes are interleaved within 16 bytes,
-    then pieces of 16 bytes change places.
-    """
-    lanes, rows = emitter.lanes, list(square)
-    short = min(16 // rows[0].dtype.itemsize, lanes)
-    inside = list(range(lanes))
-    steps = []
-    half = short // 2
-    while half:
-        steps.append((half, [k for k in inside if k % short < short // 2]))
-        half //= 2
-    span = short
-    while span < lanes:
-        steps.append((span, [k for k in inside if k // short % 2 == 0]))
-        span *= 2
-    for apart, first in steps:
-        offset = short // 2 if apart < short else short
-        if apart < short:
-            order = [j for k in first for j in (k, lanes + k)]
-        else:
-            order = first + [lanes + k for k in first]
-        for i in range(lanes):
-            if i & apart == 0:
-                pair = rows[i], rows[i + apart]
-                rows[i] = shuffled(emitter, *pair, order)
-                rows[i + apart] = shuffled(emitter, *pair, [k + offset for k in order])
-    return rows
-
-
-def shuffled(emitter: VectorEmitter, x1: Value, x2: Value, order: Sequence[int]) -> Value:
-    """Lanes of `x1` and `x2`, numbered one after the other, in the `order` given."""
-    kind = emitter.type_of(x1.dtype)
-    chosen = "<" + ", ".join(f"i32 {k}" for k in order) + ">"
-    operands = f"{kind} {x1.text}, {kind} {x2.text}, <{len(order)} x i32> {chosen}"
-    return emitter.let(f"shufflevector {operands}", x1.dtype)

@@ -18,7 +18,11 @@ from .dce import dce
 from .rewrite import fresh, makers, rebuilt
 
 LARGEST = 1 << 28
-"""Pairs of numbers multiplied; beyond, threads of a library win more than they cost."""
+"""Pairs of numbers multiplied; beyond, a library is faster, for its blocks are larger."""
+LARGEST_SCATTERED = 1 << 27
+"""The same, where rows of the first operand are not contiguous."""
+THIN = 1 << 13
+"""Pairs of numbers up to which no library is faster in a product of few rows or columns."""
 
 
 def native_products(graph: Graph) -> Graph:
@@ -102,4 +106,9 @@ def views(x: Any, made: Mapping[Any, Node]) -> list[Node]:
 
 def wins(product: Product) -> bool:
     """Whether native code is faster than a call of a library, as measured."""
-    return product.size <= LARGEST and min(product.rows, product.columns) > 1
+    scattered = product.x1.strides[-1] != 1
+    if product.size > (LARGEST_SCATTERED if scattered else LARGEST):
+        return False
+    # vectors would be nearly empty, or copied to be read once or twice
+    thin = product.columns < 4 or (product.rows < 4 and product.x2.strides[-1] != 1)
+    return not thin or product.rows * product.columns * product.depth <= THIN

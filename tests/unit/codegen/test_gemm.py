@@ -92,6 +92,45 @@ def test_blocks_of_rows_and_of_depth_add_up(packed: bool, turn: Any) -> None:
 
 
 @needs_llvm
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [3, 8, 13])
+def test_strips_of_scattered_rows(rows: int, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    m, n, k = 45, 77, 50
+    lanes = 64 // np.dtype(dtype).itemsize
+    plan = Plan(lanes, rows, 2, block=2 * rows, depth=16, packed=True, strips=True)
+    for x1 in (rng.standard_normal((k, m)).T, rng.standard_normal((2 * m, 3 * k))[::2, ::3]):
+        x1, x2 = x1.astype(dtype, order="K"), rng.standard_normal((k, n)).astype(dtype)
+        assert_product(run(problem(m, n, k, x1, x2), plan, x1, x2), x1, x2)
+
+
+@needs_llvm
+@pytest.mark.parametrize("turn", list(itertools.product((False, True), repeat=2)))
+@pytest.mark.parametrize(("m", "n", "k"), [(200, 250, 300), (700, 90, 200), (17, 1000, 300)])
+def test_work_is_shared_without_gaps(m: int, n: int, k: int, turn: Any) -> None:
+    rng = np.random.default_rng(0)
+    x1 = matrix(rng, m, k, "float32", transposed=turn[0])
+    x2 = matrix(rng, k, n, "float32", transposed=turn[1])
+    product = problem(m, n, k, x1, x2)
+    plan = planned(product, jit.host().vector_bytes, registers(jit.host().vector_bytes))
+    assert pool.SUBMIT in render(product, plan, "kernel")
+    for share in (1, plan.share, 2):
+        changed = plan._replace(share=share)
+        assert_product(run(product, changed, x1, x2), x1, x2)
+
+
+@needs_llvm
+def test_a_large_batch_is_shared() -> None:
+    rng = np.random.default_rng(0)
+    x1, x2 = rng.standard_normal((97, 20, 30)), rng.standard_normal((97, 30, 80))
+    layouts = Layout(0, (600, 30, 1)), Layout(0, (2400, 80, 1))
+    product = Product(x1.dtype, (97,), 20, 80, 30, *layouts)
+    plan = planned(product, jit.host().vector_bytes, registers(jit.host().vector_bytes))
+    assert 1 < plan.share < 97
+    assert_product(run(product, plan, x1, x2), x1, x2)
+
+
+@needs_llvm
 @pytest.mark.parametrize("machine", MACHINES)
 def test_plans_for_other_machines_are_right_too(machine: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)

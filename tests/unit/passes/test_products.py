@@ -127,6 +127,13 @@ def test_a_captured_tensor_is_an_operand() -> None:
 
 
 @needs_llvm
+def test_a_constant_made_in_the_trace_is_an_operand() -> None:
+    graph = assert_same(lambda x: [x @ api.cumulative_sum(mg.ones((30, 8)), axis=0)], random(9, 30))
+    assert names(graph) == ["native_product"]
+    assert len(graph.inputs) == 1
+
+
+@needs_llvm
 def test_arrays_that_are_strided_or_unaligned_are_taken() -> None:
     graph = compiled(lambda x, w: [x @ w], Spec((20, 30)), Spec((30, 8)))
     x, w = random(40, 30)[::2], random(8, 30).T
@@ -146,6 +153,7 @@ def test_arrays_that_are_strided_or_unaligned_are_taken() -> None:
         (Spec((0, 9)), Spec((9, 8))),
         (Spec((8, 0)), Spec((0, 8))),
         (Spec((2000, 1000)), Spec((1000, 3000))),
+        (Spec((2000, 1000)), Spec((1000, 1))),
     ],
 )
 def test_what_is_left_to_the_library(first: Spec, second: Spec) -> None:

@@ -1,0 +1,173 @@
+"""How native products copy their operands: so that what is used together lies together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..core.lowering import Value
+from .arithmetic import lane_type
+from .blocking import Plan, Product
+from .emitter import VectorEmitter
+from .text import Function, Index, Module
+
+
+class Lanes(NamedTuple):
+    """One vector of a row: the column where it begins, and which lanes count; None for all."""
+
+    column: int
+    mask: Value | None
+
+
+class Packer:
+    """Writes the copying of panels of x2, and of strips of x1."""
+
+    def __init__(self, product: Product, plan: Plan, module: Module):
+        self.product = product
+        self.plan = plan
+        self.module = module
+        self.kind = lane_type(product.dtype)
+        self.row1, self.column1 = product.x1.strides[-2:]
+        self.row2, self.column2 = product.x2.strides[-2:]
+
+    def vectors_of(self, f: Function, columns: int) -> list[Lanes]:
+        """The vectors that `columns` columns take: where they begin, and what of them counts."""
+        lanes = self.plan.lanes
+        emitter = VectorEmitter(f, lanes)
+        return [
+            Lanes(j, None if j + lanes <= columns else emitter.first_lanes(columns - j))
+            for j in range(0, columns, lanes)
+        ]
+
+    # Strips: as many rows of x1 as a tile has, column by column; one strip after the other.
+
+    def strips_bytes(self) -> int:
+        """The size of the strips of a block; beyond their end, a few lanes are written."""
+        rows = -(-self.plan.block // self.plan.rows) * self.plan.rows
+        depth = min(self.plan.depth, self.product.depth)
+        return (rows * depth + self.plan.rows + self.plan.lanes) * self.product.dtype.itemsize
+
+    def strips(self, name: str) -> None:
+        """The function that copies %rows rows from %a on, over %depth, to %packed."""
+        f = self.module.function(
+            name, ["ptr %a", "ptr %packed", "i64 %rows", "i64 %depth"], internal=True
+        )
+        emitter, height = VectorEmitter(f, self.plan.lanes), self.plan.rows
+        starts = range(0, height, self.plan.lanes)
+        with f.loop(0, "%rows", height) as strip:
+            a = f.address("%a", f.times(strip.index, self.row1), self.kind)
+            packed = f.address("%packed", f.times(strip.index, "%depth"), self.kind)
+            count = smaller(f, minus(f, "%rows", strip.index), height)
+            masks = [emitter.first_lanes(minus(f, count, start)) for start in starts]
+            with f.loop(0, "%depth") as state:
+                for start, mask in zip(starts, masks, strict=True):
+                    place = f.plus(f.times(state.index, self.column1), start * self.row1)
+                    x = emitter.load_strided(a, place, self.row1, self.product.dtype, mask=mask)
+                    # lanes that do not count are overwritten by what comes next
+                    emitter.store(x, packed, f.plus(f.times(state.index, height), start))
+
+    # Packing: a panel row by row, its rows one after the other.
+
+    def pack(self, f: Function, columns: int) -> str:
+        """Copy `%b`, %depth rows of `columns` columns; returns where to."""
+        lanes, width, dtype = self.plan.lanes, self.plan.width, self.product.dtype
+        depth = -(-min(self.plan.depth, self.product.depth) // lanes) * lanes
+        packed = f.scratch(depth * width * dtype.itemsize)
+        if self.row2 == 1 and self.column2 != 1:
+            self.pack_transposed(f, packed, columns)
+            return packed
+        emitter = VectorEmitter(f, lanes)
+        with f.loop(0, "%depth") as state:
+            for j, mask in self.vectors_of(f, columns):
+                place = f.plus(f.times(state.index, self.row2), j * self.column2)
+                x = emitter.load_strided("%b", place, self.column2, dtype, mask=mask)
+                emitter.store(x, packed, f.plus(f.times(state.index, width), j))
+        return packed
+
+    def pack_transposed(self, f: Function, packed: str, columns: int) -> None:
+        """Copy columns that are contiguous, a square of lanes x lanes at a time."""
+        lanes, width = self.plan.lanes, self.plan.width
+        rest = f.let(f"urem i64 %depth, {lanes}")
+        whole = f.let(f"sub i64 %depth, {rest}")
+        for start, mask in self.vectors_of(f, columns):
+            count = lanes if mask is None else columns - start
+            name = f"square{count}"
+            if not any(other.name == name for other in self.module.functions):
+                self.square(name, count)
+            columns_from = f.address("%b", start * self.column2, self.kind)
+            there = f.address(packed, start, self.kind)
+
+            def call(k: Index, length: Index, source: str, to: str, name: str) -> None:
+                b = f.address(source, k, self.kind)
+                c = f.address(to, f.times(k, width), self.kind)
+                f.do(f"call void @{name}(ptr {b}, ptr {c}, i64 {length})")
+
+            with f.loop(0, whole, lanes) as state:
+                call(state.index, lanes, columns_from, there, name)
+            with f.when(f.let(f"icmp ne i64 {rest}, 0")):
+                call(whole, rest, columns_from, there, name)
+
+    def square(self, name: str, count: int) -> None:
+        """The function that transposes `count` rows, of which %length elements count."""
+        f = self.module.function(name, ["ptr %b", "ptr %c", "i64 %length"], internal=True)
+        lanes, dtype = self.plan.lanes, self.product.dtype
+        emitter = VectorEmitter(f, lanes)
+        mask = emitter.first_lanes("%length")
+        rows = [emitter.load("%b", j * self.column2, dtype, mask=mask) for j in range(count)]
+        rows += [emitter.const(0, dtype)] * (lanes - count)
+        for i, x in enumerate(transposed(emitter, rows)):
+            emitter.store(x, "%c", i * self.plan.width)
+
+
+def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:
+    """The columns of `square`, whose rows are vectors; as many as lanes.
+
+    In steps that machines have instructions for: first lanes are interleaved within 16 bytes,
+    then pieces of 16 bytes change places.
+    """
+    lanes, rows = emitter.lanes, list(square)
+    short = min(16 // rows[0].dtype.itemsize, lanes)
+    inside = list(range(lanes))
+    steps = []
+    half = short // 2
+    while half:
+        steps.append((half, [k for k in inside if k % short < short // 2]))
+        half //= 2
+    span = short
+    while span < lanes:
+        steps.append((span, [k for k in inside if k // short % 2 == 0]))
+        span *= 2
+    for apart, first in steps:
+        offset = short // 2 if apart < short else short
+        if apart < short:
+            order = [j for k in first for j in (k, lanes + k)]
+        else:
+            order = first + [lanes + k for k in first]
+        for i in range(lanes):
+            if i & apart == 0:
+                pair = rows[i], rows[i + apart]
+                rows[i] = shuffled(emitter, *pair, order)
+                rows[i + apart] = shuffled(emitter, *pair, [k + offset for k in order])
+    return rows
+
+
+def shuffled(emitter: VectorEmitter, x1: Value, x2: Value, order: Sequence[int]) -> Value:
+    """Lanes of `x1` and `x2`, numbered one after the other, in the `order` given."""
+    kind = emitter.type_of(x1.dtype)
+    chosen = "<" + ", ".join(f"i32 {k}" for k in order) + ">"
+    operands = f"{kind} {x1.text}, {kind} {x2.text}, <{len(order)} x i32> {chosen}"
+    return emitter.let(f"shufflevector {operands}", x1.dtype)
+
+
+def smaller(f: Function, i: Index, j: int) -> Index:
+    """The smaller of two indices."""
+    if isinstance(i, int):
+        return min(i, j)
+    return f.let(f"select i1 {f.let(f'icmp slt i64 {i}, {j}')}, i64 {i}, i64 {j}")
+
+
+def minus(f: Function, i: Index, j: Index) -> Index:
+    """`i - j`."""
+    if isinstance(i, int) and isinstance(j, int):
+        return i - j
+    return f.let(f"sub i64 {i}, {j}")
