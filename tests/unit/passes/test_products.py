@@ -127,10 +127,16 @@ def test_a_captured_tensor_is_an_operand() -> None:
 
 
 @needs_llvm
-def test_a_constant_made_in_the_trace_is_an_operand() -> None:
-    graph = assert_same(lambda x: [x @ api.cumulative_sum(mg.ones((30, 8)), axis=0)], random(9, 30))
+def test_a_tensor_in_the_place_of_a_symbol_is_an_operand() -> None:
+    traced = trace(lambda x, w: [x @ w], [Spec((9, 3)), Spec((3, 8))])[0]
+    (node,) = traced.nodes
+    x = traced.inputs[0]
+    constant = mg.constant(random(3, 8))
+    node = node.replaced((x, constant), node.outputs)
+    graph = native_products(Graph("graph", (x,), (), (node,), traced.outputs))
     assert names(graph) == ["native_product"]
-    assert len(graph.inputs) == 1
+    (y,) = executable(graph)(random(9, 3))
+    np.testing.assert_allclose(y, random(9, 3) @ constant.numpy(), rtol=1e-4, atol=1e-4)
 
 
 @needs_llvm
