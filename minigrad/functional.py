@@ -61,8 +61,11 @@ def with_sources(func: Any, args: Any, chosen: Sequence[int]) -> tuple[list[Any]
 
 
 def as_source(x: Any) -> Any:
-    """`x` as something that a tape can follow: itself, or a tensor of it."""
-    return x if isinstance(x, Tensor) or hasattr(x, "cell") else as_tensor(x)
+    """`x` as something that a tape can follow, and that nothing else uses: a Variable, or a copy.
+
+    The same tensor may be in use outside, under another derivative; the two are not confused.
+    """
+    return x if hasattr(x, "cell") else api.identity(as_tensor(x))
 
 
 def grad(

@@ -1,0 +1,41 @@
+"""Derivatives as functions: what is differentiated is told apart, however it is nested."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+
+def inner_grad(x: Any) -> Any:
+    return mg.grad(lambda z: x * z)(x)
+
+
+def inner_vjp(x: Any) -> Any:
+    value, pullback = mg.vjp(lambda z: x * z, x)
+    return pullback(mg.ones_like(value))[0]
+
+
+def inner_jacobian(x: Any) -> Any:
+    return mg.jacobian(lambda z: x * z)(x)
+
+
+@pytest.mark.parametrize("slope", [inner_grad, inner_vjp, inner_jacobian])
+@pytest.mark.parametrize("jit", [None, False, True])
+def test_an_inner_argument_is_not_the_outer_tensor_of_the_same_value(slope: Any, jit: Any) -> None:
+    """d/dx [x * d(x z)/dz at z = x] = d/dx [x * x] = 2 x, and not d/dx [x * 2 x]."""
+
+    def f(x: Any) -> Any:
+        return x * slope(x)
+
+    g = f if jit is None else mg.function(f, jit_compile=jit)
+    x = mg.constant(3.0, mg.float64)
+    np.testing.assert_allclose(np.asarray(g(x)), 9.0)
+    np.testing.assert_allclose(np.asarray(mg.grad(g)(x)), 6.0)
+
+
+def test_a_hessian_vector_product_does_not_see_other_uses_of_the_same_tensor() -> None:
+    x = mg.constant([1.0, 2.0], mg.float64)
+    product = mg.hvp(lambda z: mg.sum(x * z * z), x, mg.ones_like(x))
+    np.testing.assert_allclose(np.asarray(product), [2.0, 4.0])
