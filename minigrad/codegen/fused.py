@@ -72,13 +72,6 @@ def llvm(graph: Graph) -> str:
     return made
 
 
-def compile_groups(graph: Graph) -> None:
-    """Compile every group of `graph` now, not at the first call."""
-    for node in graph.nodes:
-        if node.op is fused:
-            prepared(**node.attrs)
-
-
 fused = Op(run_group, infer=fused_spec, name="fused", lower=Body(lambda attrs: attrs["graph"]))
 # how an executable binds it: attributes are settled before the first call
 fused.prepare = prepared

@@ -102,7 +102,6 @@ class Reduce:
 class Move:
     """Elements change their place and nothing else.
 
-    view: `view(array, **attrs)` is the result as a NumPy view, or copy, of the input.
     kind: "reshape" (row-major order kept), "permute", "broadcast", "slice", "flip".
     """
 

@@ -247,14 +247,14 @@ def repeated(node: Node, made: Makers) -> Any:
     return node.inputs[0] if inner is None else Form(broadcast, inner.inputs, node.attrs)
 
 
-def computed_shape(op_of: Op) -> Rule:
-    """A shape that is a tensor is an attribute where it is known."""
+def computed_shape(static: Op) -> Rule:
+    """A shape that is a tensor is an attribute of the op `static` where it is known."""
 
     def rule(node: Node, made: Makers) -> Any:
         x, shape = node.inputs
         if type(shape) is not Tensor or not is_static(node.outputs[0]):
             return None
-        return Form(op_of, (x,), {"shape": node.outputs[0].shape})
+        return Form(static, (x,), {"shape": node.outputs[0].shape})
 
     return rule
 
