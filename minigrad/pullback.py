@@ -67,6 +67,15 @@ def pullback(
     return bars | found
 
 
+def dependents(nodes: Iterable[Node], sources: Iterable[Any]) -> set[Any]:
+    """The `sources`, and whatever `nodes` made of them: the reach of a walk back."""
+    reach = set(sources)
+    for node in nodes:
+        if not reach.isdisjoint(node.inputs):
+            reach.update(node.outputs)
+    return reach
+
+
 def conjugately_pulled(
     node: Node, g: Any, rules: Sequence[Any], reach: set[Any]
 ) -> Iterator[tuple[Any, Any]]:

@@ -16,7 +16,7 @@ from .core.op import CONTEXT, EAGER, Listener, Node, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import GradientError
-from .pullback import pullback
+from .pullback import dependents, pullback
 from .tape import GradientTape
 
 
@@ -77,11 +77,8 @@ class Record:
         for i, g in zip(given, gs, strict=True):
             y = self.outputs[i]
             bars[y] = bars[y] + g if y in bars else g
-        reach = set(sources)
-        for node in self.tape.nodes:
-            if not reach.isdisjoint(node.inputs):
-                reach.update(node.outputs)
-        found = pullback(self.tape.nodes, bars, sources, reach)
+        nodes = self.tape.nodes
+        found = pullback(nodes, bars, sources, dependents(nodes, sources))
         return [found.get(x) for x in sources]
 
     def own(self, values: Sequence[Any]) -> Sequence[Any]:

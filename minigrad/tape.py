@@ -17,7 +17,7 @@ from .core.registry import api
 from .core.tensor import Tensor
 from .errors import GradientError, SpecError
 from .explain import Explanation, explain
-from .pullback import pullback
+from .pullback import dependents, pullback
 
 
 class UnconnectedGradients(StrEnum):
@@ -154,7 +154,7 @@ class GradientTape:
             if missing is UnconnectedGradients.ZERO:
                 pairs = zip(results, leaves, strict=True)
                 results = [zeros(x) if g is None else g for g, x in pairs]
-            elif missing is UnconnectedGradients.RAISE and None in map(type_or_none, results):
+            elif missing is UnconnectedGradients.RAISE and any(g is None for g in results):
                 source = next(x for g, x in zip(results, leaves, strict=True) if g is None)
                 raise GradientError(str(self.explain(target, source)))
         if not self.persistent:
@@ -233,10 +233,7 @@ class GradientTape:
         reach = set(keys)
         if reach.issuperset(self._watched):
             return self._followed | reach
-        for node in self._nodes:
-            if not reach.isdisjoint(node.inputs):
-                reach.update(node.outputs)
-        return reach
+        return dependents(self._nodes, keys)
 
     def _rows(self, target: Any, sources: Any, missing: Any, seeds: Iterable[Any]) -> list[Any]:
         """The leaves of one gradient for each of the cotangents `seeds`."""
@@ -280,11 +277,6 @@ class Aside:
 def without(tape: GradientTape, listeners: tuple[Any, ...]) -> tuple[Any, ...]:
     """`listeners`, but for `tape`."""
     return tuple([listener for listener in listeners if listener is not tape])
-
-
-def type_or_none(x: Any) -> Any:
-    """None for None, and never equal to it otherwise (`==` on tensors is elementwise)."""
-    return None if x is None else type(x)
 
 
 def key_of(x: Any, asked: str) -> Any:

@@ -20,7 +20,7 @@ from ..core.spec import OPAQUE
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
 from ..ops.logic import logical_and, logical_or
-from ..pullback import pullback
+from ..pullback import dependents, pullback
 from .inline import inline
 from .settle import is_missing, or_none, settle
 
@@ -100,11 +100,8 @@ class Split:
     def _walk(self, outputs: Sequence[Any], given: Sequence[bool]) -> Any:
         """Trace the tape's walk over the forward nodes; what `close` takes, and the targets."""
         tracer = Tracer(f"gradient of {self.name}")
-        reach = {x for x in self._inputs if x.dtype.kind in "fc"}
-        sources = [x for x in self._inputs if x in reach]
-        for node in self._nodes:
-            if not reach.isdisjoint(node.inputs):
-                reach.update(node.outputs)
+        sources = [x for x in self._inputs if x.dtype.kind in "fc"]
+        reach = dependents(self._nodes, sources)
         gs = []
         with using(tracer, (tracer,)):
             bars: dict[Any, Any] = {}
