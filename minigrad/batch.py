@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .core.batch import is_shared, raised
-from .core.op import CONTEXT, Attrs, Context, Inputs, Op, Outputs, here, using
+from .core.op import CONTEXT, Attrs, Context, Inputs, Op, Outputs, here, notice_cells, using
 from .core.registry import api
 from .core.tensor import Symbol, Tensor, leak_message, made_at
 from .errors import SpecError, TraceError
@@ -75,10 +75,7 @@ class Batch:
         token = CONTEXT.set(self.outer)
         try:
             if not any(self.holds(x) for x in inputs) and not draws(op, attrs):
-                for x in inputs:
-                    if hasattr(x, "trainable"):
-                        for listener in self.outer.listeners:
-                            listener.notice(x)
+                notice_cells(inputs, self.outer.listeners)
                 return op(*inputs, **attrs)
             return self._apply(op, inputs, attrs)
         finally:

@@ -21,7 +21,7 @@ from .core.registry import api
 from .core.spec import Spec
 from .core.tensor import Tensor
 from .errors import SpecError
-from .graph import Graph, Tracer, evaluate, trace
+from .graph import Graph, compiling, evaluate, trace
 from .interop import called
 from .replay import Record
 from .tape import GradientTape
@@ -57,9 +57,7 @@ def batched_graph(
         pairs = zip(results, differ, strict=True)
         return [inner.whole(y) if flag else y for y, flag in pairs]
 
-    interpreter = CONTEXT.get().interpreter
-    compiles = isinstance(interpreter, Tracer) and interpreter.compiles
-    graph, _ = trace(body, specs, name, compiles=compiles)
+    graph, _ = trace(body, specs, name, compiles=compiling())
     return graph, tuple(found)
 
 
@@ -92,8 +90,7 @@ def batched_call(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[An
             made[key] = found
     several, differ = found
     values = [*values, *several.captures]
-    interpreter = CONTEXT.get().interpreter
-    if isinstance(interpreter, Tracer) and interpreter.compiles:
+    if compiling():
         outputs = evaluate(several, values)
     else:
         outputs = differentiable(several, values, attrs["jit"])

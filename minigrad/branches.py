@@ -10,11 +10,11 @@ import numpy as np
 from . import tree
 from .core.convert import as_tensor
 from .core.later import later
-from .core.op import CONTEXT, Op
+from .core.op import CONTEXT, Op, notice_cells
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Symbol
 from .errors import SpecError, TraceError
-from .graph import Graph, Tracer, trace
+from .graph import Graph, compiling, trace
 from .replay import pulled_back
 
 compiler = later("compiler")
@@ -169,15 +169,11 @@ for _loop in LOOP:
 
 def entered(ops: Sequence[Op], graphs: Sequence[Graph], inputs: Sequence[Any], **attrs: Any) -> Any:
     """Apply the op of control flow that fits `graphs`, with a record if a tape will want one."""
-    interpreter, listeners = CONTEXT.get()
-    for x in inputs:
-        if hasattr(x, "trainable"):
-            for listener in listeners:
-                listener.notice(x)
+    listeners = CONTEXT.get().listeners
+    notice_cells(inputs, listeners)
     effects = any(node.op.stateful for graph in graphs for node in graph.nodes)
     saving = any(listener.follows(inputs) for listener in listeners)
-    jit = type(interpreter) is Tracer and interpreter.compiles
-    outputs = ops[effects](*inputs, **attrs, saving=saving, jit=jit)
+    outputs = ops[effects](*inputs, **attrs, saving=saving, jit=compiling())
     return outputs[:-1] if saving else outputs
 
 
@@ -185,7 +181,6 @@ def traced_body(
     function: Callable[..., Any], specs: Sequence[Spec], structure: tree.Structure, name: str
 ) -> tuple[Graph, tree.Structure]:
     """The graph of `function` on a nest of symbols, and the nest of what it returns."""
-    interpreter = CONTEXT.get().interpreter
     forms: list[tree.Structure] = []
 
     def body(*symbols: Symbol) -> list[Any]:
@@ -193,8 +188,7 @@ def traced_body(
         forms.append(form)
         return [as_tensor(y) for y in leaves]
 
-    compiles = type(interpreter) is Tracer and interpreter.compiles
-    graph, _ = trace(body, specs, name, compiles=compiles)
+    graph, _ = trace(body, specs, name, compiles=compiling())
     return graph, forms[0]
 
 

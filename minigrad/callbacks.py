@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .core.convert import as_tensor, holds
+from .core.convert import as_tensor, holds, is_tensor_like
 from .core.op import here
 from .core.spec import SCALARS, Spec, as_dtype
 from .core.tensor import Symbol, Tensor, made_at
@@ -110,9 +110,9 @@ def returned_leaves(body: Body, returned: Any) -> list[Any]:
             return []
         raise mismatch(body, f"a {type(returned).__name__}", "nothing", "return None")
     if body.structure.kind in (list, tuple) and isinstance(returned, (list, tuple)):
-        returned = body.structure.kind(returned) if body.structure.kind in (list, tuple) else None
-    if body.structure is tree.LEAF or body.structure == tree.LEAF:
-        if isinstance(returned, (list, tuple)) and any(is_value(x) for x in returned):
+        returned = body.structure.kind(returned)
+    if body.structure == tree.LEAF:
+        if isinstance(returned, (list, tuple)) and any(is_tensor_like(x) for x in returned):
             raise mismatch(
                 body,
                 f"a {type(returned).__name__} of {len(returned)}",
@@ -120,7 +120,7 @@ def returned_leaves(body: Body, returned: Any) -> list[Any]:
                 "return it alone, or declare Tout=[...]",
             )
         return [returned]
-    if body.structure.kind is list and len(body.specs) == 1 and is_value(returned):
+    if body.structure.kind is list and len(body.specs) == 1 and is_tensor_like(returned):
         return [returned]
     leaves, structure = tree.flatten(returned)
     if len(leaves) != len(body.specs) or structure != body.structure:
@@ -133,11 +133,6 @@ def returned_leaves(body: Body, returned: Any) -> list[Any]:
             "return that nest",
         )
     return leaves
-
-
-def is_value(x: Any) -> bool:
-    """Whether `x` is one tensor or array, and not a nest."""
-    return isinstance(x, (Tensor, np.ndarray, np.generic)) or hasattr(x, "__as_tensor__")
 
 
 def outputs_fit(body: Body, returned: Any) -> list[np.ndarray[Any, Any]]:

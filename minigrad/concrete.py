@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .core.convert import as_tensor, holds
+from .core.convert import as_tensor, holds, is_tensor_like
 from .core.later import later
 from .core.lowering import Body
-from .core.op import CONTEXT, EAGER, Op, raw, wrapped
+from .core.op import CONTEXT, EAGER, Op, notice_cells, raw, wrapped
 from .core.spec import Spec
 from .core.tensor import Tensor
 from .errors import SpecError, UncompilableError
@@ -93,10 +93,7 @@ for _op in (call, stateful_call):
 def differentiable(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any, ...]:
     """The outputs of `graph`; with residuals kept if a tape follows one of its inputs."""
     listeners = CONTEXT.get().listeners
-    for x in inputs:
-        if hasattr(x, "trainable"):
-            for listener in listeners:
-                listener.notice(x)
+    notice_cells(inputs, listeners)
     for listener in listeners:
         if listener.follows(inputs):
             made = split.split(graph)
@@ -183,11 +180,11 @@ class ConcreteFunction:
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The nest of results for argument tensors that fit."""
-        graph = self.graph
-        inputs = (*tensors, *graph.captures)
         interpreter, listeners = CONTEXT.get()
         if interpreter is EAGER and not listeners:
             return self.compute([raw(x) for x in tensors])
+        graph = self.graph
+        inputs = (*tensors, *graph.captures)
         if isinstance(interpreter, Tracer) and interpreter.compiles:
             outputs: tuple[Any, ...] = evaluate(graph, inputs)
         else:
@@ -216,8 +213,8 @@ class ConcreteFunction:
 
     def check_compilable(self) -> None:
         """Raise UncompilableError if `jit` is asked of a graph that cannot be compiled."""
-        if self.jit and (found := compiler.blockers(self.graph)):
-            raise UncompilableError(compiler.rejection(self.name, found))
+        if self.jit:
+            compiler.reject_opaque(self.graph)
 
     def __reduce__(self) -> Any:
         return saved_model.reduced(self)
@@ -235,11 +232,6 @@ def reject_opaque(tracer: Tracer, error: Exception) -> None:
     blocked = [node for node in tracer.nodes if node.op.opaque is not None]
     if tracer.compiles and blocked:
         raise UncompilableError(compiler.rejection(tracer.name, blocked)) from error
-
-
-def is_tensor_like(x: Any) -> bool:
-    """Whether `x` is given to a graph as a tensor, and not kept as a Python value."""
-    return isinstance(x, (Tensor, np.ndarray, np.generic)) or hasattr(x, "__as_tensor__")
 
 
 MISSING = object()  # a tensor that is to be given

@@ -12,8 +12,8 @@ from typing import Any, overload
 import numpy as np
 
 from . import tree
-from .concrete import ConcreteFunction, fitted, is_tensor_like, reject_opaque, static_key
-from .core.convert import as_tensor
+from .concrete import ConcreteFunction, fitted, reject_opaque, static_key
+from .core.convert import as_tensor, is_tensor_like
 from .core.later import later
 from .core.op import CONTEXT, EAGER, here
 from .core.spec import Spec
@@ -237,7 +237,7 @@ class Function:
             found: ConcreteFunction | None = self._concrete.get(key) or known.get(local_key)
             if found is not None:  # made by another thread meanwhile, or earlier in this trace
                 return found
-            made = self._trace(key, leaves, structure)
+            made = self._trace(leaves, structure)
             self._keys.append(key)
             outer = any(isinstance(x, Symbol) for x in made.graph.captures)
             (known if outer else self._concrete)[local_key if outer else key] = made
@@ -248,7 +248,7 @@ class Function:
                 )
             return made
 
-    def _trace(self, key: Any, leaves: list[Any], structure: Any) -> ConcreteFunction:
+    def _trace(self, leaves: list[Any], structure: Any) -> ConcreteFunction:
         declared = [] if self.input_signature is None else tree.flatten(self.input_signature)[0]
         specs = []
         statics: list[Any] = []

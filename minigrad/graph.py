@@ -189,11 +189,7 @@ def executing_eagerly() -> bool:
     return CONTEXT.get().interpreter.eager
 
 
-def uses(nodes: Sequence[Node]) -> dict[Any, int]:
-    """How often each symbol is an input of `nodes`."""
-    counts: dict[Any, int] = {}
-    for node in nodes:
-        for x in node.inputs:
-            if type(x) is Symbol:
-                counts[x] = counts.get(x, 0) + 1
-    return counts
+def compiling() -> bool:
+    """Whether a function is being traced that will be compiled."""
+    interpreter = CONTEXT.get().interpreter
+    return type(interpreter) is Tracer and interpreter.compiles

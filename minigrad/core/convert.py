@@ -23,6 +23,11 @@ def as_operand(x: Any) -> Any:
     return as_tensor(x)
 
 
+def is_tensor_like(x: Any) -> bool:
+    """Whether `x` is one tensor, Variable or array: no nest, and no Python number."""
+    return isinstance(x, (Tensor, np.ndarray, np.generic)) or hasattr(x, "__as_tensor__")
+
+
 def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     """`x` as a tensor of `dtype` (None: its own; of Python numbers, the defaults).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CodeType
@@ -38,6 +38,7 @@ class Op:
     broadcasts: inputs broadcast and promote; the tape undoes both.
     elementwise: each element of the result is made of those in the same place of the inputs.
     linear: "jointly" in all floating inputs, as a sum is; or in "each", as a product is.
+    domain: for each input, where those who draw inputs are to draw it; a Domain, or None.
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
     batch: the batching rule, see `core/batch.py`; elementwise ops need none, others can do without.
     draws: what it gives differs from example to example, even of equal inputs.
@@ -225,6 +226,14 @@ class Listener(Protocol):
 
     def follows(self, inputs: Any) -> bool:
         """Whether it would want derivatives of a node with these inputs."""
+
+
+def notice_cells(inputs: Iterable[Any], listeners: Iterable[Listener]) -> None:
+    """Tell `listeners` of the cells of Variables among `inputs`, which are about to be read."""
+    for x in inputs:
+        if hasattr(x, "trainable"):
+            for listener in listeners:
+                listener.notice(x)
 
 
 class Interpreter(Protocol):

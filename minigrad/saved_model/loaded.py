@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import tree
-from ..concrete import ConcreteFunction, fitted, is_tensor_like, static_key
-from ..core.convert import as_tensor
+from ..concrete import ConcreteFunction, fitted, static_key
+from ..core.convert import as_tensor, is_tensor_like
 from ..core.spec import SCALARS, Spec
 from ..errors import SpecError
 from ..function import Function
