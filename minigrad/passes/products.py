@@ -17,9 +17,9 @@ from ..graph import Graph
 from .dce import dce
 from .rewrite import fresh, makers, rebuilt
 
-LARGEST = 1 << 28
-"""Pairs of numbers multiplied; beyond, a library is faster, for its blocks are larger."""
-LARGEST_SCATTERED = 1 << 27
+LARGEST = 1 << 30
+"""Bytes of the numbers multiplied; beyond, a library is faster, for its blocks are larger."""
+LARGEST_SCATTERED = 1 << 29
 """The same, where rows of the first operand are not contiguous."""
 THIN = 1 << 13
 """Pairs of numbers up to which no library is faster in a product of few rows or columns."""
@@ -107,7 +107,7 @@ def views(x: Any, made: Mapping[Any, Node]) -> list[Node]:
 def wins(product: Product) -> bool:
     """Whether native code is faster than a call of a library, as measured."""
     scattered = product.x1.strides[-1] != 1
-    if product.size > (LARGEST_SCATTERED if scattered else LARGEST):
+    if product.size * product.dtype.itemsize > (LARGEST_SCATTERED if scattered else LARGEST):
         return False
     # vectors would be nearly empty, or copied to be read once or twice
     thin = product.columns < 4 or (product.rows < 4 and product.x2.strides[-1] != 1)
