@@ -89,9 +89,7 @@ def inferred(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> list[Sp
         raise
     except Exception as error:
         raise damaged(f"{op.name} refuses: {type(error).__name__}: {error!s:.200}") from None
-    found = list(specs) if type(specs) is tuple else [specs]
-    require(all(isinstance(spec, Spec) for spec in found), f"{op.name} of no specs")
-    return found
+    return list(specs) if type(specs) is tuple else [specs]
 
 
 def agreed(op: Op, stated: Sequence[Spec], found: Sequence[Spec]) -> list[Spec]:

@@ -8,7 +8,7 @@ from types import CodeType
 from typing import Any
 
 from ..callbacks import Body
-from ..core.op import Node, Op
+from ..core.op import Node, Op, Where
 from ..core.registry import OPS
 from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor
@@ -200,8 +200,9 @@ class Building:
         require(name in self.reader.callbacks, f"a callback {name!r:.40} that is not listed")
         structure, specs = nest_from_json(declared, declared_spec)
         door = op.name.removeprefix("pure_")
-        body = Body(self.reader.callbacks[name], [], unflatten(structure, specs), name, door)
-        body._hidden = []  # what it uses must be in its inputs: those of the graph are fixed
+        # nothing is hidden: what it uses must be in its inputs, for those of the graph are fixed
+        nest = unflatten(structure, specs)
+        body = Body(self.reader.callbacks[name], [], nest, name, door, hidden=[])
         attrs = {"func": body.func, "specs": body.specs, "name": name, "body": body}
         if door == "py_function":
             return {**attrs, "count": count}
@@ -261,10 +262,8 @@ def placed(op: Op, inputs: Any, outputs: Any, attrs: dict[str, Any], at: str) ->
     found = PLACE.fullmatch(at)
     if found is None:
         raise damaged(f"the place {at!r:.40}")
-    node = Node.__new__(Node)
-    node.op, node.inputs, node.outputs, node.attrs = op, inputs, outputs, attrs
-    node._code, node._instruction = code_at(found[1] or "a saved model", int(found[2])), 0
-    return node
+    where = Where(code_at(found[1] or "a saved model", int(found[2])), 0)
+    return Node.written(where, op, inputs, attrs, outputs)
 
 
 def code_at(filename: str, line: int) -> CodeType:

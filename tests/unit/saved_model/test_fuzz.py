@@ -26,7 +26,7 @@ def harmless(data: bytes) -> None:
         assert str(error)
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_bytes_that_were_flipped(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(FILES)))
@@ -54,7 +54,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *[p for key, part in inner for p in places(part, (*path, key))]]
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_json_that_was_edited(data: st.DataObject) -> None:
     """One or two entries replaced by strange ones, moved, dropped or doubled."""

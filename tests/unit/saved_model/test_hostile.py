@@ -15,7 +15,7 @@ import pytest
 import minigrad as mg
 from minigrad.errors import SaveError
 from minigrad.saved_model import limits, load, save
-from minigrad.saved_model.model import dumped, loaded
+from minigrad.saved_model.model import dumped, loaded, read
 from tests.unit.saved_model.doctored import doctored, members, one_graph, packed
 from tests.unit.saved_model.models import MODELS
 
@@ -25,7 +25,7 @@ SECONDS, MEMORY = 5.0, 100 << 20
 
 def refuse(data: bytes, words: str = "", *, memory: int = MEMORY) -> str:
     """Load `data`, which must raise SaveError of `words` in bounded time and memory."""
-    start = time.perf_counter()
+    start = time.process_time()
     tracemalloc.start()
     try:
         with pytest.raises(SaveError, match=words or None) as caught:
@@ -33,7 +33,7 @@ def refuse(data: bytes, words: str = "", *, memory: int = MEMORY) -> str:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     assert peak < memory + 8 * len(data)
     return "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
 
@@ -78,7 +78,7 @@ def test_a_missing_member() -> None:
 
 
 def test_a_compressed_bomb_is_not_opened() -> None:
-    bomb = packed({"manifest.json": bytes(200 << 20)}, compression=zipfile.ZIP_DEFLATED)
+    bomb = packed({"manifest.json": bytes(50 << 20)}, compression=zipfile.ZIP_DEFLATED)
     assert len(bomb) < 1 << 20
     refuse(bomb, "compressed", memory=4 << 20)
 
@@ -104,6 +104,13 @@ def test_sizes_that_are_not_true() -> None:
         wrong = bytearray(data)
         wrong[at + field : at + field + 4] = struct.pack("<I", 0x7FFFFFFF)
         refuse(bytes(wrong), memory=4 << 20)
+
+
+def test_a_member_that_says_it_is_encrypted() -> None:
+    data = bytearray(FILES["control"])
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 8] |= 1
+    refuse(bytes(data), "' encrypted: that")
 
 
 def test_bytes_that_do_not_fit_their_checksum() -> None:
@@ -208,6 +215,13 @@ def put(*path: Any, value: Any) -> Change:
     return change
 
 
+def call(kwargs: Any) -> Any:
+    """The nest of arguments by name."""
+    return {"tuple": [{"tuple": []}, kwargs]}
+
+
+TRACE = ("functions", 0, "traces", 0)
+SPEC = {"spec": "float32[3]"}
 MANIFEST: list[tuple[Change, str]] = [
     (put("kind", value="code"), "'code'"),
     (put("extra", value=1), "other entries"),
@@ -239,6 +253,18 @@ MANIFEST: list[tuple[Change, str]] = [
     (put("functions", 0, "name", value="n" * 2000), "function"),
     (put("callbacks", value={"os.system": {"door": "numpy_function", "Tout": []}}), "no function"),
     (put("callbacks", value={"f": 3}), "callback"),
+    (put("functions", 0, "kind", value="code"), "'code' without parameters"),
+    (put("functions", 0, "results", value="*"), "other entries"),
+    (put(*TRACE, "arguments", value=call({"dict": [[1, "*"]]})), "other names"),
+    (put(*TRACE, "arguments", value=call({"dict": [["x"]]})), "of no pairs"),
+    (put(*TRACE, "arguments", value=call({"dict": [["x", "*"], ["x", "*"]]})), "equal keys"),
+    (put(*TRACE, "results", value={"tuple": ["*", {"val": 1}]}), "the leaf"),
+    (put(*TRACE, "results", value={"value": {"a": 1, "b": 2}}), "the value"),
+    (put(*TRACE, "results", value={"value": {"complex": [1, 2]}}), "of no floats"),
+    (put(*TRACE, "results", value={"value": deep(90, "list")}), "value is nested too deeply"),
+    (put("functions", 0, "input_signature", value={"tuple": [{"dtype": "int8"}]}), "no TensorSp"),
+    (put("functions", 0, "input_signature", value={"tuple": [SPEC | {"name": 3}]}), "the name 3"),
+    (put("functions", 0, "parameters", value=[{"name": "x", "kind": "ANY"}] * 2000), "2000 param"),
 ]
 
 
@@ -385,6 +411,157 @@ def test_graphs_that_grow_without_end_when_they_are_written_out() -> None:
     refuse(nested(20, 2), "more than 1000000 nodes")
     refuse(nested(6, 50), "more than 1000000 nodes")
     refuse(nested(60, 1), "nested too deeply")
+
+
+def caller(node: dict[str, Any], **first: Any) -> bytes:
+    """The file of a function with one node, which may use a first graph, of `sin`."""
+
+    def change(graphs: Any) -> Any:
+        whole = graphs[0] | {"nodes": [{"op": "sin", "inputs": ["v0"], "outputs": ["float32[3]"]}]}
+        graphs[0] |= first
+        attrs = {"graph": {"graph": 0}, "jit": False}
+        plain = {"op": "call", "inputs": ["v0"], "outputs": ["float32[3]"], "attrs": attrs}
+        return [graphs[0], whole | {"nodes": [plain | node]}]
+
+    place = put("functions", 0, "traces", 0, "graph", value=1)
+    return doctored(one_graph(), manifest=place, graphs=change)
+
+
+ONE, SWITCH = {"graph": 0}, {"saving": False, "jit": False}
+READS = [{"op": "read_variable", "inputs": ["v0"], "outputs": ["float32[3]"]}]
+CASTS = [{"op": "cast", "inputs": ["v0"], "outputs": ["float64[3]"]}]
+CASTS[0]["attrs"] = {"dtype": {"dtype": "float64"}}
+RULE = {"count": 1, "arguments": 1, "backward": ONE}
+LOOP = {"condition": None, "body": ONE, "carried": 1, "scanned": 0, "length": 2} | SWITCH
+VJP = ["vjp", "body", 1, [0], [0]]
+
+
+def test_the_callers_that_are_made_worse_here_are_sound() -> None:
+    for node in (
+        {},
+        {"op": "switch", "inputs": [0, "v0"], "attrs": {"branches": [ONE, ONE]} | SWITCH},
+        {"op": "loop", "attrs": LOOP},
+    ):
+        assert loaded(caller(node))(mg.ones(3)).shape == (3,)
+    rule = {"op": "custom_gradient", "inputs": ["v0", "v0"], "attrs": RULE}
+    assert loaded(caller(rule, present=[True]))(mg.ones(3)).shape == (3,)
+
+
+CALLERS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"inputs": []}, {}, "0 inputs for a graph that takes 1"),
+    ({"inputs": ["v0", "v0"]}, {}, "2 inputs for a graph that takes 1"),
+    ({"inputs": [1.0]}, {}, "of a number where"),
+    ({"inputs": [None]}, {}, "of None where"),
+    ({}, {"inputs": ["float64[3]"], "nodes": [], "outputs": ["v0"]}, "where float64"),
+    ({"op": "stateful_call"}, {"nodes": READS}, "Variable as an argument"),
+    ({}, {"inputs": ["object"], "nodes": [], "outputs": []}, "where object|where Tensor"),
+    ({}, {"nodes": [READS[0], READS[0] | {"op": "sin"}]}, "Variable where a tensor goes"),
+    ({}, {"nodes": READS, "outputs": ["v0"]}, "a Variable as an output"),
+    ({"op": "switch", "inputs": [0, "v0"], "attrs": {"branches": []} | SWITCH}, {}, "without"),
+    ({"op": "switch", "inputs": [], "attrs": {"branches": [ONE]} | SWITCH}, {}, "without"),
+    ({"op": "switch", "inputs": ["v0", "v0"], "attrs": {"branches": [ONE]} | SWITCH}, {}, "whole"),
+    ({"op": "switch", "inputs": [0.5, "v0"], "attrs": {"branches": [ONE]} | SWITCH}, {}, "whole"),
+    ({"op": "switch", "inputs": [0], "attrs": {"branches": [ONE]} | SWITCH}, {}, "0 inputs"),
+    ({"op": "switch", "inputs": [0, "v0"], "attrs": {"branches": [0]} | SWITCH}, {}, "branches"),
+    ({"op": "loop", "attrs": LOOP | {"condition": ONE}}, {}, "no truth value"),
+    ({"op": "loop", "attrs": LOOP | {"length": None}}, {}, "nothing ends"),
+    ({"op": "loop", "attrs": LOOP | {"carried": 0, "scanned": 1}}, {}, r"where float32\[3\]"),
+    (
+        {"op": "loop", "inputs": [1.0], "attrs": LOOP | {"carried": 0, "scanned": 1}},
+        {},
+        "first axis",
+    ),
+    ({"op": "loop", "attrs": LOOP}, {"outputs": []}, "does not carry on"),
+    ({"op": "loop", "attrs": LOOP}, {"nodes": CASTS}, r"carries float32\[3\] in and float64"),
+    ({"op": "loop", "attrs": LOOP}, {"inputs": ["float32[?]"], "nodes": []}, "nothing has made"),
+    ({"op": "loop", "attrs": LOOP}, {"nodes": READS, "outputs": ["v1"]}, "carries no tensor"),
+    ({"op": "custom_gradient", "inputs": ["v0", "v0"], "attrs": RULE}, {}, "gives something else"),
+    ({"op": "custom_gradient", "attrs": RULE}, {"present": [True]}, "1 results and 1 arguments"),
+    (
+        {"op": "custom_gradient", "inputs": ["v0"] * 3, "attrs": RULE},
+        {"present": [True]},
+        "takes something else",
+    ),
+    ({"op": "replay", "inputs": ["v0"] * 3, "attrs": {"program": VJP, "asked": [1]}}, {}, "two"),
+    ({"op": "replay", "inputs": ["v0"] * 3, "attrs": {"program": VJP, "asked": [0]}}, {}, "record"),
+    ({"op": "replay", "inputs": ["v0"] * 2, "attrs": {"program": VJP, "asked": [0]}}, {}, "number"),
+    (
+        {
+            "op": "replay",
+            "inputs": ["v0"] * 3,
+            "attrs": {"program": ["vjp", "body", 1, [0], [7]], "asked": [7]},
+        },
+        {},
+        "not there",
+    ),
+    (
+        {
+            "op": "replay",
+            "inputs": ["v0"] * 3,
+            "attrs": {"program": ["jvp", "body", 1, [0], [0]], "asked": [0]},
+        },
+        {},
+        "and a replay:",
+    ),
+]
+
+
+def test_functions_that_do_not_fit_their_graph() -> None:
+    empty = {"tuple": [{"tuple": []}, {"dict": []}]}
+    unbound = put(*TRACE, "arguments", value=empty)
+    bare = doctored(one_graph(captures=[None]), manifest=unbound)
+    refuse(bare, "with an input that nothing is bound to")
+    kept = {"branches": [ONE], "saving": True, "jit": False}
+    node = {"op": "switch", "inputs": [0, "v0"], "outputs": ["float32[3]", "object"], "attrs": kept}
+    assert loaded(caller(node))(mg.ones(3)).shape == (3,)
+    data = doctored(caller(node), graphs=put(1, "outputs", value=["v2"]))
+    refuse(data, "giving no tensor")
+
+    def twice(head: Any) -> Any:
+        head["functions"][0]["traces"] *= 2
+        return head
+
+    refuse(doctored(one_graph(), manifest=twice), "of several graphs")
+    refuse(packed(members(one_graph()) | {"graphs.json": b"{}"}), "no list of graphs")
+    captured = put(2, "inputs", 1, value="float64[6]")
+    refuse(
+        doctored(FILES["network"], graphs=captured), r"a capture of float64\[5\] as float64\[6\]"
+    )
+
+
+def test_bound_bodies_that_are_declared_wrongly() -> None:
+    f = mg.function(lambda x: mg.numpy_function(np.sin, [x], mg.float32, name="f"))
+    data = dumped(f.get_concrete_function(mg.TensorSpec((3,))), ["f"])
+    for change, words in (
+        ({"Tout": 3}, "Tout of 3"),
+        ({"vmap_method": "all"}, "vmap_method = 'all'"),
+    ):
+
+        def changed(graphs: Any, change: Any = change) -> Any:
+            graphs[0]["nodes"][0]["attrs"] |= change
+            return graphs
+
+        with pytest.raises(SaveError, match=words):
+            read(io.BytesIO(doctored(data, graphs=changed)), {"f": np.sin}, None)
+
+
+def test_branches_that_do_not_go_together() -> None:
+    """Two graphs of one input: a tensor and a Variable, or giving float32 and float64."""
+    branches = [{"graph": 0}, {"graph": 1}]
+    node = {"op": "stateful_switch", "inputs": [0, "v0"], "outputs": ["float32[3]"]}
+    node["attrs"] = {"branches": branches} | SWITCH
+    for inner, words in ((READS[0], "an input that is"), (CASTS[0], "give different things")):
+        graphs = [{"nodes": [inner]}, {}, {"nodes": [node]}]
+        place = put("functions", 0, "traces", 0, "graph", value=2)
+        data = doctored(
+            one_graph(), manifest=place, graphs=lambda g, graphs=graphs: [g[0] | x for x in graphs]
+        )
+        refuse(data, words)
+
+
+@pytest.mark.parametrize(("node", "first", "words"), CALLERS, ids=lambda x: str(x)[:50])
+def test_a_graph_in_a_graph_that_makes_no_sense(node: Any, first: Any, words: str) -> None:
+    refuse(caller(node, **first), words)
 
 
 @pytest.mark.parametrize(
