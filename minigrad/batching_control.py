@@ -23,7 +23,7 @@ from .tape import GradientTape
 from .variable import read_variable
 
 
-def is_recorded(op: Op, inputs: Sequence[Any], attrs: Attrs) -> bool:
+def is_recorded(inputs: Sequence[Any], attrs: Attrs) -> bool:
     """Whether a record of the run will be wanted, inside or outside."""
     listeners = CONTEXT.get().listeners
     return attrs["saving"] or any(listener.follows(inputs) for listener in listeners)
@@ -76,7 +76,7 @@ def batched_switch(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[
         ]
     )
     given = [index, *given, *extra]
-    saving = is_recorded(op, given, attrs)
+    saving = is_recorded(given, attrs)
     outputs = list(op(*given, **{**attrs, "branches": tuple(several), "saving": saving}))
     record = outputs.pop() if saving else None
     results = [Batched(y, batch) for y in outputs]
@@ -155,7 +155,7 @@ def batched_loop(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[An
         given.append(api.moveaxis(payload, 0, 1) if flag and is_scan else payload)
     graphs, extra = sharing_captures(plan.graphs)
     given = [*given, *extra]
-    saving = is_recorded(op, given, attrs)
+    saving = is_recorded(given, attrs)
     condition = graphs[1] if len(graphs) > 1 else None
     changed = {"body": graphs[0], "condition": condition, "saving": saving}
     outputs = list(op(*given, **{**attrs, **changed}))

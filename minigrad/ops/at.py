@@ -66,6 +66,14 @@ def written(y: Any, v: Any, indices: Tensors, key: Key, ufunc: Any = None) -> An
     return y
 
 
+def sliced_or_scattered(op: Any, n: Any, v: Any, x: Any, *indices: Any, **attrs: Any) -> Any:
+    """The batching rule of ops on what arrives at slices alone, or at indices."""
+    if indices:
+        return scatter_batch(op, n, v, x, *indices, **attrs)
+    dims = gathered_shape(Spec(x.shape[1:], x.dtype), (), attrs["key"]) or ()
+    return op(raised(v, len(dims)), whole(n, x), **{**attrs, "key": (FULL, *attrs["key"])})
+
+
 # what arrives, in the place of what was
 
 
@@ -82,11 +90,12 @@ def set_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
 
 @set_at.defbatch
 def set_batch(op: Any, n: Any, x: Any, v: Any, *indices: Any, key: Key) -> Any:
-    """As `scatter_add`, but for the order of its inputs; slices alone stay slices."""
-    if not indices:
-        taken = gathered_shape(Spec(x.shape[1:], x.dtype), (), key) or ()
-        return op(whole(n, x), raised(v, len(taken)), key=(FULL, *key))
-    return scatter_batch(lambda v, x, *at, key: op(x, v, *at, key=key), n, v, x, *indices, key=key)
+    """As of ops on what arrives, but for the order of the inputs."""
+
+    def arriving(v: Any, x: Any, *at: Any, key: Key) -> Any:
+        return op(x, v, *at, key=key)
+
+    return sliced_or_scattered(arriving, n, v, x, *indices, key=key)
 
 
 @set_at.defvjp_joint
@@ -127,14 +136,6 @@ stays.defbatch(lambda op, n, x, *indices, key: gather_batch(op, n, whole(n, x), 
 
 
 # what arrives, multiplied
-
-
-def sliced_or_scattered(op: Any, n: Any, v: Any, x: Any, *indices: Any, **attrs: Any) -> Any:
-    """The batching rule of ops on what arrives at slices alone, or at indices."""
-    if indices:
-        return scatter_batch(op, n, v, x, *indices, **attrs)
-    taken = gathered_shape(Spec(x.shape[1:], x.dtype), (), attrs["key"]) or ()
-    return op(raised(v, len(taken)), whole(n, x), **{**attrs, "key": (FULL, *attrs["key"])})
 
 
 @primitive(infer=written_spec)
