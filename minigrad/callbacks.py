@@ -22,7 +22,8 @@ KINDS = "biufc"  # of dtypes that are numbers
 class Body:
     """One use of a Python function at a door: what it is given, what it declares, where it is.
 
-    inputs: as tensors. specs: the leaves of `Tout`. Nothing global holds it: the graph does.
+    inputs: as tensors. specs: the leaves of `Tout`. hidden: what it uses without being given it;
+    None where that is to be found. Nothing global holds it: the graph does.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Body:
         Tout: Any,
         name: str | None,
         door: str,
+        hidden: list[Any] | None = None,
     ) -> None:
         if not callable(func):
             raise SpecError(
@@ -46,7 +48,7 @@ class Body:
         leaves, self.structure = tree.flatten(Tout)
         self.specs = tuple([declared(leaf, self) for leaf in leaves])
         self.where = here()
-        self._hidden: list[Any] | None = None
+        self._hidden = hidden
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Body) and self._meaning == other._meaning

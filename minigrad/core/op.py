@@ -156,6 +156,16 @@ class Node:
         """The user's line that asked for it."""
         return Where(self._code, self._instruction)
 
+    @classmethod
+    def written(
+        cls, where: Where, op: Op, inputs: Inputs, attrs: Attrs, outputs: tuple[Any, ...]
+    ) -> Node:
+        """An application that was asked for at `where`, and not by who makes it."""
+        node = cls.__new__(cls)
+        node.op, node.inputs, node.attrs, node.outputs = op, inputs, attrs, outputs
+        node._code, node._instruction = where
+        return node
+
     def replaced(
         self,
         inputs: Inputs,
