@@ -14,6 +14,7 @@ import numpy as np
 
 from . import tree
 from .batch import Batch, Batched, Kept
+from .branches import stacked
 from .callbacks import Body, outputs_fit, results_as
 from .concrete import differentiable
 from .core.op import CONTEXT, Attrs, Inputs, Op, using
@@ -120,13 +121,11 @@ def batched_assignment(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> An
 
 def batched_custom(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[Any, ...]:
     """The results as they are, with the user's rule for all examples."""
-    backward, count = attrs["backward"], attrs["count"]
-    captures = inputs[count + attrs["arguments"] :]
+    rule: Graph = attrs["backward"]
+    count = attrs["count"]
     values = [batch.whole(x) for x in inputs]
-    rule: Graph = backward
-    gradients = [batch.whole(y).spec for y in inputs[:count]]
-    kept = values[count + attrs["arguments"] :]
-    specs = [*gradients, *[x.spec for x in kept]]
+    captures = values[count + attrs["arguments"] :]
+    specs = [x.spec for x in (*values[:count], *captures)]
     flags = [True] * count + [isinstance(x, Tensor) for x in captures]
     several, _ = batched_graph(
         batch, rule.name, lambda *xs: evaluate(rule, xs), specs, flags, lambda i: True
@@ -186,12 +185,7 @@ class ManyCalls:
             # x[i, ...] and not x[i], which is no array where there is one axis
             views = [x[i, ...] if flag else x for x, flag in pairs]
             rows.append([np.array(y) for y in outputs_fit(self.body, called(self.body, views))])
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(self.body.specs)
-        leaves = [
-            np.stack(column) if column else np.zeros((0, *[n or 0 for n in s.shape or ()]), s.dtype)
-            for column, s in zip(columns, self.body.specs, strict=True)
-        ]
-        return tree.unflatten(self.body.structure, leaves)
+        return tree.unflatten(self.body.structure, stacked(rows, self.body.specs))
 
 
 def batched_numpy(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[Any, ...]:

@@ -88,8 +88,8 @@ def loop_kernel(
     return (*results, runs.LoopRun(kept, values, results, carried=carried, scanned=scanned))
 
 
-def stacked(rows: Sequence[Sequence[Any]], specs: Sequence[Symbol]) -> list[Any]:
-    """The rows of a loop's results, stacked; empty where there was no round."""
+def stacked(rows: Sequence[Sequence[Any]], specs: Sequence[Spec | Symbol]) -> list[Any]:
+    """The results of rounds, each of one of `specs`, stacked; empty where there was no round."""
     if not rows:
         return [np.zeros((0, *[n or 0 for n in y.shape or ()]), y.dtype) for y in specs]
     return [np.stack(column) for column in zip(*rows, strict=True)]

@@ -224,7 +224,7 @@ class ConcreteFunction:
         return f"<mg.ConcreteFunction {self.name}({specs}) of {len(self.graph.nodes)} nodes>"
 
 
-def reject_opaque(tracer: Tracer, error: Exception) -> None:
+def blame_opaque(tracer: Tracer, error: Exception) -> None:
     """Raise UncompilableError if a trace that was to be compiled failed behind opaque nodes.
 
     What they give has only the shape that was declared; the error may come of that.

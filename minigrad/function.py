@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from . import tree
-from .concrete import ConcreteFunction, fitted, reject_opaque, static_key
+from .concrete import ConcreteFunction, blame_opaque, fitted, static_key
 from .core.convert import as_tensor, is_tensor_like
 from .core.later import later
 from .core.op import CONTEXT, EAGER, here
@@ -274,7 +274,7 @@ class Function:
         try:
             graph, _ = traced_by(tracer, body, specs)
         except SpecError as error:
-            reject_opaque(tracer, error)
+            blame_opaque(tracer, error)
             raise
         if tracer.variables and self._keys:
             raise TraceError(
