@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .codegen import jit as native_jit
+from .codegen.fused import fused as fused_op
 from .codegen.fused import llvm, loops
+from .codegen.products import native_product, product_llvm
 from .compiler import fused, obstacle, optimized
 from .core.lowering import Contract
 from .core.op import Node
@@ -38,8 +40,8 @@ def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
     compiled = fused(graph).graph
     if stage == "fused":
         return f"{compiled}\n{fusion_report(compiled)}"
-    groups = [node for node in compiled.nodes if node.op.name == "fused"]
-    return "\n\n".join(shown(node.attrs["graph"], stage) for node in groups)
+    texts = [shown(node, stage) for node in compiled.nodes]
+    return "\n\n".join([text for text in texts if text is not None])
 
 
 def capability_report(concrete: Any) -> str:
@@ -50,7 +52,9 @@ def capability_report(concrete: Any) -> str:
             verdict = "compiles: its body is traced"
         elif why := obstacle(node):
             verdict = f"blocks: {why}"
-        elif node.op.lower is None or isinstance(node.op.lower, Contract):
+        elif isinstance(node.op.lower, Contract):
+            verdict = "product: native code or BLAS, by size"
+        elif node.op.lower is None:
             verdict = "library call"
         else:
             verdict = "compiles"
@@ -66,8 +70,13 @@ def everything(graph: Graph) -> Iterator[Node]:
             yield from everything(inner)
 
 
-def shown(group: Graph, stage: str) -> str:
-    """One fusion group at a late stage."""
-    if stage == "loops":
-        return str(loops(group))
-    return llvm(group) if stage == "llvm" else native_jit.assembly(llvm(group))
+def shown(node: Node, stage: str) -> str | None:
+    """A node at a late stage; None if it has none, as what is left to NumPy."""
+    if node.op is fused_op:
+        group = node.attrs["graph"]
+        text = str(loops(group)) if stage == "loops" else llvm(group)
+    elif node.op is native_product and stage != "loops":
+        text = product_llvm(node.attrs["graph"])
+    else:
+        return None
+    return native_jit.assembly(text) if stage == "assembly" else text
