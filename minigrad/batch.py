@@ -136,9 +136,9 @@ class Batch:
     # contexts
 
     @contextmanager
-    def inside(self, listeners: tuple[Any, ...] = ()) -> Iterator[None]:
+    def inside(self) -> Iterator[None]:
         """A block whose ops are those of one example."""
-        with using(self, listeners):
+        with using(self, ()):
             yield
 
     # without a rule

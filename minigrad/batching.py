@@ -75,7 +75,7 @@ def spread_axes(name: str, option: str, axes: Axes, nest: Any) -> list[int | Non
     except (SpecError, AttributeError):
         raise SpecError(
             f"{name}: {option}={axes!r} came for a nest {structure!r}: it is an int or None, or a "
-            "nest of them that begins as this one, as a tuple with one entry per argument"
+            "nest of them that begins as this one; write one entry for each part, as in (0, None)"
         ) from None
     return found
 

@@ -157,10 +157,10 @@ class Function:
         return self.let(f"phi {kind} " + ", ".join(f"[ {v}, %{b} ]" for v, b in incoming))
 
     @contextmanager
-    def when(self, condition: str, *, unlikely: bool = False) -> Iterator[None]:
+    def when(self, condition: str) -> Iterator[None]:
         """What is written inside runs only if the i1 `condition` holds; it yields no values."""
         inside, after = self.label("then"), self.label("after")
-        self.branch(condition, inside, after, unlikely=unlikely)
+        self.branch(condition, inside, after)
         self.place(inside)
         yield
         self.jump(after)

@@ -144,7 +144,9 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) 
     if dims is None:
         return broadcast_to(as_tensor(fill_value, wanted), shape)
     if any(n < 0 for n in dims):
-        raise SpecError(f"full: the shape {dims} has a negative dim; dims count elements")
+        raise SpecError(
+            f"full: the shape {dims} has a negative dim; dims count elements; use 0 or more"
+        )
     return fill(fill_value, shape=dims, dtype=wanted)
 
 
@@ -260,7 +262,7 @@ def linspace(
     check_device(device)
     first, last = numbers("linspace", start, stop)
     if num < 0:
-        raise SpecError(f"linspace: {num} numbers were asked for; write 0 or more")
+        raise SpecError(f"linspace: {num} numbers were asked for; num counts them; write 0 or more")
     array = np.linspace(first, last, num, endpoint=endpoint)
     default = DTYPES["complex64" if array.dtype.kind == "c" else "float32"]
     return as_tensor(array, default if dtype is None else dtype)
