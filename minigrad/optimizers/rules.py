@@ -63,7 +63,7 @@ class Adam(Optimizer):
 
     def scalars(self, rate: Any, step: Any) -> tuple[Any, ...]:
         """The rate and the root, each with its correction for means that start at 0."""
-        return rate / share_seen(self.beta1, step), 1 / sqrt(share_seen(self.beta2, step))
+        return adam_scalars(self, rate, step)
 
     def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> Change:
         """rate m / (√v + eps), with m and v corrected."""
@@ -73,6 +73,11 @@ class Adam(Optimizer):
 def share_seen(beta: float, step: Any) -> Any:
     """1 - beta^step: by expm1, which keeps the digits of the first steps."""
     return -expm1(step * math.log(beta)) if beta else api.ones_like(step)
+
+
+def adam_scalars(hyper: Adam | AdamW, rate: Any, step: Any) -> tuple[Any, Any]:
+    """The rate and the factor of the root, each corrected."""
+    return rate / share_seen(hyper.beta1, step), 1 / sqrt(share_seen(hyper.beta2, step))
 
 
 def adam_change(
@@ -114,8 +119,7 @@ class AdamW(Optimizer):
 
     def scalars(self, rate: Any, step: Any) -> tuple[Any, ...]:
         """Those of Adam, and the part of the weights that is lost."""
-        corrected = rate / share_seen(self.beta1, step), 1 / sqrt(share_seen(self.beta2, step))
-        return *corrected, rate * self.weight_decay
+        return *adam_scalars(self, rate, step), rate * self.weight_decay
 
     def change(self, g: Any, x: Any, slots: list[Any], *scalars: Any) -> Change:
         """What Adam changes, and the decay."""
