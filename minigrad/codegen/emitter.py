@@ -244,6 +244,27 @@ class VectorEmitter(Arithmetic):
         places = ", ".join(f"i64 {k * stride}" for k in range(self.lanes))
         return self.gather(start, Value(f"<{places}>", np.dtype(np.int64)), dtype, mask=mask)
 
+    def store_strided(
+        self, x: Value, pointer: str, index: Index, stride: int, *, mask: Value | None = None
+    ) -> None:
+        """Store the lanes of `x` at the elements `index`, `index + stride`, ...; not 0 apart."""
+        if stride == 1 or self.lanes == 1:
+            self.store(x, pointer, index, mask=mask)
+            return
+        x = self.to_memory(x)
+        kind, lane, masks = self.type_of(x.dtype), lane_type(x.dtype), self.type_of(BOOL)
+        start = self.function.address(pointer, index, lane)
+        places = ", ".join(f"i64 {k * stride}" for k in range(self.lanes))
+        pointers = f"<{self.lanes} x ptr>"
+        addresses = self.function.let(
+            f"getelementptr inbounds {lane}, ptr {start}, <{self.lanes} x i64> <{places}>"
+        )
+        name = f"llvm.masked.scatter.{self.suffix(x.dtype)}.v{self.lanes}p0"
+        self.function.module.declare("void", name, f"{kind}, {pointers}, i32, {masks}")
+        chosen = mask.text if mask else "splat (i1 true)"
+        operands = f"{kind} {x.text}, {pointers} {addresses}, i32 {x.dtype.itemsize}"
+        self.function.do(f"call void @{name}({operands}, {masks} {chosen})")
+
     def scalar_index(self, x: Value) -> str:
         """The scalar integer `x` as an index."""
         return self.cast(x, np.int64).text

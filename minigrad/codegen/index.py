@@ -110,6 +110,8 @@ class Space:
         y = node.outputs[0]
         made = [x for x in operands if x in self.made]
         if made and all(x.shape == y.shape and self.maps[x] == self.maps[made[0]] for x in made):
+            if len(made) < len(operands):  # inputs are read by the axes of what they meet
+                self.refine(made[0])
             self.make(y, self.maps[made[0]])
         else:
             self.make(y, self.met(y, operands))
@@ -230,14 +232,15 @@ class Space:
         """The dims that `x` changes along."""
         return frozenset(self.maps[x])
 
-    def split(self, dim: int, inner: int) -> None:
-        """Make two dims of `dim`: itself, and behind it one of extent `inner`."""
+    def split(self, dim: int, inner: int) -> int:
+        """Make two dims of `dim`: itself, and behind it one of extent `inner`, which is given."""
         new = self.dim(inner)
         self.extents[dim] //= inner
         for x, strides in self.maps.items():
             if dim in strides:
                 stride = strides[dim]
                 self.maps[x] = {**strides, dim: stride * inner, new: stride}
+        return new
 
     def unify(self, one: int, other: int) -> None:
         """Make two dims of one extent the same."""
@@ -256,12 +259,13 @@ class Space:
         work = list(self.maps[x].items())
         while work:
             dim, stride = work.pop()
-            for bound in bounds:
-                if stride < bound < stride * self.extents[dim]:
-                    if bound % stride or self.extents[dim] * stride % bound:
-                        raise MisfitError("axes that do not divide each other")
-                    self.split(dim, bound // stride)
-                    work.append((dim, bound))
+            end = stride * self.extents[dim]
+            bound = next((bound for bound in bounds if stride < bound < end), None)
+            if bound is None:
+                continue
+            if bound % stride or end % bound:
+                raise MisfitError("axes that do not divide each other")
+            work += [(dim, bound), (self.split(dim, bound // stride), stride)]
 
     def spelled(self, x: Any, axis: int) -> list[Axis]:
         """The dims that one axis of a refined value is made of, outermost first."""

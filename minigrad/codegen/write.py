@@ -149,11 +149,16 @@ class NestWriter:
 
     def store(self, place: Place, values: Copies, vector: Vector | None) -> None:
         """Store elements at a place."""
-        bases = self.base(place, "") if vector is None else self.bases[place]
-        index, mask = (0, None) if vector is None else (vector.index, vector.mask)
-        for k, base in enumerate(bases):
+        emitter = self.emitter(vector)
+        if vector is None:
+            for k, base in enumerate(self.base(place, "")):
+                emitter.store(values[k if len(values) > 1 else 0], base, 0)
+            return
+        stride = place.stride(vector.var)
+        index = self.function.times(vector.index, stride)
+        for k, base in enumerate(self.bases[place]):
             value = values[k if len(values) > 1 else 0]
-            self.emitter(vector).store(value, base, index, mask=mask)
+            emitter.store_strided(value, base, index, stride, mask=vector.mask)
 
     def update(self, statement: Update, vector: Vector | None) -> None:
         """Combine into memory; the copies among each other first."""
