@@ -38,6 +38,7 @@ class GradientTape:
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self.persistent = persistent
+        self.listens_to_itself = persistent
         self.watch_accessed_variables = watch_accessed_variables
         self._watched: dict[Any, None] = {}
         self._followed: set[Any] = set()
@@ -257,16 +258,20 @@ class GradientTape:
 
 
 class Aside:
-    """A block in which a tape does not listen, and NumPy does not warn; 3 us less than two."""
+    """A block in which a tape answers: aside, unless it is persistent, and without warnings.
+
+    A persistent tape that is asked inside its own `with` records its answer too, so that what is
+    made of the answer can be differentiated. One block for both takes 3 us less than two.
+    """
 
     def __init__(self, tape: GradientTape) -> None:
         self.tape = tape
 
     def __enter__(self) -> None:
-        context = CONTEXT.get()
-        self._context = CONTEXT.set(
-            Context(context.interpreter, without(self.tape, context.listeners))
-        )
+        interpreter, listeners = CONTEXT.get()
+        if not self.tape.listens_to_itself:
+            listeners = without(self.tape, listeners)
+        self._context = CONTEXT.set(Context(interpreter, listeners))
         self._warnings = quiet()
 
     def __exit__(self, *exception: object) -> None:

@@ -204,3 +204,17 @@ def test_a_jacobian_of_unknown_length_says_what_to_declare() -> None:
 
     with pytest.raises(GradientError, match=r"float32\[\?,2\].*known"):
         g(mg.ones((3, 2)))
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, mg.function])
+def test_a_persistent_tape_records_what_it_is_asked_inside_its_own_block(wrap: Any) -> None:
+    @wrap
+    def penalty(x: Any) -> Any:
+        with mg.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            g = tape.gradient(x * x * x, x)
+            squared, product = g * g, g * x
+        return tape.gradient(squared, x), tape.gradient(product, x)
+
+    found = [float(y) for y in penalty(mg.constant(3.0, mg.float64))]
+    assert found == [36 * 3.0**3, 9 * 3.0**2]
