@@ -132,10 +132,25 @@ def edges(node: Node) -> Iterator[tuple[Any, tuple[str, str] | None]]:
         elif not smooth or not is_smooth(x):
             dtypes = f"{x.dtype} to {node.outputs[0].dtype}" if node.outputs else str(x.dtype)
             yield x, ("integer", f"{dtypes} leaves the real numbers")
+        elif "arguments" in node.attrs and not is_argument(node, i):
+            yield (
+                x,
+                (
+                    "no derivative",
+                    "a rule by hand gives cotangents of the arguments alone; "
+                    "pass what else it uses as an argument",
+                ),
+            )
         elif op.vjps is not None and op.vjps[i] is None:
             yield x, ("no derivative", f"{op.name} has none in its argument {i + 1}")
         else:
             yield x, None
+
+
+def is_argument(node: Node, i: int) -> bool:
+    """Whether input `i` of a node with a derivative by hand is an argument of its function."""
+    first = node.attrs["count"]
+    return bool(first <= i < first + node.attrs["arguments"])
 
 
 def is_smooth(x: Any) -> bool:

@@ -49,7 +49,7 @@ def capability_report(concrete: Any) -> str:
     rows = []
     for node in everything(concrete.graph):
         if node.op.name == "py_function":
-            verdict = "compiles: its body is traced"
+            verdict = "compiles if its body can be traced"
         elif why := obstacle(node):
             verdict = f"blocks: {why}"
         elif isinstance(node.op.lower, Contract):

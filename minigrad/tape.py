@@ -43,7 +43,7 @@ class GradientTape:
         self._watched: dict[Any, None] = {}
         self._followed: set[Any] = set()
         self._nodes: list[Node] = []
-        self._spent = False
+        self._spent = self._freed = False
 
     def __enter__(self) -> GradientTape:
         context = CONTEXT.get()
@@ -124,7 +124,7 @@ class GradientTape:
         self._watched.clear()
         self._followed.clear()
         self._nodes.clear()
-        self._spent = False
+        self._spent = self._freed = False
 
     # answering
 
@@ -214,7 +214,7 @@ class GradientTape:
 
     def explain(self, target: Any, source: Any) -> Explanation:
         """Say in words how the gradient of `target` by `source` flows, or why it does not."""
-        if self._spent and not self._nodes:
+        if self._freed:
             self._check_unspent()
         targets = [key_of(y, "explain") for y in tree.flatten(target)[0]]
         return explain(self._nodes, targets, key_of(source, "explain"), self._watched)
@@ -254,6 +254,7 @@ class GradientTape:
         self._spent = True
         self._followed.clear()
         if not kept:
+            self._freed = True
             self._nodes.clear()
 
 

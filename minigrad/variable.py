@@ -174,6 +174,9 @@ class Variable:
             raise AttributeError(name)
         return getattr(self.value(), name)
 
+    def __format__(self, spec: str) -> str:
+        return format(self.value(), spec) if spec else str(self)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return self.value().__array__(dtype, copy)
 

@@ -494,7 +494,7 @@ assert math.isclose(share.item(), math.cos(0.5), rel_tol=1e-6)
 print(inspect.getsource(rule).strip())
 
 # %% [markdown]
-# Want to see the walk itself? It is `pullback` in `minigrad/tape.py`. Find the four lines of
+# Want to see the walk itself? It is `pullback` in `minigrad/pullback.py`. Find the four lines of
 # ours in it; what else is there has to do with complex numbers, ops of several outputs, and speed.
 #
 # ## 7. Now you

@@ -105,9 +105,7 @@ class Tensor:
     def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
         """Itself: there is only "cpu"."""
         if device != "cpu" or stream is not None:
-            raise SpecError(
-                f'to_device({device!r}): minigrad computes on "cpu" only; leave the call out'
-            )
+            raise SpecError(f'to_device({device!r}): minigrad computes on "cpu" only; leave it out')
         return self
 
     def set_shape(self, shape: Any) -> None:
@@ -124,6 +122,9 @@ class Tensor:
         value = self._value
         text = str(value) if value.ndim == 0 else repr(value)
         return f"<mg.Tensor: shape={value.shape}, dtype={value.dtype}, numpy={text}>"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     def __len__(self) -> int:
         if not self.shape:

@@ -169,3 +169,25 @@ def test_explain_agrees_with_gradient_on_random_programs() -> None:
             assert tape.explain(values[-1], x).connected == has
             connected += has
     assert 20 < connected < 160
+
+
+def test_a_variable_used_beside_the_arguments_of_a_rule_by_hand_is_explained() -> None:
+    w, x = mg.Variable(3.0), mg.constant(2.0)
+
+    @mg.custom_gradient
+    def layer(x: Any) -> Any:
+        return w * x, lambda g: g * w
+
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = layer(x)
+    assert tape.gradient(y, w) is None
+    assert "cotangents of the arguments alone" in str(tape.explain(y, w))
+
+
+def test_a_tape_that_followed_nothing_still_explains_why() -> None:
+    x = mg.constant(2.0)
+    with mg.GradientTape() as tape:
+        y = x * x
+    assert tape.gradient(y, x) is None
+    assert "not watched" in str(tape.explain(y, x))

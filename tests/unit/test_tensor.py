@@ -248,3 +248,8 @@ def test_the_words_for_a_shape_that_does_not_broadcast() -> None:
         "add: float32[2,3] and float32[2,4] do not broadcast: on axis -1, 3 and 4 differ and "
         "neither is 1; reshape one of them, or insert an axis with x[..., None]"
     )
+
+
+def test_numbers_are_formatted_as_python_formats_them() -> None:
+    assert f"{mg.constant(0.12345):.3f} {mg.Variable(2):d}" == "0.123 2"
+    assert f"{mg.constant(1.0)}" == "<mg.Tensor: shape=(), dtype=float32, numpy=1.0>"
