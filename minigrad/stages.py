@@ -40,7 +40,9 @@ def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
     compiled = fused(graph).graph
     if stage == "fused":
         return f"{compiled}\n{fusion_report(compiled)}"
-    texts = [shown(node, stage) for node in compiled.nodes]
+    # groups first: products have the longer text
+    nodes = sorted(compiled.nodes, key=lambda node: node.op is native_product)
+    texts = [shown(node, stage) for node in nodes]
     return "\n\n".join([text for text in texts if text is not None])
 
 
