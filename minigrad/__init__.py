@@ -8,7 +8,6 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import errors
-from .batching import vmap
 from .concrete import ConcreteFunction
 from .control import cond, fori_loop, switch, while_loop
 from .core.spec import DTYPES as _DTYPES
@@ -16,7 +15,6 @@ from .core.spec import Spec as TensorSpec
 from .core.tensor import Tensor
 from .custom import custom_gradient, init_scope, recompute_grad
 from .explain import Explanation
-from .forward import jvp
 from .function import Function, function
 from .functional import grad, hessian, hvp, jacobian, value_and_grad, vjp
 from .graph import Graph, executing_eagerly
@@ -142,14 +140,19 @@ from .variable import Variable
 
 if _TYPE_CHECKING:  # for checkers and editors; at run time __getattr__ does it
     from . import linalg, nn, optimizers, random, saved_model, special, visualize
+    from .batching import vmap
+    from .forward import jvp
 
 __version__ = "0.1.0"
 
 # namespaces that are loaded when they are first named: `import minigrad` stays quick
 _LATER = ("linalg", "nn", "optimizers", "random", "saved_model", "special", "visualize")
+_LATER_FUNCTIONS = {"jvp": "forward", "vmap": "batching"}
 
 
 def __getattr__(name: str) -> object:
+    if name in _LATER_FUNCTIONS:
+        return getattr(_import_module(f"minigrad.{_LATER_FUNCTIONS[name]}"), name)
     if name in _LATER:
         return _import_module(f"minigrad.{name}")
     raise AttributeError(f"minigrad has no {name!r}; dir(minigrad) lists what it has")

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .optimizers.base import load
+from .core.later import later
 from .variable import Variable
+
+base = later("optimizers.base")
 
 
 class Module:
@@ -51,7 +53,7 @@ class Module:
 
         Raises SaveError where paths, shapes or dtypes do not fit; nothing is changed then.
         """
-        load(dict(self.named_variables()), state, type(self).__name__)
+        base.load(dict(self.named_variables()), state, type(self).__name__)
 
 
 def walk(found: Any, path: str, seen: set[Any]) -> Iterator[tuple[str, Any]]:
