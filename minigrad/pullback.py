@@ -49,7 +49,12 @@ def pullback(
             inputs, attrs = node.inputs, node.attrs
             for x, rule in zip(inputs, rules):  # noqa: B905  (strict takes 100 ns)
                 if rule is not None and x in reach:
-                    bar = rule(g, y, *inputs, **attrs) if attrs else rule(g, y, *inputs)
+                    if attrs:
+                        bar = rule(g, y, *inputs, **attrs)
+                    elif len(inputs) == 2:
+                        bar = rule(g, y, inputs[0], inputs[1])
+                    else:
+                        bar = rule(g, y, *inputs)
                     if type(bar) is Tensor is type(x):  # as `conform` begins, without the call
                         ours, theirs = bar._value, x._value
                         if ours.shape != theirs.shape or ours.dtype is not theirs.dtype:
