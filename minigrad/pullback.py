@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .core.op import Node
+from .core.op import CONTEXT, EAGER, Node
 from .core.registry import api
 from .core.tensor import Tensor
 from .errors import GradientError
@@ -20,6 +20,8 @@ def pullback(
     """
     wanted = set(sources)
     found = {}
+    interpreter, listeners = CONTEXT.get()
+    unheard = interpreter is EAGER and not listeners  # sums then need no op: half the time
     # a cotangent is complex if a target is, or beyond an op that is not holomorphic
     may_be_complex = any(g.dtype.kind == "c" for g in bars.values())
     for node in reversed(nodes):
@@ -63,7 +65,12 @@ def pullback(
                         bar = conform(bar, x, op)
                     if bar is not None:
                         have = bars.get(x)
-                        bars[x] = bar if have is None else have + bar
+                        if have is None:
+                            bars[x] = bar
+                        elif unheard and type(have) is Tensor is type(bar) and have._value.ndim:
+                            bars[x] = Tensor(have._value + bar._value)
+                        else:
+                            bars[x] = have + bar
             continue
         for x, bar in pairs:
             if bar is not None and (bar := conform(bar, x, op)) is not None:
