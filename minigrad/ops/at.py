@@ -16,6 +16,7 @@ from .arithmetic import multiply, power
 from .broadcast import require_broadcast, unbroadcast
 from .index import (
     check_no_excess,
+    combine_at,
     filled_key,
     gather,
     gather_batch,
@@ -60,7 +61,7 @@ def written(y: Any, v: Any, indices: Tensors, key: Key, ufunc: Any = None) -> An
         if ufunc is None:
             y[filled_key(key, indices)] = v
         else:
-            ufunc.at(y, filled_key(key, indices), v)
+            combine_at(ufunc, y, filled_key(key, indices), v)
     except IndexError as error:
         raise out_of_range(error, y, indices) from None
     return y

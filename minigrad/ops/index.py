@@ -186,7 +186,13 @@ def add_at(y: Any, key: Key, indices: tuple[Any, ...], g: Any) -> None:
     elif g.size > 256 and not any(masks) and set(key) == {ARRAY}:
         add_rows(y, indices, g)
     else:
-        np.add.at(y, filled_key(key, indices), g)
+        combine_at(np.add, y, filled_key(key, indices), g)
+
+
+def combine_at(ufunc: Any, y: Any, key: Any, v: Any) -> None:
+    """`ufunc.at(y, key, v)` for a `v` that broadcasts to `y[key]`."""
+    # NumPy 2.4 reads past the end of a `v` of one axis that it broadcasts over several of indices
+    ufunc.at(y, key, np.broadcast_to(v, y[key].shape) if v.ndim else v)
 
 
 def add_rows(y: Any, indices: tuple[Any, ...], g: Any) -> None:

@@ -197,6 +197,15 @@ def test_many_rows_are_added_as_often_as_they_come() -> None:
         scatter_add(g, x, rows + 1 + (rows == -20), key=("array",))
 
 
+@pytest.mark.parametrize("change", ["add", "multiply", "max", "min"])
+def test_a_row_is_broadcast_over_indices_of_several_axes(change: str) -> None:
+    """NumPy's `ufunc.at` reads past the end of such a row."""
+    x, v, rows = np.arange(100.0), mg.constant([-3.0, 300.0]), np.arange(100).reshape(50, 2)
+    combine = {"add": np.add, "multiply": np.multiply, "max": np.maximum, "min": np.minimum}
+    found = getattr(mg.constant(x).at[rows], change)(v).numpy()
+    np.testing.assert_array_equal(found, combine[change](x.reshape(50, 2), [-3.0, 300.0]).ravel())
+
+
 def test_an_index_may_be_traced() -> None:
     graph, _ = trace(
         lambda x, i: [x[i], x[1:, i], x[mg.argmax(x, axis=0)[0]], x[x > 0]],
