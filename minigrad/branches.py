@@ -11,7 +11,8 @@ from . import tree
 from .core.convert import as_tensor
 from .core.later import later
 from .core.op import CONTEXT, Op, notice_cells
-from .core.spec import OPAQUE, Spec
+from .core.registry import api
+from .core.spec import OPAQUE, SCALARS, Spec
 from .core.tensor import Symbol
 from .errors import SpecError, TraceError
 from .graph import Graph, compiling, trace
@@ -205,10 +206,22 @@ def sharing_captures(graphs: Sequence[Graph]) -> tuple[list[Graph], list[Any]]:
     return result, union
 
 
+def handed_on(x: Any, spec: Spec) -> Any:
+    """What a round hands on for a loop variable of `spec`; shapes not known are checked when run.
+
+    A Python number takes the dtype of what it replaces.
+    """
+    if type(x) in SCALARS:
+        return as_tensor(x, spec.dtype)
+    x = as_tensor(x)
+    fits = x.dtype == spec.dtype and spec.is_compatible_with(x)
+    return api.ensure_shape(x, spec.shape) if fits and x.shape != spec.shape else x
+
+
 def check_invariants(name: str, specs: Sequence[Spec], outputs: Sequence[Symbol]) -> None:
     """Raise SpecError where a round changes what it hands on."""
     for i, (spec, y) in enumerate(zip(specs, outputs, strict=True)):
-        if y.dtype != spec.dtype or y.shape != spec.shape:
+        if y.dtype != spec.dtype or not spec.is_compatible_with(y):
             raise SpecError(
                 f"{name}: loop variable {i} comes in as {spec} and goes out as {y.spec}: a traced "
                 "loop has one shape and dtype for all rounds; reshape it, cast it with "

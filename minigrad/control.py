@@ -11,13 +11,14 @@ from .branches import (
     SWITCH,
     check_invariants,
     entered,
+    handed_on,
     sharing_captures,
     traced_body,
     tree_of_specs,
 )
 from .core.convert import as_tensor
 from .core.registry import api
-from .core.spec import SCALARS, Spec
+from .core.spec import Spec
 from .core.tensor import Symbol
 from .errors import SpecError
 from .graph import executing_eagerly
@@ -165,11 +166,10 @@ def traced_while(
 
 
 def matched(returned: Any, specs: Sequence[Spec]) -> Any:
-    """What a body returned, with Python numbers in the dtype of what they replace."""
+    """What a body returned, each leaf as it is handed on."""
     leaves, form = tree.flatten(as_tuple(returned))
     if len(leaves) == len(specs):
-        pairs = zip(leaves, specs, strict=True)
-        leaves = [as_tensor(x, s.dtype) if type(x) in SCALARS else x for x, s in pairs]
+        leaves = [handed_on(x, spec) for x, spec in zip(leaves, specs, strict=True)]
     return tree.unflatten(form, leaves)
 
 

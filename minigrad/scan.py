@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .branches import LOOP, check_invariants, entered, traced_body
+from .branches import LOOP, check_invariants, entered, handed_on, traced_body
 from .core.convert import as_tensor
 from .core.registry import api
-from .core.spec import SCALARS, Spec
+from .core.spec import Spec
 from .errors import SpecError
 from .graph import Graph, executing_eagerly
 
@@ -45,8 +45,7 @@ def scan(
                 f"scan: the body carries {moved!r} on for a carry nested as {structure!r}: each "
                 "round hands the same nest to the next; return it as it came"
             )
-        pairs = zip(state, start, strict=True)
-        state = [as_tensor(c, s.dtype if type(c) in SCALARS else None) for c, s in pairs]
+        state = [handed_on(c, s.spec) for c, s in zip(state, start, strict=True)]
         return state, returned[1]
 
     if executing_eagerly():

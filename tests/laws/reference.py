@@ -85,13 +85,19 @@ class World:
     def gradient(
         self, tape: Tape, target: Value, sources: Sequence[Any], seed: Value | None
     ) -> list[Value | None]:
-        """The derivative of the sum of `target` by each source; None where there is no path."""
+        """The derivative of the sum of `target` by each source; None where there is no path.
+
+        A persistent tape that is open follows what it answers.
+        """
         seed = seed or Value(np.ones_like(target.array))
-        found: list[Value | None] = self.without(
-            tape, lambda: [self._pulled(tape, target, x, seed) for x in sources]
-        )
-        if not tape.persistent:
-            tape.spent, tape.followed = True, set()
+
+        def answer() -> list[Value | None]:
+            return [self._pulled(tape, target, x, seed) for x in sources]
+
+        if tape.persistent:
+            return answer()
+        found: list[Value | None] = self.without(tape, answer)
+        tape.spent, tape.followed = True, set()
         return found
 
     def _pulled(self, tape: Tape, target: Value, source: Any, seed: Value) -> Value | None:
