@@ -389,10 +389,12 @@ def test_a_dropped_function_frees_its_loops() -> None:
         def __call__(self, y: Any) -> Any:
             return y * 2
 
-    held = Held()
-    gone = weakref.ref(held)
-    f = mg.function(lambda x: mg.fori_loop(0, 3, lambda i, y: held(y), x))
-    mg.grad(f)(mg.constant(1.0))
-    del f, held
+    def used() -> weakref.ref[Held]:
+        held = Held()
+        f = mg.function(lambda x: mg.fori_loop(0, 3, lambda i, y: held(y), x))
+        mg.grad(f)(mg.constant(1.0))
+        return weakref.ref(held)
+
+    gone = used()
     gc.collect()
     assert gone() is None
