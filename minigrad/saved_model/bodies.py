@@ -100,12 +100,20 @@ def closed(graph: Graph, hidden: Sequence[Any]) -> Graph:
     )
 
 
-def refusal(name: str, node: Node, why: str) -> SaveError:
+class PythonInsideError(SaveError):
+    """A graph that was to be written has a node in it which is Python, and was not named."""
+
+    node: Node
+
+
+def refusal(name: str, node: Node, why: str) -> PythonInsideError:
     """The error of a node that is Python and was not named."""
     body = node.attrs["body"]
-    return SaveError(
+    error = PythonInsideError(
         f"{name} was to be saved with {body.door} {body.name!r} in it, {described(body.func)}, "
         f"called at {node.where}: {why}; a file holds graphs and no code; write the body with "
         "minigrad's functions, or name it on both sides: "
         f"save(..., callbacks=[{body.name!r}]) and load(..., callbacks={{{body.name!r}: function}})"
     )
+    error.node = node
+    return error

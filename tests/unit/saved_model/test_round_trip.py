@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -269,6 +270,18 @@ def test_pickle_and_copy_ship_the_graph() -> None:
         assert other.variables[0] is not w
         same(mg.grad(lambda t, f=other: mg.sum(f(t)))(x), 2 * mg.cos(x))
     assert b"built" not in pickle.dumps(concrete).replace(b"builtins", b"")
+
+
+def test_a_callback_stays_in_the_process_that_made_it() -> None:
+    def opaque(x: Any) -> Any:
+        return np.sinh(x)
+
+    concrete = mg.function(
+        lambda x: mg.cond(x > 0, lambda: mg.numpy_function(opaque, [x], mg.float32), lambda: x)
+    ).get_concrete_function(mg.TensorSpec(()))
+    with pytest.raises(mg.errors.ClientOnlyError, match="numpy_function 'opaque' in it") as caught:
+        pickle.dumps(concrete)
+    assert re.search(r"called at .*test_round_trip.py:\d+: it is Python", str(caught.value))
 
 
 def test_loading_needs_no_source(tmp_path: Path) -> None:
