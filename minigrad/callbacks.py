@@ -166,12 +166,17 @@ def results_as(body: Body, returned: Any) -> list[Tensor]:
 
 
 def scalar_dtype(body: Body, i: int, y: Any, spec: Spec) -> Any:
-    """The declared dtype for a Python number, which takes it; None for what has its own."""
-    if type(y) not in SCALARS:
+    """The declared dtype for Python numbers, which take it; None for what has its own."""
+    if type(y) not in SCALARS and not (
+        isinstance(y, (list, tuple)) and all(type(x) in SCALARS for x in tree.flatten(y)[0])
+    ):
         return None
-    if not holds(spec.dtype, as_tensor(y)):
-        raise mismatch(body, f"{y!r} as result {i}", str(spec), "declare what can hold it")
-    return spec.dtype
+    try:
+        if holds(spec.dtype, as_tensor(y)):
+            return spec.dtype
+    except SpecError:  # rows of different lengths
+        raise mismatch(body, f"{y!r:.60} as result {i}", str(spec), "return an array") from None
+    raise mismatch(body, f"{y!r:.60} as result {i}", str(spec), "declare what can hold it")
 
 
 def check(body: Body, i: int, came: Any, spec: Spec) -> None:
