@@ -21,7 +21,7 @@ def test_a_decision_on_a_value_in_a_compiled_body_names_its_line() -> None:
         return -x
 
     f = mg.function(lambda x: mg.py_function(body, [x], F32), jit_compile=True)
-    with pytest.raises(TraceError, match="write mg.cond or mg.where") as caught:
+    with pytest.raises(TraceError, match=r"write mg\.cond or mg\.where") as caught:
         f(mg.constant(1.0))
     assert "made at test_compiled.py:LINE" in words(caught.value)
     line = body.__code__.co_firstlineno + 1
