@@ -1,13 +1,16 @@
 """The command line of the benchmarks: `python -m benchmarks`, or `make bench`."""
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benchmarks.race import Worker, WorkerError, race
-from benchmarks.report import conditions, figures, table, verdicts
-from benchmarks.venvs import PACKAGES, python_of
+from benchmarks.alone import CACHES
+from benchmarks.race import Outcome, Worker, WorkerError, race
+from benchmarks.report import bounds, compiling, conditions, figures, standing, table, verdicts
+from benchmarks.venvs import PEERS, python_of
 from benchmarks.workloads import WORKLOADS
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -22,15 +25,16 @@ def words(text: str) -> list[str]:
 def arguments() -> argparse.Namespace:
     """What was asked for. Unknown names are refused with the known ones."""
     parser = argparse.ArgumentParser("benchmarks", description="Race minigrad and its peers.")
-    parser.add_argument("--peers", type=words, help=f"of {', '.join(PACKAGES)}; or none")
+    parser.add_argument("--peers", type=words, help=f"of {', '.join(PEERS)}; or all, or none")
     parser.add_argument("--workloads", type=words, help=f"of {', '.join(WORKLOADS)}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}")
     asked = parser.parse_args()
-    asked.peers = [] if asked.peers == ["none"] else asked.peers or DEFAULT_PEERS
+    spelled = {"none": [], "all": PEERS, "": DEFAULT_PEERS}
+    asked.peers = spelled.get(" ".join(asked.peers or []), asked.peers)
     asked.workloads = asked.workloads or list(WORKLOADS)
     for kind, names, known in (
-        ("peer", asked.peers, PACKAGES),
+        ("peer", asked.peers, PEERS),
         ("workload", asked.workloads, WORKLOADS),
     ):
         if unknown := [name for name in names if name not in known]:
@@ -41,36 +45,48 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Race, print, and say by the exit code whether everything ran and agreed."""
     asked = arguments()
-    workers: dict[str, Worker] = {}
+    with TemporaryDirectory() as folder:  # nobody finds what an earlier run has compiled
+        os.environ |= dict.fromkeys(CACHES, folder)
+        workers: dict[str, Worker] = {}
+        try:
+            for framework in ["numpy", "minigrad", *asked.peers]:
+                workers[framework] = Worker(framework, python_of(framework))
+            said, complaints = races(asked, workers)
+        except (WorkerError, FileNotFoundError) as error:
+            print(f"benchmarks: {error}", file=sys.stderr)
+            return 1
+        finally:
+            for worker in workers.values():
+                worker.close()
+    if asked.save:
+        RESULTS.write_text("# Results\n\n```text\n" + "\n\n".join(said) + "\n```\n", "utf-8")
+        print(f"written to {RESULTS}")
+    return 1 if complaints else 0
+
+
+def races(asked: argparse.Namespace, workers: dict[str, Worker]) -> tuple[list[str], int]:
+    """All races; what is said of them, and how many complaints there were."""
     said: list[str] = []
-    held: list[tuple[bool | None, str]] = []
-    complaints = 0
 
     def say(text: str) -> None:
         said.append(text)
         print(text, end="\n\n", flush=True)
 
-    try:
-        for framework in ["numpy", "minigrad", *asked.peers]:
-            workers[framework] = Worker(framework, python_of(framework))
-        say(conditions({name: w.ask(do="version")["version"] for name, w in workers.items()}))
-        for name in asked.workloads:
-            outcome = race(name, WORKLOADS[name], workers, asked.rounds)
-            say(table(name, WORKLOADS[name], outcome))
-            held += verdicts(WORKLOADS[name], outcome)
-            complaints += len(outcome.complaints)
-        if held:
-            say(figures(held))
-    except (WorkerError, FileNotFoundError) as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 1
-    finally:
-        for worker in workers.values():
-            worker.close()
-    if asked.save:
-        RESULTS.write_text("# Results\n\n```text\n" + "\n\n".join(said) + "\n```\n", "utf-8")
-        print(f"written to {RESULTS}")
-    return 1 if complaints else 0
+    limits = workers["numpy"].ask(do="limits")
+    say(conditions({name: w.ask(do="version")["version"] for name, w in workers.items()}))
+    say(bounds(limits))
+    held: list[tuple[bool | None, str]] = []
+    outcomes: dict[str, Outcome] = {}
+    for name in asked.workloads:
+        outcome = outcomes[name] = race(name, WORKLOADS[name], workers, asked.rounds)
+        say(table(name, WORKLOADS[name], outcome, limits))
+        held += verdicts(WORKLOADS[name], outcome)
+    ours = {name: o for name, o in outcomes.items() if WORKLOADS[name].clock == "ours"}
+    say(standing(ours))
+    say(compiling(ours))
+    if held:
+        say(figures(held))
+    return said, sum(len(outcome.complaints) for outcome in outcomes.values())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How each framework runs a formula at its best: compiled, except PyTorch, which runs eagerly.
+"""How each framework runs a formula at its best: compiled, where it has a compiler.
+
+PyTorch is there twice: "torch" runs eagerly, "inductor" is torch.compile. "autograd" is HIPS
+autograd, which runs NumPy.
 
 A formula is `f(framework, *arrays)`, in the framework's own functions. The frameworks are
 imported where they are used, for a worker has only its own.
@@ -16,13 +19,23 @@ Formula = Callable[..., Any]
 
 
 def values(formulas: Mapping[str, Formula]) -> dict[str, Side]:
-    """Sides that compute the value of a formula."""
-    return {name: partial(VALUE[name], formula) for name, formula in formulas.items()}
+    """Sides that compute the value of a formula; compiled PyTorch by that of eager."""
+    sides = with_inductor(formulas).items()
+    return {name: partial(VALUE[name], formula) for name, formula in sides if name in VALUE}
 
 
 def gradients(formulas: Mapping[str, Formula], wrt: int = 1) -> dict[str, Side]:
     """Sides that compute a formula, and its gradient by the first `wrt` arrays."""
-    return {name: partial(GRADIENT[name], formula, wrt) for name, formula in formulas.items()}
+    sides = with_inductor(formulas).items()
+    return {
+        name: partial(GRADIENT[name], formula, wrt) for name, formula in sides if name in GRADIENT
+    }
+
+
+def with_inductor(formulas: Mapping[str, Formula]) -> dict[str, Formula]:
+    """`formulas`, and that of torch for its compiler."""
+    compiled = {"inductor": formulas["torch"]} if "torch" in formulas else {}
+    return {**formulas, **compiled}
 
 
 def eager_gradients(formulas: Mapping[str, Formula], wrt: int = 1) -> dict[str, Side]:
@@ -54,6 +67,14 @@ def torch_value(formula: Formula, data: Data) -> Run:
 
     torch.set_grad_enabled(False)
     return partial(formula, torch, *map(torch.from_numpy, data.values()))
+
+
+def inductor_value(formula: Formula, data: Data) -> Run:
+    import torch
+
+    torch.set_grad_enabled(False)
+    f = torch.compile(partial(formula, torch))
+    return partial(f, *map(torch.from_numpy, data.values()))
 
 
 def tensorflow_value(formula: Formula, data: Data) -> Run:
@@ -108,6 +129,13 @@ def jax_gradient(formula: Formula, wrt: int, data: Data) -> Run:
     return lambda: jax.block_until_ready(value_and_gradient(*xs))
 
 
+def inductor_gradient(formula: Formula, wrt: int, data: Data) -> Run:
+    import torch
+
+    compiled = torch.compile(lambda *xs: formula(torch, *xs))
+    return torch_gradient(lambda _, *xs: compiled(*xs), wrt, data)
+
+
 def torch_gradient(formula: Formula, wrt: int, data: Data) -> Run:
     import torch
 
@@ -121,17 +149,33 @@ def torch_gradient(formula: Formula, wrt: int, data: Data) -> Run:
     return run
 
 
+def autograd_gradient(formula: Formula, wrt: int, data: Data) -> Run:
+    import autograd
+
+    xs = tuple(data.values())
+    f = autograd.make_vjp(lambda *ws: formula(autograd, *ws, *xs[wrt:]), tuple(range(wrt)))
+
+    def run() -> Any:
+        pull, y = f(*xs[:wrt])
+        return y, *pull(np.ones_like(y))
+
+    return run
+
+
 VALUE = {
     "numpy": numpy_value,
     "minigrad": minigrad_value,
     "jax": jax_value,
     "torch": torch_value,
+    "inductor": inductor_value,
     "tensorflow": tensorflow_value,
 }
 GRADIENT = {
     "minigrad": minigrad_gradient,
     "jax": jax_gradient,
     "torch": torch_gradient,
+    "inductor": inductor_gradient,
     "tensorflow": tensorflow_gradient,
+    "autograd": autograd_gradient,
 }
 EAGER_GRADIENT = {"minigrad": minigrad_eager_gradient, "torch": torch_gradient}

@@ -73,8 +73,9 @@ class Worker:
 
 @dataclass
 class Outcome:
-    """What one workload gave: seconds per framework, and complaints."""
+    """What one workload gave: seconds per framework, those of first calls, and complaints."""
 
+    first: dict[str, float] = field(default_factory=dict)
     times: dict[str, list[float]] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
 
@@ -101,11 +102,12 @@ def race(name: str, workload: Workload, workers: Mapping[str, Worker], rounds: i
             try:
                 digests[framework] = workers[framework].ask(do="prepare", workload=name)
                 outcome.times[framework] = []
+                outcome.first[framework] = digests[framework]["first"]
             except WorkerError as error:
                 outcome.complaints.append(f"{framework}: {error}")
     if workload.clock == "ours":
         outcome.complaints += disagreements(digests)
-    for _ in range(rounds):
+    for _ in range(min(rounds, workload.rounds)):
         for framework in list(outcome.times):
             time.sleep(REST)
             try:

@@ -12,17 +12,22 @@ PACKAGES = {
     # the second index holds PyTorch without CUDA, a tenth of the size; where it cannot be
     # reached, do not insist
     "torch": [
-        *("torch", "numpy", "--retries=1"),
+        *("torch==2.13.0", "numpy", "--retries=1"),
         *("--extra-index-url", "https://download.pytorch.org/whl/cpu"),
     ],
     "jax": ["jax"],
     "tensorflow": ["tensorflow"],
+    "autograd": ["autograd", "scipy"],
 }
+SHARED = {"inductor": "torch"}
+"""Peers that live in the environment of another."""
+PEERS = [*PACKAGES, *SHARED]
 HERE = Path(__file__).parent
 
 
 def python_of(framework: str) -> str:
     """The interpreter that has `framework`; NumPy and minigrad are where this runs."""
+    framework = SHARED.get(framework, framework)
     if framework not in PACKAGES:
         return sys.executable
     home = Path(os.environ.get("BENCH_VENVS") or HERE / ".venvs") / framework

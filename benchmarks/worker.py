@@ -1,7 +1,8 @@
 """One framework's process: reads a line of JSON, works, writes a line of JSON.
 
-    {"do": "prepare", "workload": "mlp"} -> {"inputs": [...], "results": [...]}
+    {"do": "prepare", "workload": "mlp"} -> {"inputs": [...], "results": [...], "first": seconds}
     {"do": "time", "seconds": 0.2}       -> {"times": [seconds per unit, ...]}
+    {"do": "limits"}                     -> {"bandwidth": bytes per second, ...}
 
 What a framework prints goes to stderr; an exception is answered as {"error": "..."}.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.limits import limits
 from benchmarks.workload import SEED, Data, Run, Workload
 from benchmarks.workloads import WORKLOADS
 
@@ -24,17 +26,21 @@ SHORTEST = 2e-3  # seconds in one measurement: the clock's own cost is then belo
 
 
 class Prepared:
-    """A workload of one framework, ready to be timed."""
+    """A workload of one framework, ready to be timed.
+
+    first: seconds of the first call, which compiles. results: of the call that is compared.
+    """
 
     def __init__(self, workload: Workload, framework: str) -> None:
         self.workload = workload
         self.data: Data = workload.data(np.random.default_rng(SEED))
         self.run: Run = workload.sides[framework](self.data)
         self.loops = 1
-
-    def results(self) -> Any:
-        """The results of the run that is compared; the earlier ones warm up."""
-        return [self.run() for _ in range(self.workload.checks)][-1]
+        start = perf_counter()
+        self.results = self.run()
+        self.first = perf_counter() - start
+        for _ in range(workload.checks - 1):
+            self.results = self.run()
 
     def calibrate(self) -> None:
         """Settle how many runs make one measurement long enough to be read off the clock."""
@@ -79,16 +85,19 @@ def answer(request: dict[str, Any], framework: str, prepared: list[Prepared]) ->
         case {"do": "prepare", "workload": name}:
             prepared.clear()  # first, so that two workloads never share the memory
             prepared.append(Prepared(WORKLOADS[name], framework))
-            results = prepared[0].results()
+            results = prepared[0].results
             prepared[0].calibrate()
             return {
                 "inputs": digest(prepared[0].data.values()),
                 "results": digest(results if isinstance(results, tuple) else [results]),
+                "first": prepared[0].first,
             }
         case {"do": "time", "seconds": seconds}:
             return {"times": prepared[0].times(seconds)}
+        case {"do": "limits"}:
+            return limits()
         case {"do": "version"}:
-            name = {"tensorflow": "tensorflow-cpu"}.get(framework, framework)
+            name = {"tensorflow": "tensorflow-cpu", "inductor": "torch"}.get(framework, framework)
             return {"version": version(name) or version(framework)}
     raise ValueError(f"a request is to prepare, to time or to say a version, not {request}")
 

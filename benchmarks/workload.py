@@ -40,7 +40,10 @@ class Workload:
         returns its results when they are there, or, where `clock` is "own", the seconds it took.
     units: how many pieces of work one run does; times are per unit.
     checks: the run whose results are compared across frameworks; the fifth of a training loop.
-    seconds: how long a framework is timed for in each round.
+    seconds: how long a framework is timed for in each round. rounds: the most there are.
+    bytes: what has to go through memory at least. operations: on numbers of `dtype`, in products
+        of matrices. One of them gives the fraction of what the machine could do; 0 if neither.
+    unit: of what is measured: seconds, or bytes where `clock` is "own".
     """
 
     title: str
@@ -51,3 +54,8 @@ class Workload:
     checks: int = 1
     clock: str = "ours"
     seconds: float = 0.2
+    rounds: int = 100
+    bytes: int = 0
+    operations: int = 0
+    dtype: str = "float32"
+    unit: str = "s"

@@ -1,11 +1,24 @@
 """The workloads by name, in the order in which they are run and printed."""
 
 from benchmarks.workload import Workload
-from benchmarks.workloads import elementwise, overhead, rows, training
+from benchmarks.workloads import (
+    arrays,
+    elementwise,
+    networks,
+    orders,
+    overhead,
+    rows,
+    startup,
+    training,
+)
 
 WORKLOADS: dict[str, Workload] = {
     **overhead.WORKLOADS,
     **training.WORKLOADS,
     **elementwise.WORKLOADS,
     **rows.WORKLOADS,
+    **arrays.WORKLOADS,
+    **networks.WORKLOADS,
+    **orders.WORKLOADS,
+    **startup.WORKLOADS,
 }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.frameworks import gradients, values
+from benchmarks.vocabulary import written_with
 from benchmarks.workload import Data, Workload
 
 
@@ -61,6 +62,34 @@ def black_scholes_in_jax(jax: Any, *xs: Any) -> Any:
     return black_scholes(names, *xs)
 
 
+def contracts(dtype: type) -> Callable[[np.random.Generator], Data]:
+    """A million options, each with an interest rate and a volatility of its own."""
+
+    def draw(rng: np.random.Generator) -> Data:
+        drawn = {**options(rng), "rate": rng.uniform(0, 0.05, 10**6)}
+        drawn["volatility"] = rng.uniform(0.1, 0.4, 10**6)
+        return {name: x.astype(dtype) for name, x in drawn.items()}
+
+    return draw
+
+
+def call_price(v: Any, spot: Any, strike: Any, years: Any, rate: Any, volatility: Any) -> Any:
+    """The price of a call by all that it depends on; its derivatives are the greeks."""
+    spread = volatility * v.sqrt(years)
+    d1 = (v.log(spot / strike) + (rate + 0.5 * volatility * volatility) * years) / spread
+    discounted = strike * v.exp(-rate * years)
+    return spot * normal_cdf(v, d1) - discounted * normal_cdf(v, d1 - spread)
+
+
+def greeks(dtype: type) -> Workload:
+    """The price and its five derivatives."""
+    return Workload(
+        f"Black-Scholes price and five greeks of 1e6 calls, {np.dtype(dtype)}",
+        contracts(dtype),
+        gradients(written_with(call_price), wrt=5),
+    )
+
+
 def total(framework: Any, x: Any) -> Any:
     return framework.sum(x)
 
@@ -70,6 +99,7 @@ WORKLOADS = {
         "0.5 x + y, 1e7 numbers",
         normal(10**7, "x", "y"),
         values(dict.fromkeys(["numpy", "minigrad", "jax", "torch", "tensorflow"], axpy)),
+        bytes=3 * 4 * 10**7,
     ),
     "sum": Workload(
         "sum of 1e7 numbers",
@@ -83,6 +113,7 @@ WORKLOADS = {
                 "tensorflow": lambda tf, x: tf.reduce_sum(x),
             }
         ),
+        bytes=4 * 10**7,
     ),
     "gelu": Workload(
         "tanh-GELU of 1e6 numbers, value and gradient",
@@ -109,4 +140,6 @@ WORKLOADS = {
             }
         ),
     ),
+    "greeks": greeks(np.float32),
+    "greeks_double": greeks(np.float64),
 }

@@ -60,6 +60,7 @@ WORKLOADS = {
                 "tensorflow": lambda tf, x: tf.nn.softmax(x),
             }
         ),
+        bytes=2 * 4 * 4096 * 1000,
     ),
     "cross_entropy": Workload(
         "softmax cross-entropy of 4096 rows of 1000, value and gradient",

@@ -1,6 +1,6 @@
 """A whole training step: forward, backward and optimizer in one compiled function."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -8,21 +8,24 @@ import numpy as np
 
 from benchmarks.workload import Data, Run, Target, Workload
 
-SIZES = (784, 512, 256, 10)
-BATCH = 128
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
 
-def data(rng: np.random.Generator) -> Data:
-    """A batch, and He-initialised weights `w0 b0 w1 b1 ...`."""
-    arrays: dict[str, np.ndarray] = {
-        "x": rng.standard_normal((BATCH, SIZES[0]), np.float32),
-        "labels": rng.integers(0, SIZES[-1], BATCH),
-    }
-    for i, (n, m) in enumerate(pairwise(SIZES)):
-        arrays[f"w{i}"] = rng.standard_normal((n, m), np.float32) * np.float32((2 / n) ** 0.5)
-        arrays[f"b{i}"] = np.zeros(m, np.float32)
-    return arrays
+def network(batch: int, *sizes: int) -> Callable[[np.random.Generator], Data]:
+    """A batch, and He-initialised weights `w0 b0 w1 b1 ...` of layers of `sizes`."""
+
+    def draw(rng: np.random.Generator) -> Data:
+        arrays: dict[str, np.ndarray] = {
+            "x": rng.standard_normal((batch, sizes[0]), np.float32),
+            "labels": rng.integers(0, sizes[-1], batch),
+        }
+        for i, (n, m) in enumerate(pairwise(sizes)):
+            scale = np.float32((2 / n) ** 0.5)
+            arrays[f"w{i}"] = rng.standard_normal((n, m), np.float32) * scale
+            arrays[f"b{i}"] = np.zeros(m, np.float32)
+        return arrays
+
+    return draw
 
 
 def parameters(data: Data) -> list[np.ndarray]:
@@ -140,17 +143,22 @@ def in_tensorflow(data: Data) -> Run:
     return lambda: step(x, labels)
 
 
+SIDES = {
+    "minigrad": in_minigrad,
+    "jax": in_jax,
+    "torch": in_torch,
+    "tensorflow": in_tensorflow,
+}
+
 WORKLOADS = {
     "mlp": Workload(
-        f"train an MLP {'-'.join(map(str, SIZES))}, batch {BATCH}, Adam",
-        data,
-        sides={
-            "minigrad": in_minigrad,
-            "jax": in_jax,
-            "torch": in_torch,
-            "tensorflow": in_tensorflow,
-        },
+        "train an MLP 784-512-256-10, batch 128, Adam",
+        network(128, 784, 512, 256, 10),
+        SIDES,
         targets=(Target("jax", times=1.3),),
         checks=5,
-    )
+    ),
+    "mlp_tiny": Workload(
+        "train an MLP 2-16-16-2, batch 100, Adam", network(100, 2, 16, 16, 2), SIDES, checks=5
+    ),
 }

@@ -1,0 +1,71 @@
+"""A figure that only a fresh process can say: `python -m benchmarks.alone WHAT PEER WORKLOAD`.
+
+cold: seconds of the first call, where nothing has been cached. warm: the same where an earlier
+process has left what it compiled. memory: bytes that a later call takes beyond what the process
+holds before it.
+"""
+
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.workload import SEED, Run
+from benchmarks.workloads import WORKLOADS
+
+CACHES = ("MINIGRAD_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
+
+
+def first_call(framework: str, workload: str) -> tuple[float, Run]:
+    """Seconds of the first call, and what was called. Imports come before, as does the data."""
+    data = WORKLOADS[workload].data(np.random.default_rng(SEED))
+    run = WORKLOADS[workload].sides[framework](data)
+    start = perf_counter()
+    run()
+    return perf_counter() - start, run
+
+
+def held(name: str) -> int:
+    """Bytes of memory that the process holds (VmRSS), or held at most (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def memory(framework: str, workload: str) -> float:
+    """Bytes beyond those held before, at the worst moment of some calls."""
+    _, run = first_call(framework, workload)
+    for _ in range(3):
+        run()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # forget the most that was held
+    before = held("VmRSS")
+    for _ in range(5):
+        run()
+    return held("VmHWM") - before
+
+
+def main(what: str, framework: str, workload: str) -> float:
+    """The figure. A cache is made, and used twice where it is to be warm."""
+    if what == "memory":
+        return memory(framework, workload)
+    if what == "seconds":
+        return first_call(framework, workload)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.alone", "seconds", framework, workload]
+        # jax keeps what it has compiled if told to, however little time it took
+        jax = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        caches = {**os.environ, **jax, **dict.fromkeys(CACHES, folder)}
+        for _ in range(2 if what == "warm" else 1):
+            said = subprocess.check_output(command, env=caches)
+    return float(said.split()[-1])
+
+
+if __name__ == "__main__":
+    print(main(*sys.argv[1:]))
