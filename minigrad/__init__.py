@@ -20,6 +20,7 @@ from .functional import grad, hessian, hvp, jacobian, value_and_grad, vjp
 from .graph import Graph, executing_eagerly
 from .interop import numpy_function, py_function
 from .module import Module
+from .neighbours import dispatch as _dispatch  # noqa: F401  (it fills `api`)
 from .ops.accumulate import cumulative_prod, cumulative_sum
 from .ops.along import argsort, sort, take_along_axis
 from .ops.arithmetic import (
@@ -74,6 +75,7 @@ from .ops.create import (
     zeros,
     zeros_like,
 )
+from .ops.einsum import einsum
 from .ops.exponential import (
     exp,
     expm1,
@@ -227,6 +229,7 @@ __all__ = [
     "custom_gradient",
     "divide",
     "e",
+    "einsum",
     "empty",
     "empty_like",
     "ensure_shape",

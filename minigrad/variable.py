@@ -200,8 +200,8 @@ def restored(value: np.ndarray[Any, Any], name: str | None, trainable: bool) -> 
 def _forward(name: str) -> Any:
     method = getattr(Tensor, name)
 
-    def forward(self: Variable, *others: Any) -> Any:
-        return method(self.value(), *others)
+    def forward(self: Variable, *others: Any, **options: Any) -> Any:
+        return method(self.value(), *others, **options)
 
     forward.__name__ = name
     return forward

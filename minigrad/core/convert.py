@@ -59,7 +59,7 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     else:
         try:
             array = np.array(x, order="C")
-        except (ValueError, TypeError, OverflowError) as error:
+        except Exception as error:  # __array__ of a foreign library raises what it likes
             raise SpecError(
                 f"{type(x).__name__} {x!r:.60} was to become a tensor: {error}; tensors are "
                 "rectangular and numeric; make the rows equally long, and the entries numbers"

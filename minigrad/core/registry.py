@@ -39,22 +39,6 @@ def publish(name: str, function: Any) -> None:
     setattr(api, name, function)
 
 
-# NumPy's names of ufuncs that the array API standard calls otherwise
-UFUNCS = {
-    "true_divide": "divide",
-    "power": "pow",
-    "float_power": "pow",
-    "absolute": "abs",
-    "fabs": "abs",
-    "rint": "round",
-    "conjugate": "conj",
-    "mod": "remainder",
-    "invert": "bitwise_invert",
-    "left_shift": "bitwise_left_shift",
-    "right_shift": "bitwise_right_shift",
-    **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "tan2")},
-}
-
 # methods of Tensor that the functions of these names take over when they are defined: what they
 # do is written there, but a method that calls a function takes 0.1 us more than the function
 OPERATORS = {

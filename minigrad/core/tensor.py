@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import SpecError, TraceError
 from .leaving import leaving
-from .registry import UFUNCS, Functions, functions
+from .registry import Functions, functions
 from .spec import OPAQUE, SCALARS, DType, Shape, Spec
 
 api: Functions[Tensor] = functions()
@@ -168,18 +168,16 @@ class Tensor:
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
         return sys.modules["minigrad"]
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        function = getattr(api, UFUNCS.get(ufunc.__name__, ufunc.__name__), None)
-        if method != "__call__" or options or function is None:
-            raise TypeError(
-                f"np.{ufunc.__name__} ({method}) of a tensor has no counterpart here that can be "
-                "traced and differentiated; use minigrad's functions, or x.numpy()"
-            )
-        return function(*inputs)
+    def __array_ufunc__(self, ufunc: Any, method: str, /, *inputs: Any, **options: Any) -> Any:
+        return api.array_ufunc(ufunc, method, inputs, options)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        # a copy: a consumer may write into it, and tensors never change
-        return np.array(self._value).__dlpack__(**options)
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        return api.array_function(function, types, args, options)
+
+    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
+        # copied, for a consumer may write, told not to (PyTorch does), and tensors never change;
+        # by copy=False it is shared, and marked as read-only
+        return self.numpy().__dlpack__(copy=copy is not False, **options)
 
     def __dlpack_device__(self) -> Any:
         return self._value.__dlpack_device__()

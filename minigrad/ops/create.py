@@ -77,21 +77,48 @@ def is_tensor(x: Any, /) -> bool:
     return isinstance(x, Tensor)
 
 
+# libraries whose arrays never change, so that their memory can be shared
+IMMUTABLE = ("jax", "jaxlib")
+CPU = 1  # kDLCPU: the memory that Python's objects lie in, too
+
+
 @composite
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
-    """A tensor of an array of another library, by the DLPack protocol; its elements are copied.
+    """A tensor of an array of another library, by the DLPack protocol.
 
+    Its elements are copied, unless they cannot change: those of JAX, of tensors, and of NumPy
+    arrays that are read-only and own their data are shared. copy: False forbids copying.
+    Raises SpecError for what is no array of known dtype in the memory of this machine.
     Array API: from_dlpack.
     """
     check_device(device)
+    if isinstance(x, np.ndarray) or hasattr(x, "__as_tensor__"):
+        found: Tensor = asarray(x, copy=copy)
+        return found
     if isinstance(x, Tensor):
-        return x
+        return as_tensor(np.array(x.numpy())) if copy else x
+    if type(x).__module__.partition(".")[0] in IMMUTABLE and not copy:
+        return Tensor(imported(x))
     if copy is False:
         raise SpecError(
             f"from_dlpack: {type(x).__name__} came with copy=False: its owner could write to it, "
             "and tensors never change; leave copy out"
         )
-    return as_tensor(np.array(np.from_dlpack(x), order="C"))
+    return as_tensor(np.array(imported(x), order="C"))
+
+
+def imported(x: Any) -> np.ndarray[Any, Any]:
+    """The array that `x` gives by the DLPack protocol. Raises SpecError where it gives none."""
+    try:
+        if x.__dlpack_device__()[0] != CPU:
+            raise BufferError(f"it lies on the device {x.__dlpack_device__()}")
+        return np.from_dlpack(x)
+    except Exception as error:  # what a foreign library raises is not known
+        raise SpecError(
+            f"from_dlpack: {type(x).__name__} came, and gave no array ({type(error).__name__}: "
+            f"{error}); a DLPack array has __dlpack__ and __dlpack_device__, lies in the memory of "
+            "this machine, and is handed over once; write mg.asarray(x), or move it to the CPU"
+        ) from error
 
 
 # of one number

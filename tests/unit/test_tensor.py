@@ -136,9 +136,6 @@ def test_numpy_leaves_operators_and_functions_to_tensors() -> None:
         tape.watch(x)
         y = np.sqrt(x) * a
     same(tape.gradient(y, x), np.array([0.5, 0.25]))
-    for ask in (lambda: np.add.reduce(x), lambda: np.add(a, x, out=a), lambda: np.spacing(x)):
-        with pytest.raises(TypeError, match="has no counterpart here"):
-            ask()
     assert isinstance(np.sin(np.asarray(x)), np.ndarray)
 
 

@@ -1,0 +1,5 @@
+"""At home with its neighbours: what other libraries ask of tensors, by their own protocols."""
+
+from . import dispatch
+
+__all__ = ["dispatch"]
