@@ -92,19 +92,20 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
     Array API: from_dlpack.
     """
     check_device(device)
-    if isinstance(x, np.ndarray) or hasattr(x, "__as_tensor__"):
-        found: Tensor = asarray(x, copy=copy)
-        return found
-    if isinstance(x, Tensor):
-        return as_tensor(np.array(x.numpy())) if copy else x
-    if type(x).__module__.partition(".")[0] in IMMUTABLE and not copy:
+    if isinstance(x, Tensor) or hasattr(x, "__as_tensor__"):
+        return asarray(np.array(as_tensor(x).numpy())) if copy else as_tensor(x)
+    if isinstance(x, np.ndarray):
+        tensor = as_tensor(np.array(x) if copy else x)
+    elif type(x).__module__.partition(".")[0] in IMMUTABLE and not copy:
         return Tensor(imported(x))
-    if copy is False:
+    else:
+        tensor = as_tensor(imported(x))  # copied: the array is a view of what others own
+    if copy is False and not shares(tensor, x):
         raise SpecError(
             f"from_dlpack: {type(x).__name__} came with copy=False: its owner could write to it, "
             "and tensors never change; leave copy out"
         )
-    return as_tensor(np.array(imported(x), order="C"))
+    return tensor
 
 
 def imported(x: Any) -> np.ndarray[Any, Any]:
