@@ -57,13 +57,17 @@ class Host:
     def vector_bytes(self) -> int:
         """The width of the widest vector register, in bytes: 64, 32 or 16."""
         features = self.features.split(",")
-        return 64 if "+avx512f" in features else 32 if "+avx2" in features else 16
+        if "+avx512f" in features or self.cpu == "x86-64-v4":
+            return 64
+        return 32 if "+avx2" in features or self.cpu == "x86-64-v3" else 16
 
 
 @functools.cache
 def host() -> Host:
-    """The machine this process runs on."""
+    """The machine this process runs on, or the one of MINIGRAD_CPU, by LLVM's name for it."""
     binding = llvm()
+    if cpu := os.environ.get("MINIGRAD_CPU"):
+        return Host(binding.get_process_triple(), cpu, "")
     features = binding.get_host_cpu_features().flatten()
     return Host(binding.get_process_triple(), binding.get_host_cpu_name(), features)
 
