@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.alone import CACHES
-from benchmarks.race import Outcome, Worker, WorkerError, race
+from benchmarks.process import Worker, WorkerError
+from benchmarks.race import Outcome, race
 from benchmarks.report import bounds, compiling, conditions, figures, standing, table, verdicts
 from benchmarks.venvs import PEERS, python_of
 from benchmarks.workloads import WORKLOADS

@@ -1,74 +1,16 @@
 """Runs every framework of a workload in turns, each in a process that lives through all of them."""
 
-import json
-import os
-import select
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryFile
 from typing import Any
 
+from benchmarks.process import Worker, WorkerError
 from benchmarks.workload import Workload
 
-PATIENCE = 300  # seconds for one answer; compiling is slow, hanging is slower
 REST = 0.25  # seconds between turns: threads of OpenMP spin for 0.2 after their last work
 TOLERANCE = 2e-3  # of the mean magnitude; float32 sums in another order differ by less
-
-
-class WorkerError(Exception):
-    """What a framework's process said instead of an answer."""
-
-
-class Worker:
-    """A process that has imported one framework, and is asked over a pipe."""
-
-    def __init__(self, framework: str, python: str) -> None:
-        self.errors = TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
-        self.process = subprocess.Popen(
-            [python, "-m", "benchmarks.worker", framework],
-            cwd=Path(__file__).parents[1],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Send one request and wait for its answer. Raises WorkerError."""
-        stdin, stdout = self.process.stdin, self.process.stdout
-        assert stdin and stdout
-        try:
-            print(json.dumps(request), file=stdin, flush=True)
-        except BrokenPipeError:
-            raise WorkerError(self.last_words()) from None
-        if not select.select([stdout], [], [], PATIENCE)[0]:
-            self.process.kill()
-            raise WorkerError(f"no answer to {request} in {PATIENCE} s")
-        line = stdout.readline()
-        if not line:
-            raise WorkerError(self.last_words())
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise WorkerError(reply["error"])
-        return reply
-
-    def last_words(self) -> str:
-        """How the process ended, and the last line it printed."""
-        code = self.process.wait()
-        self.errors.seek(0)
-        lines = self.errors.read().strip().splitlines() or [""]
-        return f"the process ended with {code}: {lines[-1]}"
-
-    def close(self) -> None:
-        """End the process, whatever it is doing."""
-        self.process.kill()
-        self.process.communicate()
-        self.errors.close()
 
 
 @dataclass
@@ -86,11 +28,6 @@ class Outcome:
     def median(self, framework: str) -> float:
         """The median time, in seconds."""
         return median(self.times[framework])
-
-
-def environment() -> dict[str, str]:
-    """What every process gets: OPENBLAS_* is unset, for it may choose slow kernels."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
 
 
 def race(name: str, workload: Workload, workers: Mapping[str, Worker], rounds: int) -> Outcome:

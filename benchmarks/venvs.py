@@ -16,7 +16,7 @@ PACKAGES = {
         *("--extra-index-url", "https://download.pytorch.org/whl/cpu"),
     ],
     "jax": ["jax"],
-    "tensorflow": ["tensorflow"],
+    "tensorflow": ["tensorflow-cpu==2.21.0"],  # of which `make oracle` states what it does
     "autograd": ["autograd", "scipy"],
 }
 SHARED = {"inductor": "torch"}

@@ -7,10 +7,9 @@
 What a framework prints goes to stderr; an exception is answered as {"error": "..."}.
 """
 
-import json
-import os
 import sys
 from collections.abc import Iterable
+from functools import partial
 from importlib import metadata
 from itertools import repeat
 from time import perf_counter
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.limits import limits
+from benchmarks.process import serve
 from benchmarks.workload import SEED, Data, Run, Workload
 from benchmarks.workloads import WORKLOADS
 
@@ -110,18 +110,5 @@ def version(distribution: str) -> str:
         return ""
 
 
-def main(framework: str) -> None:
-    """Answer until stdin ends."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    prepared: list[Prepared] = []
-    for line in sys.stdin:
-        try:
-            reply = answer(json.loads(line), framework, prepared)
-        except Exception as error:
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), file=replies, flush=True)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(partial(answer, framework=sys.argv[1], prepared=[]))
