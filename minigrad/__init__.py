@@ -20,7 +20,8 @@ from .functional import grad, hessian, hvp, jacobian, value_and_grad, vjp
 from .graph import Graph, executing_eagerly
 from .interop import numpy_function, py_function
 from .module import Module
-from .neighbours import dispatch as _dispatch  # noqa: F401  (it fills `api`)
+from .neighbours import einops as _einops  # noqa: F401  (einops finds its backend there)
+from .neighbours import protocols as _protocols  # noqa: F401  (NumPy's, answered from there)
 from .ops.accumulate import cumulative_prod, cumulative_sum
 from .ops.along import argsort, sort, take_along_axis
 from .ops.arithmetic import (

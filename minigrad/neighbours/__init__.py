@@ -1,5 +1,1 @@
 """At home with its neighbours: what other libraries ask of tensors, by their own protocols."""
-
-from . import dispatch
-
-__all__ = ["dispatch"]

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import tree
-from ..core.registry import api, publish
+from ..core.registry import api
 from ..errors import SpecError
 from . import functions, ufuncs
 
@@ -213,7 +213,3 @@ def refuse(name: str, args: Any, options: Any) -> NoReturn:
         f"{f' (mg.{near[0]}?)' if near else ''}, {word}(x.numpy(), ...) for a constant, or "
         "mg.numpy_function"
     )
-
-
-publish("array_ufunc", array_ufunc)
-publish("array_function", array_function)
