@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import tree
+from ..core.op import CONTEXT
 from ..core.registry import api
 from ..errors import SpecError
 from . import functions, ufuncs
@@ -109,7 +110,12 @@ def array_function(
     if not all(kind is np.ndarray or hasattr(kind, "spec") for kind in types):
         return NotImplemented
     name = full_name(function)
-    if name in functions.QUESTIONS:
+    converts = name in functions.CONVERSIONS or (
+        name == "broadcast_arrays" and any(x is None or isinstance(x, str) for x in args)
+    )
+    if converts and is_followed(args, options):
+        refuse(f"np.{name}", args, options)
+    if converts or name in functions.QUESTIONS:
         args, options = tree.map(plain, (args, options))
         return function(*args, **options)
     row = functions.ROWS.get(name)
@@ -195,6 +201,12 @@ def plain_equal(value: Any, default: Any) -> bool:
 def plain(x: Any) -> Any:
     """A tensor as an array, anything else as it is."""
     return x.__array__() if hasattr(x, "spec") and hasattr(x, "__array__") else x
+
+
+def is_followed(*args: Any) -> bool:
+    """Whether a tape or trace wants derivatives of what comes of `args`."""
+    leaves = [x for x in tree.flatten(args)[0] if hasattr(x, "spec")]
+    return any(listener.follows(leaves) for listener in CONTEXT.get().listeners)
 
 
 def said(args: Any) -> str:

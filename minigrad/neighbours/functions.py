@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +14,22 @@ from ..core.spec import DTYPES, canonical_axis
 
 Function = Callable[..., Any]
 
-# answers that are no tensors: NumPy gives them for the values
+# answers that are no tensors, and by which no derivative passes: NumPy gives them for the values
 QUESTIONS = frozenset(
     {
         *("allclose", "array_equal", "array_equiv", "array2string", "array_repr", "array_str"),
         *("save", "savez", "savez_compressed", "savetxt", "shares_memory", "may_share_memory"),
         *("isrealobj", "iscomplexobj", "result_type", "can_cast", "common_type"),
-        *("min_scalar_type", "histogram_bin_edges", "copyto"),
+        *("min_scalar_type", "copyto"),
+    }
+)
+
+# what NumPy code says to take arrays in, or to draw them, as it says np.asarray: it gets arrays,
+# unless a tape follows the tensor, whose gradient would be cut
+CONVERSIONS = frozenset(
+    {
+        *("atleast_1d", "atleast_2d", "atleast_3d", "asarray_chkfinite"),
+        *("histogram", "histogram2d", "histogramdd", "histogram_bin_edges"),
     }
 )
 
@@ -101,21 +111,6 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     return api.moveaxis(a, axis, start - (start > axis))
 
 
-def at_least(rank: int, name: str, place: Callable[[Any], Any]) -> None:
-    """State `atleast_1d` and its like: `place` gives the key that adds axes."""
-
-    def function(*arys: Any) -> Any:
-        made = [x if x.ndim >= rank else x[place(x)] for x in map(api.asarray, arys)]
-        return made[0] if len(made) == 1 else tuple(made)
-
-    ROWS[name] = function
-
-
-at_least(1, "atleast_1d", lambda x: None)
-at_least(2, "atleast_2d", lambda x: (None,) * (2 - x.ndim))
-at_least(3, "atleast_3d", lambda x: (None, ..., None) if x.ndim < 2 else (..., None))
-
-
 @row
 def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     """All in their common shape."""
@@ -139,23 +134,32 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: 
 # --- together and apart -------------------------------------------------------------------------
 
 
+def with_axes(x: Any, rank: int) -> Any:
+    """`x` with at least `rank` axes, as NumPy adds them: in front, but the third behind."""
+    x = api.asarray(x)
+    if x.ndim >= min(rank, 2):
+        return x if x.ndim >= rank else x[..., None]
+    x = x[(None,) * (min(rank, 2) - x.ndim)]
+    return x if rank < 3 else x[..., None]
+
+
 @row
 def vstack(tup: Any) -> Any:
     """Rows one below the other."""
-    return api.concat([ROWS["atleast_2d"](x) for x in tup], axis=0)
+    return api.concat([with_axes(x, 2) for x in tup], axis=0)
 
 
 @row
 def hstack(tup: Any) -> Any:
     """Side by side: along axis 1, or the only one."""
-    parts = [ROWS["atleast_1d"](x) for x in tup]
+    parts = [with_axes(x, 1) for x in tup]
     return api.concat(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
 
 
 @row
 def dstack(tup: Any) -> Any:
     """One behind the other, along axis 2."""
-    return api.concat([ROWS["atleast_3d"](x) for x in tup], axis=2)
+    return api.concat([with_axes(x, 3) for x in tup], axis=2)
 
 
 @row
@@ -206,6 +210,23 @@ def outer(a: Any, b: Any) -> Any:
 def einsum(*operands: Any, optimize: Any = False) -> Any:
     """Sums of products by labels."""
     return api.einsum(*operands)
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """Norm of vectors, of matrices, or of all elements."""
+    x = api.asarray(x)
+    linalg = sys.modules["minigrad"].linalg
+    if axis is None and ord is None:
+        return linalg.vector_norm(x, keepdims=keepdims)
+    axes = tuple(range(x.ndim)) if axis is None else axis
+    if isinstance(axes, tuple) and len(axes) == 2:
+        y = linalg.matrix_norm(api.moveaxis(x, axes, (-2, -1)), ord=ord or "fro")
+        places = [canonical_axis("norm", a, x.ndim) for a in axes]
+        return api.expand_dims(y, axis=tuple(sorted(places))) if keepdims else y
+    return linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord is None else ord)
+
+
+ROWS["linalg.norm"] = norm
 
 
 @row

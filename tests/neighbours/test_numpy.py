@@ -30,11 +30,13 @@ np.reshape(x, 6, order="F"); np.ravel(x); np.transpose(x); np.swapaxes(x, 0, 1)
 np.moveaxis(x, 0, 1); np.rollaxis(x, 1); np.expand_dims(x, 0); np.squeeze(x[None])
 np.tile(x, (2, 1)); np.repeat(x, 2); np.repeat(x, 2, axis=1); np.roll(x, 1); np.flip(x, 0)
 np.pad(x, 1); np.clip(x, 0, 3); np.clip(x, min=1); np.where(x > 2, x, 0.0); np.take(x, [1, 2])
-np.take(x, [1], axis=1); np.broadcast_to(x, (2, 2, 3)); np.split(x, 3, 1); np.atleast_1d(x)
-np.atleast_2d(x[0]); np.atleast_3d(x); np.copy(x); np.meshgrid(x[0], x[1]); np.nan_to_num(x / 0.5)
+np.take(x, [1], axis=1); np.broadcast_to(x, (2, 2, 3)); np.split(x, 3, 1)
+np.copy(x); np.meshgrid(x[0], x[1]); np.nan_to_num(x / 0.5)
 np.broadcast_arrays(x, x[0]); np.dot(x, x.T); np.dot(x[0], x[1]); np.dot(x, 2.0); np.inner(x, x)
 np.outer(x, x); np.vdot(x, x); np.tensordot(x, x, 2); np.einsum("ij,kj->ik", x, x); np.trace(x)
-np.diagonal(x, 1); np.linalg.vector_norm(x); np.linalg.trace(x); np.matmul(x, x.T); np.triu(x)
+np.diagonal(x, 1); np.linalg.vector_norm(x); np.linalg.norm(x); np.linalg.norm(x, axis=0)
+np.linalg.norm(x, 1, axis=(1, 0)); np.linalg.norm(x, axis=(0, 1), keepdims=True); np.dstack(x)
+np.dstack([x[0], x[1]]); np.linalg.trace(x); np.matmul(x, x.T); np.triu(x)
 np.tril(x, k=1); np.real(x); np.asarray(x) * 0 + x
 """
 # no floats that a derivative could pass through
@@ -133,6 +135,19 @@ def test_what_has_no_counterpart_says_what_to_write(expression: str, message: st
         value(expression, mg.constant(X))
     assert isinstance(error.value, TypeError)
     assert "write" in str(error.value)
+
+
+def test_functions_that_take_arrays_in_give_arrays_unless_a_tape_follows() -> None:
+    x = mg.constant(X)
+    assert type(np.atleast_1d(x)) is np.ndarray
+    assert np.histogram2d(x[0], x[1])[0].sum() == 3
+    assert np.broadcast_arrays(x, None)[1].shape == (2, 3)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        assert type(np.atleast_1d(mg.ones(3))) is np.ndarray
+        for ask in (np.atleast_1d, lambda x: np.broadcast_arrays(x, None), np.histogram):
+            with pytest.raises(SpecError, match="would cut the gradient"):
+                ask(x * 2.0)
 
 
 def test_adding_to_an_array_in_place_is_refused() -> None:
