@@ -14,8 +14,8 @@ from typing import Any
 from .core.batch import is_shared, raised
 from .core.op import CONTEXT, Attrs, Context, Inputs, Op, Outputs, here, notice_cells, using
 from .core.registry import api
-from .core.tensor import Symbol, Tensor, leak_message, made_at
-from .errors import SpecError, TraceError
+from .core.tensor import Symbol, Tensor
+from .errors import SpecError, TraceError, leak_message, made_at
 from .graph import Graph
 
 # rules of ops that run graphs or Python: `rule(batch, op, inputs, attrs)`; filled by batching.py

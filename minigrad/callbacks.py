@@ -12,8 +12,8 @@ from . import tree
 from .core.convert import as_tensor, holds, is_tensor_like
 from .core.op import here
 from .core.spec import SCALARS, Spec, as_dtype
-from .core.tensor import Symbol, Tensor, made_at
-from .errors import CallbackError, SpecError, TraceError
+from .core.tensor import Symbol, Tensor
+from .errors import CallbackError, SpecError, TraceError, made_at
 from .reach import closed_over, reachable
 
 KINDS = "biufc"  # of dtypes that are numbers

@@ -14,6 +14,8 @@ MinigradError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MinigradError(Exception):
     """Base of all errors that minigrad raises on purpose."""
@@ -103,3 +105,20 @@ class ClientOnlyError(MinigradError, RuntimeError):
 
 class RetraceWarning(UserWarning):
     """A function is traced again and again; the message names the argument that changes."""
+
+
+# words that several share
+
+
+def made_at(symbol: Any) -> str:
+    """Where `symbol` was made, as the end of a message."""
+    return f" (it was made at {symbol.where})" if symbol.where is not None else ""
+
+
+def leak_message(symbol: Any) -> str:
+    """What to say of a symbol that is used after its trace."""
+    return (
+        f"{symbol.spec} was made while {symbol._owner} was traced, and is used after that: "
+        "a traced tensor has a meaning only inside its trace; return it from the function "
+        f"instead of keeping it in a variable, list or attribute{made_at(symbol)}"
+    )

@@ -9,8 +9,8 @@ from typing import Any
 from .core.later import later
 from .core.op import CONTEXT, EAGER, Attrs, Inputs, Node, Op, Outputs, Where, here, using
 from .core.spec import Spec
-from .core.tensor import Symbol, Tensor, leak_message
-from .errors import TraceError
+from .core.tensor import Symbol, Tensor
+from .errors import TraceError, leak_message
 
 text = later("text")
 

@@ -59,6 +59,8 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     else:
         try:
             array = np.array(x, order="C")
+            if array.dtype.kind == "f" and are_integers(x):
+                array = np.array(x, np.uint64)  # NumPy takes floats for those beyond int64
         except Exception as error:  # __array__ of a foreign library raises what it likes
             raise SpecError(
                 f"{type(x).__name__} {x!r:.60} was to become a tensor: {error}; tensors are "
@@ -71,6 +73,12 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
             f"{', '.join(DTYPES)}; convert it first, as in x.astype(np.float64)"
         )
     return array.astype(wanted or DTYPES[array.dtype.name], copy=False)
+
+
+def are_integers(x: Any) -> bool:
+    """Whether a number or nest of lists holds integers and nothing else, and at least one."""
+    leaves = tree.flatten(x)[0]
+    return bool(leaves) and all(isinstance(leaf, (int, np.integer)) for leaf in leaves)
 
 
 def with_defaults(x: Any, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -62,8 +62,9 @@ class Emitter(Protocol):
     def math(self, name: str, *xs: Value) -> Value:
         """A function of one or two floats, by its array API name ("exp", "atan2", "pow" ...).
 
-        Also "maximum" and "minimum" (NaN spreads, as NumPy), "abs", "sign", "floor", "ceil",
-        "trunc", "round" for floats; "abs", "maximum", "minimum", "sign" for integers as well.
+        Also "maximum" and "minimum" (NaN spreads, as NumPy), "abs", "sign", "copysign",
+        "floor", "ceil", "trunc", "round" for floats; "abs", "maximum", "minimum", "sign" for
+        integers as well.
         """
 
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import TraceError
+from ..errors import TraceError, leak_message
 from .convert import PLAIN, as_operand, as_tensor
 from .lowering import Lowering
 from .registry import OPS
 from .spec import default_dtype
-from .tensor import Symbol, Tensor, leak_message
+from .tensor import Symbol, Tensor
 
 Inputs = tuple[Any, ...]
 Attrs = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..errors import SpecError
+from ..errors import IndexSpecError, SpecError
 
 DType: TypeAlias = np.dtype[Any]
 Shape: TypeAlias = tuple[int | None, ...] | None
@@ -186,7 +186,7 @@ def canonical_axis(name: str, axis: Any, ndim: int | None) -> int:
     except AttributeError:
         index = ndim
     if not -ndim <= index < ndim:
-        raise SpecError(
+        raise IndexSpecError(
             f"{name}: axis {axis!r} of a tensor with {ndim} axes; an axis is an int from "
             f"{-ndim} to {ndim - 1}; choose one of those"
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import SpecError, TraceError
+from ..errors import SpecError, TraceError, leak_message, made_at
+from .later import namespace
 from .leaving import leaving
 from .registry import Functions, functions
 from .spec import OPAQUE, SCALARS, DType, Shape, Spec
@@ -166,7 +166,7 @@ class Tensor:
         return np.array(array, dtype) if copy or dtype not in (None, self.dtype) else array
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        return sys.modules["minigrad"]
+        return namespace(api_version)
 
     def __array_ufunc__(self, ufunc: Any, method: str, /, *inputs: Any, **options: Any) -> Any:
         return api.array_ufunc(ufunc, method, inputs, options)
@@ -174,10 +174,19 @@ class Tensor:
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         return api.array_function(function, types, args, options)
 
-    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         # copied, for a consumer may write, told not to (PyTorch does), and tensors never change;
         # by copy=False it is shared, and marked as read-only
-        return self.numpy().__dlpack__(copy=copy is not False, **options)
+        return self.numpy().__dlpack__(
+            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy is not False
+        )
 
     def __dlpack_device__(self) -> Any:
         return self._value.__dlpack_device__()
@@ -376,20 +385,6 @@ class Symbol(Tensor):
 
     def __reduce__(self) -> Any:
         return self._value
-
-
-def made_at(symbol: Symbol) -> str:
-    """Where `symbol` was made, as the end of a message."""
-    return f" (it was made at {symbol.where})" if symbol.where is not None else ""
-
-
-def leak_message(symbol: Symbol) -> str:
-    """What to say of a symbol that is used after its trace."""
-    return (
-        f"{symbol.spec} was made while {symbol._owner} was traced, and is used after that: "
-        "a traced tensor has a meaning only inside its trace; return it from the function "
-        f"instead of keeping it in a variable, list or attribute{made_at(symbol)}"
-    )
 
 
 def is_number(x: Any) -> bool:

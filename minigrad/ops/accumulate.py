@@ -1,4 +1,4 @@
-"""Running sums and products along an axis, and the linear recurrence that is their derivative."""
+"""Running sums, products and differences along an axis; the recurrence of their derivatives."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def cumulative_sum(
 ) -> Any:
     """Sums of the elements so far along `axis`, their own included.
 
-    axis: None only where there is one axis. dtype: None keeps floating dtypes and makes bool
-    and integers (u)int64. include_initial: begin with 0, one element more.
+    axis: None only where there is one axis. dtype: None keeps that of `x`, but makes bool and
+    integers of 8 and 16 bits (u)int32. include_initial: begin with 0, one element more.
     Array API: cumulative_sum.
     """
     x = widened(x, dtype)
@@ -143,13 +143,36 @@ def cumulative_prod(
 ) -> Any:
     """Products of the elements so far along `axis`, their own included.
 
-    axis: None only where there is one axis. dtype: None keeps floating dtypes and makes bool
-    and integers (u)int64. include_initial: begin with 1, one element more.
+    axis: None only where there is one axis. dtype: None keeps that of `x`, but makes bool and
+    integers of 8 and 16 bits (u)int32. include_initial: begin with 1, one element more.
     Array API: cumulative_prod.
     """
     x = widened(x, dtype)
     axis = only_axis("cumulative_prod", x, axis)
     return begun(accumulate_product(x, axis=axis), axis, 1, include_initial)
+
+
+@composite
+def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
+    """Differences of neighbours along `axis`, each less the one before, taken `n` times over.
+
+    prepend, append: tensors to put in front of `x` and behind it first, of its shape but for
+    `axis`. Returns `n` elements less along `axis`. Of bool: whether neighbours differ.
+    Array API: diff.
+    """
+    x = api.asarray(x)
+    axis = canonical_axis("diff", axis, x.ndim)
+    if n < 0:
+        raise SpecError(f"diff: n={n} came; differences are taken 0 times or more; write n=1")
+    ends = [None if end is None else api.asarray(end) for end in (prepend, append)]
+    parts = [part for part in (ends[0], x, ends[1]) if part is not None]
+    x = join(*parts, axis=axis) if len(parts) > 1 else x
+    lead = (FULL,) * axis
+    for _ in range(n):
+        after = take_slice(x, key=(*lead, (1, None, None)))
+        before = take_slice(x, key=(*lead, (None, -1, None)))
+        x = api.not_equal(after, before) if x.dtype.kind == "b" else after - before
+    return x
 
 
 def only_axis(name: str, x: Tensor, axis: int | None) -> int:

@@ -61,8 +61,17 @@ divide.defvjp(lambda g, y, x1, x2: g / x2, lambda g, y, x1, x2: -g * y / x2)
 
 @pointwise(domain=(None, NONZERO))
 def floor_divide(x1: Any, x2: Any, /) -> Any:
-    """Quotient rounded towards minus infinity, elementwise. Array API: floor_divide."""
-    return np.floor_divide(x1, x2)
+    """Quotient rounded towards minus infinity, elementwise.
+
+    Where an operand is infinite, the floor of `x1 / x2`; NumPy has nan or -1 there, so as to fit
+    the remainder. Array API: floor_divide.
+    """
+    y = np.floor_divide(x1, x2)
+    if y.dtype.kind == "f":
+        endless = np.isinf(x1) | np.isinf(x2)
+        if endless.any():
+            return np.where(endless, np.floor(np.true_divide(x1, x2)), y)[()]
+    return y
 
 
 floor_divide.no_gradient("piecewise constant")

@@ -13,7 +13,8 @@ from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.lowering import Move, Reduce
 from ..core.registry import api
-from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axes
+from ..core.spec import DEFAULTS, Shape, Spec, as_shape, canonical_axes
+from ..core.spec import broadcast_shapes as common_shape
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .axes import insert_axes
@@ -56,8 +57,8 @@ def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fals
     """Sum of the elements along `axis`.
 
     axis: an int or several; None for all. dtype: of the sum and its intermediates; None keeps
-    floating dtypes, and makes bool and small integers (u)int64. keepdims: keep the axes, with
-    length 1. Array API: sum.
+    that of `x`, but makes bool and integers of 8 and 16 bits (u)int32. keepdims: keep the axes,
+    with length 1. Integers wrap where a sum does not fit; mg.int64 is wider. Array API: sum.
     """
     x = widened(x, dtype)
     y = reduce_sum(x, axes=canonical_axes("sum", axis, x.ndim))
@@ -65,12 +66,12 @@ def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fals
 
 
 def widened(x: Any, dtype: Any) -> Tensor:
-    """`x` in `dtype`; for None, bool and integers get 64 bits, as in NumPy's sums."""
-    x = api.asarray(x)
-    if dtype is not None:
-        return as_tensor(x, dtype)
-    kind = x.dtype.kind
-    return x if kind in "fc" else as_tensor(x, np.uint64 if kind == "u" else np.int64)
+    """`x` in `dtype`; for None, what is narrower than the default integer gets its width."""
+    tensor, integer = as_tensor(as_tensor(x), dtype), DEFAULTS[int]
+    kind = tensor.dtype.kind
+    if dtype is not None or kind in "fc" or tensor.dtype.itemsize >= integer.itemsize:
+        return tensor
+    return as_tensor(tensor, f"uint{8 * integer.itemsize}" if kind == "u" else integer)
 
 
 def kept(y: Tensor, x: Tensor, axis: Any) -> Any:
@@ -169,16 +170,27 @@ def broadcast_to(x: Any, /, shape: Any) -> Any:
 
 
 @composite
-def broadcast_arrays(*xs: Any) -> list[Tensor]:
-    """The tensors `xs`, each broadcast to their common shape. Array API: broadcast_arrays."""
-    tensors = [api.asarray(x) for x in xs]
-    shape = broadcast_shapes("broadcast_arrays", *tensors)
+def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
+    """The tensors `arrays`, each broadcast to their common shape. Array API: broadcast_arrays."""
+    tensors = [api.asarray(x) for x in arrays]
+    shape = common_shape("broadcast_arrays", *tensors)
     if shape is not None and None not in shape:
-        return [broadcast(x, shape=shape) for x in tensors]
+        return tuple([broadcast(x, shape=shape) for x in tensors])
     together = functools.reduce(
         api.logical_or, [api.zeros_like(x, dtype=np.bool_) for x in tensors]
     )
-    return [broadcast_like(x, together) for x in tensors]
+    return tuple([broadcast_like(x, together) for x in tensors])
+
+
+@composite
+def broadcast_shapes(*shapes: Any) -> Shape:
+    """The shape that tensors of `shapes` have together, as a tuple; () where there are none.
+
+    shapes: tuples of ints; None for a dim that is not known, which is then one of the result
+    unless another shape decides it. Raises SpecError where they do not fit.
+    Array API: broadcast_shapes.
+    """
+    return common_shape("broadcast_shapes", *[Spec(as_shape(shape), np.bool_) for shape in shapes])
 
 
 # both, to a shape that may be known only at run time
@@ -189,7 +201,7 @@ def broadcast_like_spec(g: Any, x: Any) -> Spec:
     require_broadcast(g, x)
     if x.shape is None:
         return Spec(None, g.dtype)
-    dims = broadcast_shapes("broadcast_like", g, x)
+    dims = common_shape("broadcast_like", g, x)
     return Spec(x.shape if dims is None else dims, g.dtype)
 
 

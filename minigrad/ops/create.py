@@ -179,19 +179,19 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) 
 
 
 @composite
-def zeros(shape: Any, *, dtype: Any = np.float32, device: Any = None) -> Any:
+def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """Zeros. shape: int or tuple of ints. dtype: float32 by default. Array API: zeros."""
     return full(shape, 0, dtype=np.float32 if dtype is None else dtype, device=device)
 
 
 @composite
-def ones(shape: Any, *, dtype: Any = np.float32, device: Any = None) -> Any:
+def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """Ones. shape: int or tuple of ints. dtype: float32 by default. Array API: ones."""
     return full(shape, 1, dtype=np.float32 if dtype is None else dtype, device=device)
 
 
 @composite
-def empty(shape: Any, *, dtype: Any = np.float32, device: Any = None) -> Any:
+def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """Zeros: there is no way to write to a tensor that holds anything. Array API: empty."""
     return zeros(shape, dtype=dtype, device=device)
 
@@ -303,7 +303,7 @@ def eye(
     /,
     *,
     k: int = 0,
-    dtype: Any = np.float32,
+    dtype: Any = None,
     device: Any = None,
 ) -> Tensor:
     """Ones on a diagonal of a matrix of zeros.
@@ -318,7 +318,7 @@ def eye(
 
 
 @composite
-def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
+def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     """Coordinates of a grid: each of `arrays`, with one axis, repeated along those of the others.
 
     indexing: "ij" lays the first along axis 0, "xy" along axis 1 and the second along axis 0.

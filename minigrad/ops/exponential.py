@@ -50,7 +50,22 @@ exp.defvjp(lambda g, y, x: g * y)
 @pointwise(Pointwise(lambda b, x: b.math("expm1", x), kinds="f", cheap=False))
 def expm1(x: Any, /) -> Any:
     """exp(x) - 1, elementwise, exact to rounding also near 0. Array API: expm1."""
-    return np.expm1(x)
+    return complex_expm1(np.asarray(x)) if np.iscomplexobj(x) else np.expm1(x)
+
+
+def complex_expm1(x: Any) -> Any:
+    """exp(x) - 1 of complex numbers, with the limits that the standard names; NumPy misses some."""
+    a, b = x.real, x.imag
+    y = np.empty_like(x)
+    y.real = np.expm1(a) * np.cos(b) - 2 * np.square(np.sin(b / 2))
+    y.imag = np.exp(a) * np.sin(b)
+    real_line, endless = b == 0, ~np.isfinite(b)
+    np.copyto(y.real, np.expm1(a) + 0, where=real_line)  # + 0: no negative zero
+    np.copyto(y.imag, b, where=real_line)
+    np.copyto(y.real, -1, where=a == -np.inf)
+    np.copyto(y.imag, 0, where=(a == -np.inf) & endless)
+    np.copyto(y.real, np.inf, where=(a == np.inf) & endless)
+    return y[()]
 
 
 expm1.defvjp(lambda g, y, x: g * (y + 1))
@@ -147,7 +162,18 @@ def rsqrt(x: Any, /) -> Any:
 rsqrt.defvjp(lambda g, y, x: -0.5 * g * y / x)
 
 
-@pointwise(domain=(POSITIVE, POSITIVE))
+def hypotenuse(b: Any, x1: Value, x2: Value) -> Any:
+    """The loop body of hypot: the longer side, times a root of at most 2; infinite if a side is."""
+    zero, one, inf = [b.const(number, x1.dtype) for number in (0, 1, math.inf)]
+    side1, side2 = b.math("abs", x1), b.math("abs", x2)
+    longer, shorter = b.math("maximum", side1, side2), b.math("minimum", side1, side2)
+    ratio = b.div(shorter, b.select(b.compare("==", longer, zero), one, longer))
+    length = b.mul(longer, b.math("sqrt", b.add(one, b.mul(ratio, ratio))))
+    endless = b.bitwise("or", b.compare("==", side1, inf), b.compare("==", side2, inf))
+    return b.select(endless, inf, length)
+
+
+@pointwise(Pointwise(hypotenuse, kinds="f", cheap=False), domain=(POSITIVE, POSITIVE))
 def hypot(x1: Any, x2: Any, /) -> Any:
     """sqrt(x1² + x2²), elementwise, without overflow; real.
 

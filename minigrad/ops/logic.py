@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..core.batch import as_it_is
-from ..core.define import composite, pointwise, primitive
+from ..core.define import Domain, composite, pointwise, primitive
 from ..core.lowering import Pointwise, Value
 from ..core.registry import api
 from ..core.spec import Spec, as_dtype, default_dtype
 from ..core.tensor import Tensor, is_number
-from .arithmetic import abs
+from .arithmetic import sign
 
 # comparison
 
@@ -87,7 +87,14 @@ def isfinite(x: Any, /) -> Any:
     return np.isfinite(x)
 
 
-@pointwise()
+def is_signed(b: Any, x: Value) -> Any:
+    """The loop body of signbit: zeros and nans have a sign, too."""
+    if x.dtype.kind == "f":
+        x = b.math("copysign", b.const(1, x.dtype), x)
+    return b.compare("<", x, b.const(0, x.dtype))
+
+
+@pointwise(Pointwise(is_signed, kinds="fiub"))
 def signbit(x: Any, /) -> Any:
     """Whether the sign bit of `x` is set, elementwise; bool. Array API: signbit."""
     return np.signbit(x)
@@ -155,13 +162,13 @@ def bitwise_invert(x: Any, /) -> Any:
     return np.bitwise_invert(x)
 
 
-@pointwise()
+@pointwise(Pointwise(lambda b, x1, x2: b.bitwise("shl", x1, x2), kinds="iu"))
 def bitwise_left_shift(x1: Any, x2: Any, /) -> Any:
     """Bits of `x1` moved left by `x2`, elementwise; integers. Array API: bitwise_left_shift."""
     return np.bitwise_left_shift(x1, x2)
 
 
-@pointwise()
+@pointwise(Pointwise(lambda b, x1, x2: b.bitwise("shr", x1, x2), kinds="iu"))
 def bitwise_right_shift(x1: Any, x2: Any, /) -> Any:
     """Bits of `x1` moved right by `x2`, elementwise; integers. Array API: bitwise_right_shift."""
     return np.bitwise_right_shift(x1, x2)
@@ -251,10 +258,28 @@ def in_dtype_of(x: Tensor, bound: Any) -> Any:
     return bound if is_number(bound) else astype(api.asarray(bound), x.dtype)
 
 
-@composite
+@pointwise(
+    Pointwise(lambda b, x1, x2: b.math("copysign", x1, x2), kinds="f"),
+    domain=(Domain(kinks=(0.0,)), Domain(kinks=(0.0,))),
+)
 def copysign(x1: Any, x2: Any, /) -> Any:
-    """`x1` with the sign of `x2`, elementwise; floating. Array API: copysign."""
-    return where(signbit(x2), -abs(x1), abs(x1))
+    """`x1` with the sign of `x2`, elementwise; floating.
+
+    The derivative at 0 is 0. Array API: copysign.
+    """
+    return np.copysign(x1, x2)
+
+
+copysign.defvjp(lambda g, y, x1, x2: g * (sign(x1) * copysign(1, x2)), None)
+
+
+@pointwise()
+def nextafter(x1: Any, x2: Any, /) -> Any:
+    """The number next to `x1` on the way to `x2`, elementwise; floating. Array API: nextafter."""
+    return np.nextafter(x1, x2)
+
+
+nextafter.defvjp(lambda g, y, x1, x2: g, None)
 
 
 # dtype

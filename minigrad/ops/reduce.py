@@ -201,8 +201,9 @@ reduce_prod.defbatch(along_axes)
 def prod(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """Product of the elements along `axis`. The derivative is right where elements are 0.
 
-    axis: an int or several; None for all. dtype: of the product; None keeps floating dtypes, and
-    makes bool and integers (u)int64. keepdims: keep the axes, with length 1. Array API: prod.
+    axis: an int or several; None for all. dtype: of the product; None keeps that of `x`, but
+    makes bool and integers of 8 and 16 bits (u)int32. keepdims: keep the axes, with length 1.
+    Integers wrap where a product does not fit. Array API: prod.
     """
     x = widened(x, dtype)
     y = reduce_prod(x, axes=canonical_axes("prod", axis, x.ndim))
@@ -259,7 +260,7 @@ def all(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
 @composite
 def count_nonzero(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """How many elements along `axis` are not 0, int64. Array API: count_nonzero."""
-    return api.sum(not_equal(x, 0), axis=axis, keepdims=keepdims)
+    return api.sum(not_equal(x, 0), axis=axis, dtype=np.int64, keepdims=keepdims)
 
 
 # statistics

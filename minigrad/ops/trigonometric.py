@@ -93,7 +93,12 @@ def cosh(x: Any, /) -> Any:
 @pointwise(loop("tanh"))
 def tanh(x: Any, /) -> Any:
     """Hyperbolic tangent of `x`, elementwise. Array API: tanh."""
-    return np.tanh(x)
+    y = np.tanh(x)
+    if y.dtype.kind == "c":
+        # the zero that is left of the imaginary part has its sign; in C, that of its double's sine
+        flat = np.isinf(np.real(x)) & np.isfinite(np.imag(x))
+        y = np.where(flat, y.real + 1j * np.copysign(0, np.imag(x)), y)[()] if flat.any() else y
+    return y
 
 
 sinh.defvjp(lambda g, y, x: g * cosh(x))

@@ -381,6 +381,28 @@ def put_inputs(pen: Pen) -> Drawn:
     return (pen.array(taken.shape), x, indices), attrs
 
 
+# finding
+
+
+def repeating(pen: Pen, shape: Shape) -> Array:
+    """An array whose elements are few, so that some are 0 and some are equal; now and then nan."""
+    dtype = pen.dtype()
+    values = pen.integers(shape, 0, 4, np.uint8).astype(dtype)
+    if dtype.kind in "fc" and pen.of(False, True):
+        values = np.where(values == 3, dtype.type(np.nan), values)
+    return values
+
+
+def sorted_place_inputs(pen: Pen) -> Drawn:
+    x = repeating(pen, (pen.count(0, 4),))
+    return (np.sort(x), pen.array(pen.shape(), x.dtype)), {"right": pen.of(False, True)}
+
+
+def membership_inputs(pen: Pen) -> Drawn:
+    pair = repeating(pen, pen.shape()), repeating(pen, pen.shape())
+    return pair, {"invert": pen.of(False, True)}
+
+
 # images
 
 
@@ -488,6 +510,10 @@ TABLE: dict[str, Callable[[Pen], Drawn]] = {
     "order_of": along_axis(
         lambda pen: {"descending": pen.of(False, True), "stable": pen.of(True, False)}
     ),
+    "nonzero_places": lambda pen: ((repeating(pen, pen.shape(1)),), {}),
+    "unique_places": lambda pen: ((repeating(pen, pen.shape()),), {}),
+    "sorted_place": sorted_place_inputs,
+    "membership": membership_inputs,
     "digamma_derivative": polygamma_inputs,
     "convolution": image_row("xw"),
     "image_gradient": image_row("gwx"),

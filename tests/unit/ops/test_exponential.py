@@ -30,7 +30,8 @@ def test_values_and_dtypes_are_those_of_numpy(name: str, dtype: Any) -> None:
     with np.errstate(divide="ignore"):
         found, expected = getattr(mg, name)(x), getattr(np, NUMPY.get(name, name))(x)
     assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found.numpy(), expected)
+    # expm1 of complex numbers is our own, and rounds otherwise
+    np.testing.assert_allclose(found.numpy(), expected, rtol=4e-16 if name == "expm1" else 0)
 
 
 @pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "tanh", "atan"])

@@ -40,9 +40,10 @@ def test_values_are_those_of_numpy(name: str, axis: Any, keepdims: bool) -> None
 def test_dtypes_are_those_of_numpy(name: str, dtype: str) -> None:
     x = np.array([[1, 0, 1], [1, 1, 1]]).astype(dtype)
     found, expected = getattr(mg, name)(x, axis=0), getattr(np, name)(x, axis=0)
-    assert found.dtype == expected.dtype
+    totals = {"bool": "int32", "int8": "int32", "uint32": "uint32"}  # NumPy's have 64 bits
+    wanted = totals.get(dtype) if name in ("sum", "prod") else None
+    assert found.dtype == getattr(mg, name)(x).dtype == (wanted or expected.dtype)
     np.testing.assert_allclose(found.numpy(), expected)
-    assert getattr(mg, name)(x).dtype == expected.dtype
 
 
 @pytest.mark.parametrize("axis", [None, 0, (0, 1), ()])
@@ -132,7 +133,7 @@ def test_running_sums_and_products(
     np.testing.assert_allclose(f(ZEROS).numpy(), expected, strict=True)
     check_gradients(lambda x: mg.exp(f(x)), ZEROS)
     check_traced(f, ZEROS)
-    assert getattr(mg, name)(np.array([1, 2], np.int8)).dtype == np.int64
+    assert getattr(mg, name)(np.array([1, 2], np.int8)).dtype == np.int32
 
 
 @pytest.mark.parametrize("backwards", [False, True])
