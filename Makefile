@@ -9,7 +9,7 @@ WORKERS ?= 2
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help tour test lint format bench notebooks clean distclean
+.PHONY: help tour test lint format bench fuzz notebooks clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make lint       ruff and mypy --strict"
 	@echo "make format     let ruff rewrite what it can"
 	@echo "make bench      race the peers (PEERS='jax torch', WORKLOADS='mlp axpy', SAVE=1)"
+	@echo "make fuzz       random programs, compiled against NumPy (SECONDS=3600)"
 	@echo "make notebooks  write the tutorials' notebooks from their sources"
 	@echo "make clean      remove what tools left behind; distclean removes the environments too"
 
@@ -34,6 +35,9 @@ lint: $(VENV)/.test
 
 format: $(VENV)/.test
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
+
+fuzz: $(VENV)/.test
+	@$(BIN)/python -m tools.fuzz --seconds $(or $(SECONDS),60)
 
 bench: $(VENV)/.benchmarks
 	@$(BIN)/python -m benchmarks --peers "$(PEERS)" --workloads "$(WORKLOADS)" $(if $(SAVE),--save)

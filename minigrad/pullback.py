@@ -8,7 +8,7 @@ from typing import Any
 from .core.op import CONTEXT, EAGER, Node
 from .core.registry import api
 from .core.tensor import Tensor
-from .errors import GradientError
+from .errors import GradientError, SpecError
 
 
 def pullback(
@@ -51,12 +51,17 @@ def pullback(
             inputs, attrs = node.inputs, node.attrs
             for x, rule in zip(inputs, rules):  # noqa: B905  (strict takes 100 ns)
                 if rule is not None and x in reach:
-                    if attrs:
-                        bar = rule(g, y, *inputs, **attrs)
-                    elif len(inputs) == 2:
-                        bar = rule(g, y, inputs[0], inputs[1])
-                    else:
-                        bar = rule(g, y, *inputs)
+                    try:  # costs nothing where nothing is raised
+                        if attrs:
+                            bar = rule(g, y, *inputs, **attrs)
+                        elif len(inputs) == 2:
+                            bar = rule(g, y, inputs[0], inputs[1])
+                        else:
+                            bar = rule(g, y, *inputs)
+                    except SpecError:
+                        if x.dtype.kind in "fc":
+                            raise
+                        continue  # rules need not be defined for booleans: their cotangent is None
                     if type(bar) is Tensor is type(x):  # as `conform` begins, without the call
                         ours, theirs = bar._value, x._value
                         if ours.shape != theirs.shape or ours.dtype is not theirs.dtype:

@@ -141,7 +141,7 @@ def expit(x: Any, /) -> Any:
 def logit(x: Any, /) -> Any:
     """log(x / (1 - x)), elementwise: the inverse of expit. -inf at 0, inf at 1."""
     with np.errstate(divide="ignore"):
-        return np.log(np.true_divide(x, np.subtract(1, x)))
+        return np.log(np.true_divide(x, np.subtract(1.0, x)))
 
 
 def softplus_body(b: Any, x: Value) -> Any:

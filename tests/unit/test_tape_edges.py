@@ -218,3 +218,12 @@ def test_a_persistent_tape_records_what_it_is_asked_inside_its_own_block(wrap: A
 
     found = [float(y) for y in penalty(mg.constant(3.0, mg.float64))]
     assert found == [36 * 3.0**3, 9 * 3.0**2]
+
+
+@pytest.mark.parametrize("made", [lambda f: f, mg.function, mg.function(jit_compile=True)])
+@pytest.mark.parametrize("f", [mg.special.erf, mg.special.gammaln, mg.exp, mg.sinh])
+def test_rules_do_not_run_for_booleans_and_integers(made: Any, f: Any) -> None:
+    """They need not be defined for them: -x is not, for a boolean."""
+    x = mg.constant([1.0, 2.0])
+    for cut in (lambda x: x > 1, lambda x: mg.astype(x, mg.uint8), lambda x: mg.sort(x > 1)):
+        assert mg.grad(made(lambda x, cut=cut: mg.sum(f(cut(x)))))(x) is None
