@@ -156,8 +156,9 @@ def assert_equal(found: Any, expected: Any, *, close: bool) -> None:
         assert (y is None) == (z is None)
         if y is not None:
             assert (y.shape, y.dtype) == (z.shape, z.dtype)
-            wide = z.dtype in ("float64", "complex128", "int64")
-            tolerance = {"rtol": 1e-9 if wide else 1e-4, "atol": 1e-12 if wide else 1e-4}
+            # sums may be taken in another order
+            coarse = {"e": 4e-3, "f": 1e-4, "F": 1e-4}.get(z.dtype.char, 1e-9)
+            tolerance = {"rtol": coarse, "atol": min(coarse, coarse**1.33)}
             np.testing.assert_allclose(np.asarray(y), z, **tolerance if close else {"rtol": 0})
 
 
