@@ -3,6 +3,7 @@
 from benchmarks.workload import Workload
 from benchmarks.workloads import (
     arrays,
+    doors,
     elementwise,
     networks,
     orders,
@@ -14,6 +15,7 @@ from benchmarks.workloads import (
 
 WORKLOADS: dict[str, Workload] = {
     **overhead.WORKLOADS,
+    **doors.WORKLOADS,
     **training.WORKLOADS,
     **elementwise.WORKLOADS,
     **rows.WORKLOADS,
