@@ -9,12 +9,13 @@ WORKERS ?= 2
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help tour test lint format bench fuzz notebooks clean distclean
+.PHONY: help tour test conformance lint format bench fuzz notebooks clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make tour       the main job on real data: train, look inside, measure (under a minute)"
 	@echo "make test       all tests (HYPOTHESIS_PROFILE=dev|ci|long, ARGS='-k tape', WORKERS=2)"
+	@echo "make conformance  the public suite of the array API standard (ARRAY_API_TESTS=/its/path)"
 	@echo "make lint       ruff and mypy --strict"
 	@echo "make format     let ruff rewrite what it can"
 	@echo "make bench      race the peers (PEERS='jax torch', WORKLOADS='mlp axpy', SAVE=1)"
@@ -27,6 +28,9 @@ tour: $(VENV)/.tour
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+
+conformance: $(VENV)/.conformance
+	@ARRAY_API_TESTS="$(ARRAY_API_TESTS)" $(BIN)/python tests/conformance/suite.py $(ARGS)
 
 lint: $(VENV)/.test
 	@echo "ruff check";  $(BIN)/ruff check --quiet

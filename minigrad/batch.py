@@ -154,15 +154,19 @@ class Batch:
         if self.size == 0:
             specs = op.infer(*inputs, **attrs)
             several = specs if type(specs) is tuple else (specs,)
-            empty = [self.wrap(api.zeros((0, *s.shape), dtype=s.dtype)) for s in several]
+            dims = [[n or 0 for n in spec.shape or ()] for spec in several]  # None: of no example
+            empty = [
+                self.wrap(api.zeros((0, *shape), dtype=spec.dtype))
+                for shape, spec in zip(dims, several, strict=True)
+            ]
             return tuple(empty) if type(specs) is tuple else empty[0]
         rows = [
             op(*[x.payload[i] if self.holds(x) else x for x in inputs], **attrs)
             for i in range(self.size)
         ]
         if type(rows[0]) is not tuple:
-            return self.wrap(api.stack(rows))
-        return tuple([self.wrap(stacked(column)) for column in zip(*rows, strict=True)])
+            return self.wrap(stacked(op, rows))
+        return tuple([self.wrap(stacked(op, column)) for column in zip(*rows, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +185,22 @@ class Kept:
     __opaque_input__ = True
 
 
-def stacked(column: Sequence[Any]) -> Any:
-    """The results of all examples together; None where there is none."""
+def stacked(op: Op, column: Sequence[Any]) -> Any:
+    """The results of all examples together; None where there is none.
+
+    Raises SpecError where their shapes differ.
+    """
     if any(y is None for y in column):
         return None
-    return api.stack(list(column)) if isinstance(column[0], Tensor) else tuple(column)
+    if not isinstance(column[0], Tensor):
+        return tuple(column)
+    if len({y.shape for y in column}) > 1:
+        raise SpecError(
+            f"vmap: {op.name} gives {' and '.join(str(y.spec) for y in column[:9])} for several "
+            "examples; results stand side by side where they have one shape; keep it, as "
+            "mg.where does, or call the function on one example after the other"
+        )
+    return api.stack(list(column))
 
 
 def draws(op: Op, attrs: Attrs) -> bool:

@@ -66,12 +66,16 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
     Where an operand is infinite, the floor of `x1 / x2`; NumPy has nan or -1 there, so as to fit
     the remainder. Array API: floor_divide.
     """
-    y = np.floor_divide(x1, x2)
-    if y.dtype.kind == "f":
-        endless = np.isinf(x1) | np.isinf(x2)
-        if endless.any():
-            return np.where(endless, np.floor(np.true_divide(x1, x2)), y)[()]
-    return y
+    if not (has_infinity(x1) or has_infinity(x2)):
+        return np.floor_divide(x1, x2)
+    with np.errstate(invalid="ignore"):
+        y, quotient = np.floor_divide(x1, x2), np.true_divide(x1, x2)
+    return np.where(np.isinf(x1) | np.isinf(x2), np.floor(quotient), y)[()]
+
+
+def has_infinity(x: Any) -> bool:
+    """Whether an element of the array or number `x` is infinite."""
+    return np.asarray(x).dtype.kind == "f" and bool(np.isinf(x).any())
 
 
 floor_divide.no_gradient("piecewise constant")

@@ -97,7 +97,10 @@ def tanh(x: Any, /) -> Any:
     if y.dtype.kind == "c":
         # the zero that is left of the imaginary part has its sign; in C, that of its double's sine
         flat = np.isinf(np.real(x)) & np.isfinite(np.imag(x))
-        y = np.where(flat, y.real + 1j * np.copysign(0, np.imag(x)), y)[()] if flat.any() else y
+        if flat.any():
+            y = np.array(y)
+            np.copyto(y.imag, np.copysign(0, np.imag(x)), where=flat)
+            return y[()]
     return y
 
 
