@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,10 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
 
 def has_infinity(x: Any) -> bool:
     """Whether an element of the array or number `x` is infinite."""
-    return np.asarray(x).dtype.kind == "f" and bool(np.isinf(x).any())
+    if type(x) is float:
+        return math.isinf(x)
+    # searched as bytes, in half the time of np.any
+    return np.asarray(x).dtype.kind == "f" and b"\1" in np.isinf(x).tobytes()
 
 
 floor_divide.no_gradient("piecewise constant")
@@ -180,7 +184,7 @@ def abs(x: Any, /) -> Any:
 
 
 @pointwise(
-    Pointwise(lambda b, x: b.math("sign", x), kinds="fi"),
+    Pointwise(lambda b, x: b.math("sign", x), kinds="fiu"),
     holomorphic=False,
     domain=(Domain(kinks=(0.0,)),),
 )
@@ -240,7 +244,7 @@ for _op in (floor, ceil, trunc, round):
 # parts of complex numbers
 
 
-@pointwise(holomorphic=False, linear="jointly")
+@pointwise(Pointwise(lambda b, x: x, kinds="fiub"), holomorphic=False, linear="jointly")
 def real(x: Any, /) -> Any:
     """Real part, elementwise; `x` itself where it is real. Array API: real."""
     return np.real(x)
@@ -249,7 +253,9 @@ def real(x: Any, /) -> Any:
 real.defvjp(lambda g, y, x: g)
 
 
-@pointwise(holomorphic=False, linear="jointly")
+@pointwise(
+    Pointwise(lambda b, x: b.const(0, x.dtype), kinds="fiub"), holomorphic=False, linear="jointly"
+)
 def imag(x: Any, /) -> Any:
     """Imaginary part, elementwise; 0 where `x` is real. Array API: imag."""
     return np.imag(x)
@@ -258,7 +264,7 @@ def imag(x: Any, /) -> Any:
 imag.defvjp(lambda g, y, x: 1j * g)
 
 
-@pointwise(holomorphic=False, linear="jointly")
+@pointwise(Pointwise(lambda b, x: x, kinds="fiub"), holomorphic=False, linear="jointly")
 def conj(x: Any, /) -> Any:
     """Complex conjugate, elementwise; `x` itself where it is real. Array API: conj."""
     return np.conj(x)

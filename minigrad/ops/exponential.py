@@ -50,7 +50,8 @@ exp.defvjp(lambda g, y, x: g * y)
 @pointwise(Pointwise(lambda b, x: b.math("expm1", x), kinds="f", cheap=False))
 def expm1(x: Any, /) -> Any:
     """exp(x) - 1, elementwise, exact to rounding also near 0. Array API: expm1."""
-    return complex_expm1(np.asarray(x)) if np.iscomplexobj(x) else np.expm1(x)
+    y = np.expm1(x)
+    return complex_expm1(np.asarray(x, y.dtype)) if y.dtype.kind == "c" else y
 
 
 def complex_expm1(x: Any) -> Any:
