@@ -9,13 +9,14 @@ WORKERS ?= 2
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help tour test conformance lint format bench fuzz notebooks clean distclean
+.PHONY: help tour test conformance oracle lint format bench fuzz notebooks clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make tour       the main job on real data: train, look inside, measure (under a minute)"
 	@echo "make test       all tests (HYPOTHESIS_PROFILE=dev|ci|long, ARGS='-k tape', WORKERS=2)"
 	@echo "make conformance  the public suite of the array API standard (ARRAY_API_TESTS=/its/path)"
+	@echo "make oracle     the same programs in TensorFlow, compared (ARGS='second_order --verbose')"
 	@echo "make lint       ruff and mypy --strict"
 	@echo "make format     let ruff rewrite what it can"
 	@echo "make bench      race the peers (PEERS='jax torch', WORKLOADS='mlp axpy', SAVE=1)"
@@ -31,6 +32,9 @@ test: $(VENV)/.test
 
 conformance: $(VENV)/.conformance
 	@ARRAY_API_TESTS="$(ARRAY_API_TESTS)" $(BIN)/python tests/conformance/suite.py $(ARGS)
+
+oracle: $(VENV)/.benchmarks
+	@$(BIN)/python -m oracle $(ARGS)
 
 lint: $(VENV)/.test
 	@echo "ruff check";  $(BIN)/ruff check --quiet
@@ -65,7 +69,7 @@ notebooks: $(VENV)/.tutorials
 
 clean:
 	@rm -rf build dist tour_output *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find minigrad tests benchmarks tutorials -name __pycache__ -prune -exec rm -rf {} + \
+	@find minigrad tests benchmarks oracle tutorials -name __pycache__ -prune -exec rm -rf {} + \
 	    2>/dev/null || true
 
 distclean: clean

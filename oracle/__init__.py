@@ -1,0 +1,1 @@
+"""Real TensorFlow as the oracle: the same small programs in both frameworks, compared."""

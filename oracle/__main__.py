@@ -1,0 +1,112 @@
+"""The command line of the oracle: `python -m oracle`, or `make oracle`."""
+
+import argparse
+import sys
+
+from benchmarks.process import Worker, WorkerError
+from benchmarks.venvs import python_of
+from oracle.intended import INTENDED
+from oracle.judge import Verdict, expected_of, judge
+from oracle.observe import at_length
+from oracle.scenario import SCENARIOS, Observations
+from oracle.scenarios import load
+
+FRAMEWORKS = ("tensorflow", "minigrad")
+
+
+class Players:
+    """A process for each framework; one that died is started again."""
+
+    def __init__(self) -> None:
+        self.workers: dict[str, Worker] = {}
+
+    def ask(self, framework: str, **request: str) -> dict[str, object]:
+        """One answer of one framework. Raises WorkerError."""
+        worker = self.workers.get(framework)
+        if worker is None or worker.process.poll() is not None:
+            worker = self.workers[framework] = Worker(
+                framework, python_of(framework), "oracle.worker"
+            )
+        return worker.ask(**request)
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers.values():
+            worker.close()
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser("oracle", description="Compare minigrad with TensorFlow.")
+    parser.add_argument("names", nargs="*", help="scenarios, or parts of their names; else all")
+    parser.add_argument("--list", action="store_true", help="say which scenarios there are")
+    parser.add_argument("--verbose", action="store_true", help="show every observation")
+    parser.add_argument("--intended", action="store_true", help="show what differs on purpose")
+    return parser.parse_args()
+
+
+def play(players: Players, name: str, *, verbose: bool) -> Verdict:
+    """Run one scenario in both frameworks, and judge it."""
+    seen: dict[str, Observations] = {}
+    for framework in FRAMEWORKS:
+        try:
+            seen[framework] = players.ask(framework, play=name)["observations"]  # type: ignore[assignment]  # JSON
+        except WorkerError as error:
+            return Verdict([f"{framework}: {error}"], [])
+    if verbose:
+        for framework, observations in seen.items():
+            for label, observation in observations.items():
+                print(f"    {framework:10}  {label}: {at_length(observation)}")
+    return judge(seen["tensorflow"], seen["minigrad"], expected_of(name))
+
+
+def progress(text: str) -> None:
+    """Say on a terminal, in one line, where we are."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K{text}", end="", flush=True)
+
+
+def main() -> int:
+    """Play, compare, and say by the exit code whether anything differs that should not."""
+    asked = arguments()
+    load()
+    names = [n for n in SCENARIOS if not asked.names or any(part in n for part in asked.names)]
+    if not names or asked.list:
+        print("\n".join(SCENARIOS if asked.list else [f"no scenario is called {asked.names}"]))
+        return 0 if asked.list else 1
+    if lost := sorted({one.scenario for one in INTENDED} - SCENARIOS.keys()):
+        print(f"oracle: differences are stated of scenarios that do not exist: {', '.join(lost)}")
+        return 1
+    players = Players()
+    counts = {"agree": 0, "differ as intended": 0, "differ unexpectedly": 0}
+    try:
+        versions = [f"{f} {players.ask(f)['version']}" for f in FRAMEWORKS]
+        print(f"{' and '.join(versions)}, {len(names)} scenarios", flush=True)
+        for i, name in enumerate(names, 1):
+            progress(f"{i}/{len(names)} {name}")
+            if asked.verbose:
+                print(f"\n{name}")
+            verdict = play(players, name, verbose=asked.verbose)
+            for line in verdict.complaints:
+                progress("")
+                print(f"DIFFER  {name}, {line}", flush=True)
+            if asked.intended:
+                for line in verdict.intended:
+                    progress("")
+                    print(f"as intended  {name}, {line}", flush=True)
+            outcome = "differ unexpectedly" if verdict.complaints else "agree"
+            if verdict.intended and not verdict.complaints:
+                outcome = "differ as intended"
+            counts[outcome] += 1
+    except (WorkerError, FileNotFoundError) as error:
+        print(f"oracle: {error}", file=sys.stderr)
+        return 1
+    finally:
+        players.close()
+    progress("")
+    print(", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
+    return 1 if counts["differ unexpectedly"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

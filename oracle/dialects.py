@@ -1,0 +1,168 @@
+"""Both frameworks under minigrad's names, as far as the scenarios use them.
+
+A framework is imported where its dialect is made, for a process has only one of them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Minigrad:
+    """minigrad, and the few questions that each framework answers in its own way."""
+
+    def __init__(self) -> None:
+        import minigrad
+
+        self._mg = minigrad
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mg, name)
+
+    def trace_count_of(self, f: Any) -> int:
+        """How often a function has been traced."""
+        return int(f.trace_count)
+
+    def dims(self, x: Any) -> Any:
+        """What is known of a shape, as a tuple; a text where nothing is."""
+        return "unknown rank" if x.shape is None else tuple(x.shape)
+
+    def name_of_dtype(self, x: Any) -> str:
+        """The dtype of a tensor, by name."""
+        return str(x.dtype)
+
+    def accumulate(self, f: Callable[[Any, Any], Any], xs: Any, first: Any) -> Any:
+        """`f` folded along the first axis of `xs`; all that was carried, stacked."""
+        return self._mg.scan(lambda carry, x: (f(carry, x),) * 2, first, xs)[1]
+
+    def set_rows(self, x: Any, places: Any, rows: Any) -> Any:
+        """`x` with some of its rows replaced."""
+        return x.at[self._mg.asarray(places)].set(rows)
+
+    def add_rows(self, x: Any, places: Any, rows: Any) -> Any:
+        """`x` with something added to some of its rows."""
+        return x.at[self._mg.asarray(places)].add(rows)
+
+    def max_rows(self, x: Any, places: Any, rows: Any) -> Any:
+        """`x` with the elementwise maximum of some of its rows and others."""
+        return x.at[self._mg.asarray(places)].max(rows)
+
+    def concrete(self, f: Any, *specs: Any) -> Any:
+        """The function for one signature."""
+        return f.get_concrete_function(*specs)
+
+    def save(self, model: Any, path: Any) -> None:
+        """Write a model to a file."""
+        self._mg.saved_model.save(model, str(path) + ".mg")
+
+    def load(self, path: Any) -> Any:
+        """Read a model from a file."""
+        return self._mg.saved_model.load(str(path) + ".mg")
+
+
+# where TensorFlow has what the scenarios name
+ELSEWHERE = (
+    "math.conj math.real math.imag math.log1p math.expm1 math.floor math.ceil math.rint "
+    "math.erf math.erfc math.digamma math.reciprocal math.invert_permutation math.atan2 "
+    "math.log"
+)
+RENAMED = {
+    "sum": "reduce_sum",
+    "prod": "reduce_prod",
+    "max": "reduce_max",
+    "min": "reduce_min",
+    "mean": "reduce_mean",
+    "any": "reduce_any",
+    "all": "reduce_all",
+    "var": "math.reduce_variance",
+    "std": "math.reduce_std",
+    "logsumexp": "reduce_logsumexp",
+    "astype": "cast",
+    "asarray": "convert_to_tensor",
+    "permute_dims": "transpose",
+    "matrix_transpose": "linalg.matrix_transpose",
+    "flip": "reverse",
+    "clip": "clip_by_value",
+    "cumulative_sum": "cumsum",
+    "cumulative_prod": "math.cumprod",
+    "arange": "range",
+    "full": "fill",
+    "remainder": "math.floormod",
+    "floor_divide": "math.floordiv",
+    "switch": "switch_case",
+    "map": "map_fn",
+}
+
+
+class TensorFlow:
+    """TensorFlow under minigrad's names."""
+
+    def __init__(self) -> None:
+        import tensorflow
+
+        self._tf = tensorflow
+        self._places = {path.split(".")[-1]: path for path in ELSEWHERE.split()}
+        self._places.update(RENAMED)
+
+    def __getattr__(self, name: str) -> Any:
+        found = self._tf
+        for part in self._places.get(name, name).split("."):
+            found = getattr(found, part)
+        return found
+
+    def function(self, func: Any = None, **options: Any) -> Any:
+        """A traced function; without AutoGraph, which rewrites the source first."""
+        options = {"autograph": False, **options}
+        if func is None:
+            return lambda body: self._tf.function(body, **options)
+        return self._tf.function(func, **options)
+
+    def take(self, x: Any, indices: Any, axis: int = 0) -> Any:
+        """Slices along an axis."""
+        return self._tf.gather(x, indices, axis=axis)
+
+    def take_along_axis(self, x: Any, indices: Any, axis: int = -1) -> Any:
+        """One element of each row."""
+        return self._tf.gather(x, indices, axis=axis, batch_dims=len(x.shape) - 1)
+
+    def trace_count_of(self, f: Any) -> int:
+        """How often a function has been traced."""
+        return int(f.experimental_get_tracing_count())
+
+    def dims(self, x: Any) -> Any:
+        """What is known of a shape, as a tuple; a text where nothing is."""
+        return "unknown rank" if x.shape.rank is None else tuple(x.shape.as_list())
+
+    def name_of_dtype(self, x: Any) -> str:
+        """The dtype of a tensor, by name."""
+        return str(x.dtype.name)
+
+    def accumulate(self, f: Callable[[Any, Any], Any], xs: Any, first: Any) -> Any:
+        """`f` folded along the first axis of `xs`; all that was carried, stacked."""
+        return self._tf.scan(f, xs, initializer=first)
+
+    def set_rows(self, x: Any, places: Any, rows: Any) -> Any:
+        """`x` with some of its rows replaced."""
+        return self._tf.tensor_scatter_nd_update(x, [[i] for i in places], rows)
+
+    def add_rows(self, x: Any, places: Any, rows: Any) -> Any:
+        """`x` with something added to some of its rows."""
+        return self._tf.tensor_scatter_nd_add(x, [[i] for i in places], rows)
+
+    def max_rows(self, x: Any, places: Any, rows: Any) -> Any:
+        """`x` with the elementwise maximum of some of its rows and others."""
+        return self._tf.tensor_scatter_nd_max(x, [[i] for i in places], rows)
+
+    def concrete(self, f: Any, *specs: Any) -> Any:
+        """The function for one signature."""
+        return f.get_concrete_function(*specs)
+
+    def save(self, model: Any, path: Any) -> None:
+        """Write a model to a folder."""
+        self._tf.saved_model.save(model, str(path))
+
+    def load(self, path: Any) -> Any:
+        """Read a model from a folder."""
+        return self._tf.saved_model.load(str(path))
+
+
+DIALECTS = {"minigrad": Minigrad, "tensorflow": TensorFlow}
