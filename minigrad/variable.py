@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .core.convert import as_tensor
+from .core.convert import as_tensor, holds
 from .core.define import primitive
 from .core.op import CONTEXT
 from .core.registry import api
-from .core.spec import DType, Spec
+from .core.spec import SCALARS, DType, Spec
 from .core.tensor import Symbol, Tensor
 from .errors import SpecError, TraceError
 
@@ -147,19 +147,24 @@ class Variable:
 
     def assign(self, value: Any) -> Variable:
         """Replace the value. Raises SpecError unless `value` has the same shape and dtype."""
-        assign_variable(self.cell, value if isinstance(value, Tensor) else self._cast(value))
+        assign_variable(self.cell, self._cast(value))
         return self
 
     def assign_add(self, delta: Any) -> Variable:
         """Replace the value by its sum with `delta`."""
-        return self.assign(self.value() + delta)
+        return self.assign(self.value() + (delta if type(delta) in SCALARS else self._cast(delta)))
 
     def assign_sub(self, delta: Any) -> Variable:
         """Replace the value by its difference to `delta`."""
-        return self.assign(self.value() - delta)
+        return self.assign(self.value() - (delta if type(delta) in SCALARS else self._cast(delta)))
 
     def _cast(self, value: Any) -> Tensor:
-        return as_tensor(value, None if hasattr(value, "dtype") else self.dtype)
+        """`value` as a tensor; Python numbers in the dtype of the Variable, where it holds them."""
+        if isinstance(value, Tensor):
+            return value
+        tensor = as_tensor(value)
+        plain = not hasattr(value, "dtype") and holds(self.dtype, tensor)
+        return as_tensor(value, self.dtype) if plain else tensor
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f" {self.name!r}"

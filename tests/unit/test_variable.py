@@ -371,3 +371,21 @@ def test_class_and_static_methods() -> None:
 def test_a_method_of_the_class_takes_the_instance() -> None:
     model = Model(2.0)
     same(Model.call(model, mg.ones(2)), np.full(2, 2.0))
+
+
+def test_lists_of_python_numbers_are_added_in_the_dtype_of_the_variable() -> None:
+    for dtype in (mg.float16, mg.float32, mg.float64, mg.int64):
+        v = mg.Variable([1, 2], dtype=dtype)
+        assert v.assign_add([1, 1]) is v and v.assign_sub([[4, 5]][0]) is v
+        assert v.assign_add(np.asarray([2, 3], dtype)) is v
+        assert (v.dtype, v.numpy().tolist()) == (dtype, [0, 1])
+
+
+def test_an_integer_variable_takes_no_fraction() -> None:
+    v = mg.Variable([1, 2])
+    for change in (v.assign, v.assign_add, v.assign_sub):
+        with pytest.raises(SpecError, match=r"assign: float(32|64)\[2\] to a Variable of int32"):
+            change([0.5, 1])
+    with pytest.raises(SpecError, match="assign"):
+        mg.Variable(1).assign(2.7)
+    assert v.numpy().tolist() == [1, 2]
