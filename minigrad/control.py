@@ -18,7 +18,6 @@ from .branches import (
 )
 from .core.convert import as_tensor
 from .core.registry import api
-from .core.spec import Spec
 from .core.tensor import Symbol
 from .errors import SpecError
 from .graph import executing_eagerly
@@ -31,6 +30,11 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     between the branches, dtypes may not. Raises SpecError where the branches do not agree.
     """
     pred = as_tensor(pred)
+    if pred.ndim:
+        raise SpecError(
+            f"cond: a pred of {pred.spec} came: one 0-d bool chooses between the branches; write "
+            "mg.any or mg.all of it, or choose by element with mg.where"
+        )
     if executing_eagerly() and not isinstance(pred, Symbol):
         return true_fn() if bool(pred) else false_fn()
     return switch(api.where(pred, 0, 1), [true_fn, false_fn])
@@ -47,21 +51,28 @@ def switch(branch_index: Any, branch_fns: Sequence[Callable[[], Any]]) -> Any:
             "switch: no branch_fns came: one of them is run; pass at least one function"
         )
     branch_index = as_tensor(branch_index)
+    if branch_index.ndim or branch_index.dtype.kind not in "iu":
+        raise SpecError(
+            f"switch: a branch_index of {branch_index.spec} came: one 0-d integer chooses the "
+            "branch; write mg.astype(i, mg.int32), or take one element"
+        )
     if executing_eagerly() and not isinstance(branch_index, Symbol):
         i = int(branch_index)
         return functions[i if 0 <= i < len(functions) else -1]()
     empty = tree.flatten(())[1]
     traced = [traced_body(f, (), empty, f"branch {i}") for i, f in enumerate(functions)]
-    graphs, captures = sharing_captures([graph for graph, _ in traced])
-    form = traced[0][1]
-    for i, (graph, other) in enumerate(traced[1:], 1):
-        ours = [y.dtype for y in graphs[0].outputs]
-        if other != form or [y.dtype for y in graph.outputs] != ours:
+    first, form = traced[0]
+    for i, (graph, other) in enumerate(traced):
+        order = tree.places(form, other)
+        given = [] if order is None else [graph.outputs[place] for place in order]
+        if order is None or [y.dtype for y in given] != [y.dtype for y in first.outputs]:
             raise SpecError(
                 f"cond or switch: branch {i} gives {tree_of_specs(graph, other)} where branch 0 "
-                f"gives {tree_of_specs(graphs[0], form)}: all branches give one nest of the same "
+                f"gives {tree_of_specs(first, form)}: all branches give one nest of the same "
                 "dtypes; cast or rearrange one of them"
             )
+        graph.outputs = tuple(given)
+    graphs, captures = sharing_captures([graph for graph, _ in traced])
     outputs = entered(SWITCH, graphs, (branch_index, *captures), branches=tuple(graphs))
     return tree.unflatten(form, outputs)
 
@@ -113,16 +124,17 @@ def as_tuple(x: Any) -> tuple[Any, ...]:
     return tuple(x) if isinstance(x, (list, tuple)) else (x,)
 
 
-def same_nest(returned: Any, structure: tree.Structure) -> Any:
-    """What a body returned, if it has the nest of the loop variables."""
+def same_nest(returned: Any, structure: tree.Structure) -> list[Any]:
+    """The leaves of what a body returned, if it has the nest of the loop variables."""
     values = as_tuple(returned)
-    leaves, form = tree.flatten(values)
-    if form != structure:
+    leaves = tree.leaves_as(structure, values)
+    if leaves is None:
         raise SpecError(
-            f"while_loop: the body gave {form!r} for loop variables nested as {structure!r}: each "
-            "round hands the same nest to the next; return one value for each loop variable"
+            f"while_loop: the body gave {tree.flatten(values)[1]!r} for loop variables nested as "
+            f"{structure!r}: each round hands the same nest to the next; return one value for "
+            "each loop variable"
         )
-    return tree.unflatten(structure, [as_tensor(x) for x in leaves])
+    return leaves
 
 
 def eager_while(
@@ -132,7 +144,8 @@ def eager_while(
     while not isinstance(holds := as_tensor(cond(*state)), Symbol):
         if not bool(holds):
             return state
-        state = same_nest(body(*state), structure)
+        leaves = same_nest(body(*state), structure)
+        state = tree.unflatten(structure, [as_tensor(x) for x in leaves])
     return traced_while(cond, body, tree.flatten(state)[0], structure)
 
 
@@ -142,9 +155,12 @@ def traced_while(
     """A while loop as one node."""
     specs = [x.spec for x in start]
     test, _ = traced_body(cond, specs, structure, "loop condition")
-    step, _ = traced_body(
-        lambda *xs: same_nest(matched(body(*xs), specs), structure), specs, structure, "loop body"
-    )
+
+    def round_of(*xs: Any) -> list[Any]:
+        leaves = same_nest(body(*xs), structure)
+        return [handed_on(x, spec) for x, spec in zip(leaves, specs, strict=True)]
+
+    step, _ = traced_body(round_of, specs, structure, "loop body")
     if [y.dtype.kind for y in test.outputs] != ["b"] or test.outputs[0].shape not in ((), None):
         raise SpecError(
             f"while_loop: the condition gives {tree_of_specs(test, tree.LEAF)}: one bool decides; "
@@ -163,14 +179,6 @@ def traced_while(
         length=None,
     )
     return tree.unflatten(structure, outputs)
-
-
-def matched(returned: Any, specs: Sequence[Spec]) -> Any:
-    """What a body returned, each leaf as it is handed on."""
-    leaves, form = tree.flatten(as_tuple(returned))
-    if len(leaves) == len(specs):
-        leaves = [handed_on(x, spec) for x, spec in zip(leaves, specs, strict=True)]
-    return tree.unflatten(form, leaves)
 
 
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any) -> Any:

@@ -39,11 +39,12 @@ def scan(
                 f"scan: the body gave a {type(returned).__name__}: each round gives what it "
                 "carries on, and what is stacked; return (carry, y), with y=None for nothing"
             )
-        state, moved = tree.flatten(returned[0])
-        if moved != structure:
+        state = tree.leaves_as(structure, returned[0])
+        if state is None:
             raise SpecError(
-                f"scan: the body carries {moved!r} on for a carry nested as {structure!r}: each "
-                "round hands the same nest to the next; return it as it came"
+                f"scan: the body carries {tree.flatten(returned[0])[1]!r} on for a carry nested "
+                f"as {structure!r}: each round hands the same nest to the next; return it as it "
+                "came"
             )
         state = [handed_on(c, s.spec) for c, s in zip(state, start, strict=True)]
         return state, returned[1]
@@ -74,7 +75,13 @@ def eager_scan(
     carry, rows, form = start, [], None
     for t in range(rounds or 0):
         carry, y = step(carry, [x[t] for x in scans])
-        leaves, form = tree.flatten(y)
+        form = form or tree.flatten(y)[1]
+        leaves = tree.leaves_as(form, y)
+        if leaves is None:
+            raise SpecError(
+                f"scan: round {t} stacks {tree.flatten(y)[1]!r} where round 0 stacks {form!r}: "
+                "what is stacked has one nest; return that one in every round"
+            )
         rows.append(leaves)
     if form is None:  # no round: the shapes are found by tracing one
         graph, form = scan_body(step, start, scans)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -129,6 +130,39 @@ def _like(structure: Structure, tree: Any) -> list[Any]:
         raise SpecError("the nests differ")
     pairs = zip(structure.children, parts[1], strict=True)
     return [leaf for child, value in pairs for leaf in _like(child, value)]
+
+
+def places(structure: Structure, other: Structure) -> list[int] | None:
+    """Where each leaf of `structure` stands among those of `other`; None where the nests differ.
+
+    The keys of dicts come in any order.
+    """
+    if structure.kind is not other.kind or len(structure.children) != len(other.children):
+        return None
+    if structure.kind is None:
+        return [0]
+    order: Any = range(len(structure.children))
+    if structure.keys != other.keys:
+        if structure.kind is not dict or set(structure.keys) != set(other.keys):
+            return None
+        order = [other.keys.index(key) for key in structure.keys]
+    starts = [0, *itertools.accumulate(count(child) for child in other.children)]
+    found: list[int] = []
+    for child, i in zip(structure.children, order, strict=True):
+        inside = places(child, other.children[i])
+        if inside is None:
+            return None
+        found += [starts[i] + place for place in inside]
+    return found
+
+
+def leaves_as(structure: Structure, tree: Any) -> list[Any] | None:
+    """The leaves of `tree`, in the order of `structure`; None where it is another nest."""
+    leaves, form = flatten(tree)
+    if form == structure:
+        return leaves
+    order = places(structure, form)
+    return None if order is None else [leaves[i] for i in order]
 
 
 def count(structure: Structure) -> int:

@@ -108,3 +108,26 @@ def test_paths_are_written_as_python_would() -> None:
         "x['w'][1].y.b",
         "x[4]",
     ]
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, expected",
+    [
+        (1, 2, [0]),
+        ([1, (2, 3)], [4, (5, 6)], [0, 1, 2]),
+        ({"a": 1, "b": 2}, {"b": 1, "a": 2}, [1, 0]),
+        ({"a": [1, 2], "b": 3, "c": {}}, {"c": {}, "b": 1, "a": [2, 3]}, [1, 2, 0]),
+        ([{"a": 1, "b": 2}, 3], [{"b": 1, "a": 2}, 3], [1, 0, 2]),
+        ({"a": 1}, {"b": 1}, None),
+        ({"a": 1, "b": 2}, {"a": 1}, None),
+        ({"a": {"x": 1}, "b": 2}, {"b": 1, "a": {"y": 2}}, None),
+        ([1, 2], (1, 2), None),
+        ([1, 2], [1], None),
+        (Point(1, 2), (1, 2), None),
+    ],
+)
+def test_leaves_are_found_in_a_nest_whose_keys_come_in_another_order(
+    ours: Any, theirs: Any, expected: Any
+) -> None:
+    structure, other = (tree.flatten(nest)[1] for nest in (ours, theirs))
+    assert tree.places(structure, other) == expected
