@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from . import tree
 from .core.convert import as_tensor
 from .core.leaving import leaving_allowed
 from .core.lowering import Body
-from .core.op import CONTEXT, EAGER, Context, Op, using
+from .core.op import CONTEXT, EAGER, Context, Listener, Node, Op, using
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .errors import GradientError
@@ -71,13 +72,45 @@ def custom_vjp(
     return [*[None] * count, *bars, *[None] * len(captures)]
 
 
+class Reads:
+    """Listens for the cells of Variables that are read."""
+
+    def __init__(self, followers: Sequence[Listener]) -> None:
+        self._followers = followers
+        self._cells: dict[Any, None] = {}
+
+    def record(self, node: Node) -> None:
+        """Note the cells that `node` reads; one that is only assigned to has no derivative."""
+        if node.op.zero_gradient is None:
+            for x in node.inputs:
+                if hasattr(x, "trainable"):
+                    self.notice(x)
+
+    def notice(self, cell: Any) -> None:
+        """Note `cell` if a tape wants its derivative, or will."""
+        wanted = cell.trainable or any(one.follows((cell,)) for one in self._followers)
+        if wanted and cell.dtype.kind in "fc":
+            self._cells[cell] = None
+
+    def follows(self, inputs: Any) -> bool:
+        """No: it asks for no derivative."""
+        return False
+
+    def variables(self) -> list[Any]:
+        """The Variables, in the order of their first use."""
+        owners = [cell.owner() for cell in self._cells]
+        return [variable for variable in owners if variable is not None]
+
+
 def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function whose derivative is what it says: `func` returns `(result, grad)`.
 
     grad: called with one cotangent per leaf of the result; returns one per tensor argument, in
     their order, or a single one. It is written in minigrad's functions for higher orders; around
-    a numpy_function it gives an opaque op a derivative. Raises GradientError where `func` or
-    `grad` return something else.
+    a numpy_function it gives an opaque op a derivative. Where `func` uses Variables that are not
+    among its arguments, `grad` takes them as `variables=`, a list, and returns
+    `(gradients of the arguments, gradients of the variables)`. Raises GradientError where `func`
+    or `grad` return something else.
     """
 
     name = getattr(func, "__name__", type(func).__name__)
@@ -88,8 +121,11 @@ def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
         leaves = [as_tensor(x) if hasattr(x, "__array__") else x for x in leaves]
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         given_args, given_kwargs = tree.unflatten(structure, leaves)
+        interpreter, listeners = CONTEXT.get()
+        unheard = interpreter is EAGER and not listeners
+        reads = Reads(listeners)
         # in the open: the rule may use what is computed here, and be differentiated itself
-        with leaving_allowed():
+        with leaving_allowed(), using(interpreter, () if unheard else (*listeners, reads)):
             returned = func(*given_args, **given_kwargs)
         if not (isinstance(returned, tuple) and len(returned) == 2 and callable(returned[1])):
             raise GradientError(
@@ -100,11 +136,12 @@ def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
         result, grad = returned
         ys, form = tree.flatten(result)
         ys = [as_tensor(y) for y in ys]
-        interpreter, listeners = CONTEXT.get()
-        if interpreter is EAGER and not listeners:
+        if unheard:
             return tree.unflatten(form, ys)
-        rule = checked(grad, name, len(tensors))
-        return tree.unflatten(form, attached(ys, tensors, rule, name))
+        variables = reads.variables()
+        rule = checked(grad, name, len(tensors), variables)
+        sources = [*tensors, *[variable.value() for variable in variables]]
+        return tree.unflatten(form, attached(ys, sources, rule, name))
 
     return wrapper
 
@@ -134,40 +171,83 @@ def attached(
     return outputs
 
 
-def checked(grad: Callable[..., Any], name: str, count: int) -> Callable[..., list[Any]]:
-    """`grad`, its answer as a list with one entry per tensor argument."""
+def checked(
+    grad: Callable[..., Any], name: str, count: int, variables: Sequence[Any]
+) -> Callable[..., list[Any]]:
+    """`grad`, its answer as a list: one entry per tensor argument, then one per Variable."""
+    if variables and not takes_variables(grad):
+        used = ", ".join(f"{v.name!r}, {v.spec}" for v in variables)
+        raise GradientError(
+            f"custom_gradient of {name}: its function uses Variables ({used}) and its rule has no "
+            "place for their gradients, which would be lost: write grad(*gs, variables) and return "
+            "(gradients of the arguments, gradients of the variables), or pass them as arguments"
+        )
 
     def rule(*gs: Any) -> list[Any]:
-        answer = grad(*gs)
-        bars = list(answer) if isinstance(answer, (list, tuple)) else [answer]
-        if len(bars) != count:
+        if not variables:
+            return one_each(grad(*gs), count, "tensor arguments", name)
+        answer = grad(*gs, variables=list(variables))
+        if not (isinstance(answer, (list, tuple)) and len(answer) == 2):
             raise GradientError(
-                f"custom_gradient of {name}: the rule gave {len(bars)} cotangents for {count} "
-                "tensor arguments: one belongs to each, None where there is none; return as many"
+                f"custom_gradient of {name}: the rule gave a {type(answer).__name__}: with "
+                "Variables it gives two lists; return (gradients of the arguments, gradients of "
+                "the variables)"
             )
-        return [None if bar is None else as_tensor(bar) for bar in bars]
+        bars = one_each(answer[0], count, "tensor arguments", name)
+        return bars + one_each(answer[1], len(variables), "Variables", name)
 
     return rule
+
+
+def takes_variables(grad: Callable[..., Any]) -> bool:
+    """Whether a rule can be called with `variables=`."""
+    try:
+        parameters = inspect.signature(grad).parameters
+    except ValueError:  # of something built in
+        return False
+    kinds = {p.kind for p in parameters.values()}
+    return "variables" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def one_each(answer: Any, count: int, what: str, name: str) -> list[Any]:
+    """The cotangents that a rule gave, None or a tensor for each of `count`."""
+    bars = list(answer) if isinstance(answer, (list, tuple)) else [answer]
+    if len(bars) != count:
+        raise GradientError(
+            f"custom_gradient of {name}: the rule gave {len(bars)} cotangents for {count} {what}: "
+            "one belongs to each, None where there is none; return as many"
+        )
+    return [None if bar is None else as_tensor(bar) for bar in bars]
 
 
 def recompute_grad(func: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function that keeps nothing for its gradient but its arguments, and runs twice.
 
-    Variables that it uses by name have their gradient; the second run reads them again.
+    Tensors that it uses by name, and all Variables, have their gradient; the second run reads
+    the Variables again.
     """
 
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         hidden = [x for x in reachable(func) if x.dtype.kind in "fc"]
+        named = set(hidden)
 
         def block(values: Any, args: Any, kwargs: Any) -> Any:
             tensors = [x for x in tree.flatten((args, kwargs))[0] if isinstance(x, Tensor)]
 
-            def grad(*gs: Any) -> Any:
+            def grad(*gs: Any, variables: Sequence[Any] = ()) -> Any:
+                others = [v for v in variables if v not in named]
                 with GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch([*hidden, *[x for x in tensors if x.dtype.kind in "fc"]])
+                    floats = [x for x in tensors if x.dtype.kind in "fc"]
+                    tape.watch([*hidden, *others, *floats])
                     again = tree.flatten(func(*args, **kwargs))[0]
-                return tape.gradient(again, [*hidden, *tensors], list(gs))
+                bars = tape.gradient(again, [*hidden, *tensors, *others], list(gs))
+                if not variables:
+                    return bars
+                count = len(hidden) + len(tensors)
+                found = dict(zip(others, bars[count:], strict=True))
+                # those that are named have theirs as arguments
+                return bars[:count], [found.get(v) for v in variables]
 
             interpreter, listeners = CONTEXT.get()
             others = tuple([one for one in listeners if not isinstance(one, GradientTape)])

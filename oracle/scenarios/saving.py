@@ -153,6 +153,33 @@ def custom_gradient_in_a_file(xp):
 
 
 @scenario
+def custom_gradient_with_variables_in_a_file(xp):
+    class Lie(xp.Module):
+        def __init__(self):
+            super().__init__()
+            self.v = xp.Variable(3.0)
+
+        @xp.function(input_signature=[xp.TensorSpec((), xp.float32)])
+        def f(self, x):
+            @xp.custom_gradient
+            def lie(x):
+                def grad(g, variables=None):
+                    return g * 10.0, [g * 100.0 * x for _ in variables]
+
+                return x * self.v, grad
+
+            return lie(x)
+
+    loaded = through_a_file(xp, Lie())
+    x = xp.constant(2.0)
+    with xp.GradientTape() as tape:
+        tape.watch(x)
+        y = loaded.f(x)
+    yield "value", y
+    yield "gradient", lambda: tape.gradient(y, [x, loaded.v])
+
+
+@scenario
 def a_numpy_function_in_a_file(xp):
     class Opaque(xp.Module):
         @xp.function(input_signature=[xp.TensorSpec((), xp.float32)])

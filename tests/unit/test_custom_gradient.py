@@ -8,7 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.errors import GradientError
-from tests.unit.modes import both, derivatives, everywhere, same
+from tests.unit.modes import both, derivatives, everywhere, same, words
 
 F64 = mg.float64
 
@@ -245,3 +245,130 @@ def test_a_rule_vouches_for_values_that_go_through_numpy(mode: Any) -> None:
 
     f = mode(lambda x: mg.py_function(lambda x: sinh(x) * x * 2.0, [x], mg.float32))
     same(mg.grad(f)(mg.constant(1.0)), 2 * np.cosh(1.0) + 2 * np.sinh(1.0))
+
+
+def with_weight(v: Any) -> Any:
+    """The product with a Variable, its gradients ten and a hundred times what they are."""
+
+    @mg.custom_gradient
+    def f(x: Any) -> Any:
+        def grad(g: Any, variables: Any) -> Any:
+            assert [w is v for w in variables] == [True]
+            return g * v * 10.0, [mg.sum(g * x) * 100.0]
+
+        return x * v, grad
+
+    return f
+
+
+@everywhere
+def test_a_rule_has_gradients_for_the_variables_that_are_used(mode: Any) -> None:
+    v = mg.Variable(3.0)
+    f = mode(with_weight(v))
+    x = mg.constant([1.0, 2.0])
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    same((y, tape.gradient(y, [x, v])), (np.array([3.0, 6.0]), [np.full(2, 30.0), 300.0]))
+    assert [w is v for w in tape.watched_variables()] == [True]
+
+
+@everywhere
+def test_a_rule_for_variables_is_differentiated_itself(mode: Any) -> None:
+    v = mg.Variable(3.0)
+    f = mode(with_weight(v))
+    x = mg.constant(2.0)
+    with mg.GradientTape() as outer:
+        outer.watch(x)
+        with mg.GradientTape() as inner:
+            inner.watch(x)
+            y = f(x)
+        slopes = inner.gradient(y, [x, v])
+    # 10 v and 100 x
+    same(outer.gradient(slopes, [x, v]), [100.0, 10.0])
+
+
+@everywhere
+def test_variables_in_traced_functions_and_bodies_count_as_used(mode: Any) -> None:
+    v, w = mg.Variable(3.0), mg.Variable(5.0)
+    inner = mg.function(lambda x: x * v)
+
+    @mg.custom_gradient
+    def f(x: Any) -> Any:
+        def grad(g: Any, variables: Any) -> Any:
+            names = {id(v): 7.0, id(w): 11.0}
+            return g, [mg.constant(names[id(one)]) for one in variables]
+
+        return inner(x) + mg.py_function(lambda x: x * w, [x], mg.float32), grad
+
+    f = mode(f)
+    with mg.GradientTape() as tape:
+        y = f(mg.constant(1.0))
+    same(tape.gradient(y, [v, w]), [7.0, 11.0])
+
+
+@everywhere
+def test_variables_without_a_place_in_the_rule_are_refused(mode: Any) -> None:
+    v = mg.Variable(3.0, name="weight")
+    f = mode(mg.custom_gradient(lambda x: (x * v, lambda g: g)))
+    with pytest.raises(GradientError) as caught:
+        with mg.GradientTape():
+            f(mg.constant(1.0))
+    assert words(caught.value) == (
+        "custom_gradient of <lambda>: its function uses Variables ('weight', float32[]) and its "
+        "rule has no place for their gradients, which would be lost: write grad(*gs, variables) "
+        "and return (gradients of the arguments, gradients of the variables), or pass them as "
+        "arguments"
+    )
+
+
+@both
+def test_a_rule_for_variables_answers_with_two_lists(mode: Any) -> None:
+    v = mg.Variable(3.0)
+    for answer, rule in (
+        (lambda g: g, "two lists"),
+        (lambda g: (g, [g, g]), "2 cotangents for 1 Variables"),
+        (lambda g: ((g, g), [g]), "2 cotangents for 1 tensor arguments"),
+    ):
+        f = mg.custom_gradient(
+            lambda x, answer=answer: (x * v, lambda g, variables=None: answer(g))
+        )
+        with pytest.raises(GradientError, match=rule):
+            with mg.GradientTape() as tape:
+                y = mode(f)(mg.constant(1.0))
+            tape.gradient(y, v)
+
+
+def test_a_place_for_variables_is_left_alone_where_none_is_used() -> None:
+    frozen = mg.Variable(3.0, trainable=False)
+
+    @mg.custom_gradient
+    def f(x: Any) -> Any:
+        return x * frozen, lambda g, variables=None: g * (5.0 if variables is None else 7.0)
+
+    assert mg.grad(f)(mg.constant(1.0)).item() == 5.0
+
+
+def test_a_variable_that_a_tape_was_told_to_watch_counts_as_used() -> None:
+    frozen = mg.Variable(3.0, trainable=False)
+
+    @mg.custom_gradient
+    def f(x: Any) -> Any:
+        return x * frozen, lambda g, variables: (g, [g * 7.0])
+
+    with mg.GradientTape() as tape:
+        tape.watch(frozen)
+        y = f(mg.constant(1.0))
+    same(tape.gradient(y, frozen), 7.0)
+
+
+@everywhere
+def test_recompute_grad_finds_variables_that_no_name_leads_to(mode: Any) -> None:
+    v = mg.Variable(3.0)
+    lookup = {"v": v}.get
+    f = mode(mg.recompute_grad(lambda x: x * lookup("v") ** 2))
+    x = mg.constant(2.0)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    same(tape.gradient(y, [x, v]), [9.0, 12.0])
