@@ -62,7 +62,11 @@ class GradientError(MinigradError, ValueError):
     and the edit; `tape.explain(target, source)` says more::
 
         tape.watch(mg.constant([1, 2]))   # GradientError: cast first, mg.astype(x, mg.float32)
+
+    explanation: what `tape.explain` says, where a path was missing; else None.
     """
+
+    explanation: object = None
 
 
 class EscapedGradientError(GradientError):

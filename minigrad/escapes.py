@@ -111,6 +111,7 @@ def first_spec(y: Any, *sources: Any, where: str) -> Spec:
 
 
 escaped = Op(first_kernel, infer=first_spec, name="escaped", holomorphic=False)
+escaped.cut = "escape"
 
 
 @escaped.defvjp_joint

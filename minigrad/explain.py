@@ -1,14 +1,19 @@
-"""Why a gradient is None, or how it flows: read off the nodes of a tape."""
+"""Why a gradient is None, zero or less than it seems, or how it flows: read off a tape's nodes."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+from .core.later import later
 from .core.lowering import Body
-from .core.op import Node
+from .core.op import Node, Op
 from .core.tensor import Symbol
+from .errors import GradientError
+
+visualize = later("visualize")
 
 REMEDIES = {
     "opaque": "write the body with minigrad's functions and use mg.py_function, or give it a "
@@ -16,21 +21,72 @@ REMEDIES = {
     "integer": "keep the path floating: integers and bools have no derivative",
     "no derivative": "use a smooth function in its place, or give it a derivative with "
     "mg.custom_gradient",
+    "zero": "use a smooth function in its place, such as mg.tanh for mg.sign, or give it a "
+    "derivative with mg.custom_gradient",
+    "rule by hand": "pass what else the function uses as an argument",
     "stop_gradient": "leave mg.stop_gradient out if the cut is not meant",
+    "escape": "compute with minigrad's functions on the tensor, or say that the cut is meant, "
+    "mg.stop_gradient(x).numpy()",
     "assignment": "return the new value and compute with that, instead of reading it back",
     "not watched": "call tape.watch(x) before x is used, or make x a mg.Variable",
     "not recorded": "compute the target inside `with mg.GradientTape()`, in the thread and "
-    "context of the tape, from the tensor that is watched",
+    "context of the tape, from the tensor that is watched, after it is watched; a constant has "
+    "no gradient",
     "not connected": "compute the target from the source",
 }
+# cuts behind which the derivative is not known to be zero: something may be lost
+LOSSES = ("opaque", "stop_gradient", "escape", "rule by hand")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the path of a gradient ends: the kind, the op and the user's line, why, what to do."""
+
+    kind: str
+    op: str
+    where: str
+    reason: str
+    remedy: str
+
+    @property
+    def place(self) -> str:
+        """The op and its line, and the kind."""
+        return f"{self.op}{f' at {self.where}' if self.where else ''} ({self.kind})"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}; {self.remedy}"
+
+
+class Step(NamedTuple):
+    """An op between source and target, for the picture.
+
+    sources: where its inputs come from, as indices of earlier steps, -1 the source itself; each
+    with the cut that the gradient meets there, or None.
+    """
+
+    op: Op
+    title: str
+    spec: str
+    where: str
+    sources: tuple[tuple[int, Cut | None], ...]
+
+
+class Sketch(NamedTuple):
+    """All that lies between source and target. ends: the steps that give targets."""
+
+    source: str
+    steps: tuple[Step, ...]
+    ends: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What `tape.explain` found; `str` gives it in words.
+    """What `tape.explain` found; `str` gives it in words, notebooks show a picture beside them.
 
-    connected: whether a gradient flows. kind: of the cut, "" where connected. op, where: the
-    name of the op at the cut and the user's line. path: "op at file:line" from source to target.
+    connected: whether `gradient` gives more than None. kind: of the cut, or "zero"; "" where the
+    gradient flows. op, where: the name of the op at the cut and the user's line. path: "op at
+    file:line" from source to target. cuts: all cuts between the two; where the gradient flows,
+    those on other paths, behind which a part of the derivative may be lost.
     """
 
     connected: bool
@@ -40,14 +96,32 @@ class Explanation:
     reason: str
     remedy: str
     path: tuple[str, ...]
+    cuts: tuple[Cut, ...] = ()
+    sketch: Sketch | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
+        place = f" at {self.where}" if self.where else ""
+        if self.kind == "zero":
+            said = f"the gradient is zero: its path leads through {self.op}{place}: {self.reason}; "
+            return said + self.remedy
         if self.connected:
             steps = "\n".join(f"  {step}" for step in self.path) or "  the target is the source"
-            return f"the gradient flows through {len(self.path)} ops, source first:\n{steps}"
-        place = f" at {self.where}" if self.where else ""
+            said = f"the gradient flows through {len(self.path)} ops, source first:\n{steps}"
+            return "\n".join([said, *[f"but not through {cut}" for cut in self.cuts]])
         cut = f" is cut by {self.op}{place}" if self.op else " does not exist"
-        return f"the gradient is None: the path{cut} ({self.kind}): {self.reason}; {self.remedy}"
+        said = f"the gradient is None: the path{cut} ({self.kind}): {self.reason}; {self.remedy}"
+        return "\n".join([said, *[f"and by {cut}" for cut in self.cuts[1:]]])
+
+    def _repr_html_(self) -> str:
+        words = f'<pre style="white-space:pre-wrap">{html.escape(str(self))}</pre>'
+        return words + (visualize.svg(self)._repr_html_() if self.sketch else "")
+
+
+def disconnected(found: Explanation) -> GradientError:
+    """The error of a gradient that was to be there, and is not."""
+    error = GradientError(str(found))
+    error.explanation = found
+    return error
 
 
 def explain(
@@ -62,30 +136,74 @@ def explain(
     for node in flat:
         if not touched.isdisjoint(node.inputs):
             touched.update(node.outputs)
-        if any(x in smoothly and why is None for x, why in edges(node)):
+        if any(x in smoothly and not is_end(kind) for x, kind, _ in edges(node)):
             smoothly.update(node.outputs)
-    sensitive = set(targets)
-    for node in reversed(flat):
-        if not sensitive.isdisjoint(node.outputs):
-            sensitive.update(x for x, why in edges(node) if why is None)
-    if source in sensitive and source.dtype.kind in "fc":
-        return Explanation(True, "", "", "", "", "", flow(flat, smoothly & sensitive))
     leads = set(targets)  # whatever the targets were made of, smooth or not
+    sensitive, moved = set(targets), set(targets)  # moved: by more than zero
     for node in reversed(flat):
-        if not leads.isdisjoint(node.outputs):
-            leads.update(node.inputs)
-    for node in flat:
-        if not leads.isdisjoint(node.outputs):
-            for x, why in edges(node):
-                if x in touched and why is not None:
-                    return cut(node, *why)
-    return outside(flat, targets, source, watched)
+        if leads.isdisjoint(node.outputs):
+            continue
+        leads.update(node.inputs)
+        for reach, ends in ((sensitive, is_end), (moved, bool)):
+            if not reach.isdisjoint(node.outputs):
+                reach.update(x for x, kind, _ in edges(node) if not ends(kind))
+    between = [node for node in flat if not leads.isdisjoint(node.outputs)]
+    sketch = sketched(between, targets, source, touched)
+    if source in sensitive and source.dtype.kind in "fc":
+        found = flowing(between, smoothly & sensitive, smoothly, sensitive)
+        flat_step = next((c for c in found[1] if c.kind == "zero"), None)
+        if source not in moved and flat_step is not None:
+            return Explanation(True, *fields(flat_step), found[0], (flat_step,), sketch)
+        lost = tuple(c for c in found[1] if c.kind in LOSSES)
+        return Explanation(True, "", "", "", "", "", found[0], lost, sketch)
+    cuts = tuple(cuts_of(between, smoothly))
+    if not cuts:
+        return outside(flat, targets, source, watched)
+    return Explanation(False, *fields(cuts[0]), (), cuts, sketch)
 
 
-def cut(node: Node, kind: str, reason: str) -> Explanation:
-    """The explanation of a path that ends in `node`."""
-    name = node.attrs.get("name") or node.op.name
-    return Explanation(False, kind, name, str(node.where), reason, REMEDIES[kind], ())
+def fields(cut: Cut) -> tuple[str, str, str, str, str]:
+    """A cut, as the first fields of an explanation."""
+    return cut.kind, cut.op, cut.where, cut.reason, cut.remedy
+
+
+def flowing(
+    nodes: Sequence[Node], on_path: set[Any], smoothly: set[Any], sensitive: set[Any]
+) -> tuple[tuple[str, ...], list[Cut]]:
+    """One step for each node on the path, and the cuts and zeros that lie beside it."""
+    path = tuple(
+        f"{node.op.name} at {node.where}"
+        for node in nodes
+        if not on_path.isdisjoint(node.inputs) and not on_path.isdisjoint(node.outputs)
+    )
+    beside = [node for node in nodes if not sensitive.isdisjoint(node.outputs)]
+    return path, list(cuts_of(beside, smoothly))
+
+
+def cuts_of(nodes: Iterable[Node], reached: set[Any]) -> Iterator[Cut]:
+    """The cut of each of the `nodes` that has one at an input in `reached`; one per node."""
+    for node in nodes:
+        for x, kind, reason in edges(node):
+            if kind and x in reached:
+                yield cut(node, kind, reason)
+                break
+
+
+def cut(node: Node, kind: str, reason: str) -> Cut:
+    """The end of a path in `node`."""
+    # an escape is noticed when the body has ended; it happened before
+    where = node.attrs["where"] if kind == "escape" else str(node.where)
+    return Cut(kind, title(node), where, reason, REMEDIES[kind])
+
+
+def title(node: Node) -> str:
+    """What to call a node: the name that it was given, or that of its op."""
+    return str(node.attrs.get("name") or node.op.name)
+
+
+def is_end(kind: str) -> bool:
+    """Whether nothing passes: of a zero derivative there is a gradient, and it is zero."""
+    return kind not in ("", "zero")
 
 
 def outside(
@@ -94,8 +212,9 @@ def outside(
     """The explanation where the record holds no path from source to target at all."""
     made = {y for node in nodes for y in node.outputs}
     for node in nodes:
-        if node.op.name == "assign_variable" and source in ancestors(nodes, node):
-            return cut(node, "assignment", "the value was written to a Variable and read back")
+        if node.op.cut == "assignment" and source in ancestors(nodes, node):
+            found = cut(node, "assignment", "the value was written to a Variable and read back")
+            return Explanation(False, *fields(found), (), (found,))
     if source not in watched and source not in made:
         kind, reason = "not watched", f"the source, {source.spec}, was not followed"
     elif not any(y in made or y is source for y in targets):
@@ -114,37 +233,30 @@ def ancestors(nodes: Sequence[Node], last: Node) -> set[Any]:
     return found
 
 
-def edges(node: Node) -> Iterator[tuple[Any, tuple[str, str] | None]]:
-    """Each input of `node` that is a tensor; with None, or the kind and reason of the cut."""
+def edges(node: Node) -> Iterator[tuple[Any, str, str]]:
+    """Each input of `node` that is a tensor; with the kind and reason of its cut, or "" twice."""
     op = node.op
     smooth = any(getattr(y, "dtype", None) is not None and is_smooth(y) for y in node.outputs)
     for i, x in enumerate(node.inputs):
         if getattr(x, "dtype", None) is None:
             continue
-        if op.name == "stop_gradient":
-            yield x, ("stop_gradient", "the value is passed on, its derivative is not")
+        if op.cut == "escape":
+            yield x, "escape", "a value left through NumPy there, and came back as a constant"
         elif op.opaque is not None:
-            yield x, ("opaque", op.opaque)
-        elif op.name == "assign_variable":
-            yield x, ("assignment", op.zero_gradient or "")
+            yield x, "opaque", op.opaque
         elif op.zero_gradient is not None:
-            yield x, ("no derivative", op.zero_gradient)
+            yield x, op.cut, op.zero_gradient
         elif not smooth or not is_smooth(x):
             dtypes = f"{x.dtype} to {node.outputs[0].dtype}" if node.outputs else str(x.dtype)
-            yield x, ("integer", f"{dtypes} leaves the real numbers")
+            yield x, "integer", f"{dtypes} leaves the real numbers"
         elif "arguments" in node.attrs and not is_argument(node, i):
-            yield (
-                x,
-                (
-                    "no derivative",
-                    "a rule by hand gives cotangents of the arguments alone; "
-                    "pass what else it uses as an argument",
-                ),
-            )
+            yield x, "rule by hand", "a rule by hand gives cotangents of the arguments alone"
         elif op.vjps is not None and op.vjps[i] is None:
-            yield x, ("no derivative", f"{op.name} has none in its argument {i + 1}")
+            yield x, "no derivative", f"{op.name} has none in its argument {i + 1}"
+        elif op.flat is not None and x.dtype.kind == "f":
+            yield x, "zero", op.flat
         else:
-            yield x, None
+            yield x, "", ""
 
 
 def is_argument(node: Node, i: int) -> bool:
@@ -156,6 +268,9 @@ def is_argument(node: Node, i: int) -> bool:
 def is_smooth(x: Any) -> bool:
     """Whether the dtype of `x` is floating or complex."""
     return x.dtype.kind in "fc"
+
+
+# nodes that mean a graph
 
 
 def expanded(nodes: Iterable[Node]) -> Iterator[Node]:
@@ -191,10 +306,27 @@ def insides(node: Node) -> tuple[Sequence[Any], Sequence[Node], Sequence[Any]] |
     return None
 
 
-def flow(nodes: Sequence[Node], on_path: set[Any]) -> tuple[str, ...]:
-    """One step for each node that lies between source and target."""
-    return tuple(
-        f"{node.op.name} at {node.where}"
-        for node in nodes
-        if not on_path.isdisjoint(node.inputs) and not on_path.isdisjoint(node.outputs)
-    )
+# what the picture shows
+
+
+def sketched(
+    nodes: Sequence[Node], targets: Sequence[Any], source: Any, touched: set[Any]
+) -> Sketch:
+    """The nodes that lie between the source and the targets."""
+    places: dict[Any, int] = {source: -1}
+    steps: list[Step] = []
+    for node in nodes:
+        reasons = {x: cut(node, kind, reason) for x, kind, reason in edges(node) if kind}
+        known = dict.fromkeys(x for x in node.inputs if is_tensor(x) and x in touched)
+        sources = tuple((places[x], reasons.get(x)) for x in known if x in places)
+        if sources:
+            spec = ", ".join(str(y.spec) for y in node.outputs if hasattr(y, "spec"))
+            places.update(dict.fromkeys(node.outputs, len(steps)))
+            steps.append(Step(node.op, title(node), spec, str(node.where), sources))
+    ends = tuple(dict.fromkeys(places[y] for y in targets if y in places))
+    return Sketch(str(source.spec), tuple(steps), ends)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether an input of a node is a tensor or a cell."""
+    return getattr(x, "dtype", None) is not None

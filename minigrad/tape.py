@@ -16,7 +16,7 @@ from .core.quiet import loud, quiet
 from .core.registry import api
 from .core.tensor import Tensor
 from .errors import GradientError, SpecError
-from .explain import Explanation, explain
+from .explain import Explanation, disconnected, explain
 from .pullback import dependents, pullback
 
 
@@ -157,7 +157,7 @@ class GradientTape:
                 results = [zeros(x) if g is None else g for g, x in pairs]
             elif missing is UnconnectedGradients.RAISE and any(g is None for g in results):
                 source = next(x for g, x in zip(results, leaves, strict=True) if g is None)
-                raise GradientError(str(self.explain(target, source)))
+                raise disconnected(self.explain(target, source))
         if not self.persistent:
             self._spend(kept=any(g is None for g in results))
         return tree.unflatten(structure, results)

@@ -73,7 +73,9 @@ def assign_variable(cell: Any, value: Any, /) -> Any:
     return ()
 
 
-assign_variable.no_gradient("an assignment writes state; the path of a gradient ends there")
+assign_variable.no_gradient(
+    "an assignment writes state; the path of a gradient ends there", cut="assignment"
+)
 
 
 class Variable:

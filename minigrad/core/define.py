@@ -69,7 +69,7 @@ class PointwiseFunction(Protocol):
     def defvjp(self, *rules: Callable[..., Any] | None) -> None:
         """State the derivative, as `Op.defvjp`."""
 
-    def no_gradient(self, reason: str) -> None:
+    def no_gradient(self, reason: str, *, cut: str = "no derivative") -> None:
         """State that there is none, as `Op.no_gradient`."""
 
 

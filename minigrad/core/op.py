@@ -32,6 +32,8 @@ class Op:
     vjps: one rule per input, `rule(g, y, *inputs, **attrs)`; None where an input has none.
     joint_vjp: one rule for all inputs, `rule(gs, outputs, inputs, needed, **attrs)`.
     zero_gradient, opaque: why there is no derivative: none to have, or none to be known.
+    cut: what kind of end it is to the path of a gradient, in explanations; "" where it is none.
+    flat: why the derivative is zero for real numbers, of an op that has one for complex numbers.
     lower: the loop body; None leaves the op to its kernel.
     prepare: makes, of the attributes, the kernel for them, for ops where that takes time.
     stateful: keeps its place among effects; never merged, dropped or folded.
@@ -76,6 +78,8 @@ class Op:
         self.joint_vjp: Callable[..., Any] | None = None
         self.zero_gradient: str | None = None
         self.opaque: str | None = None
+        self.cut = ""
+        self.flat: str | None = None
         self.prepare: Callable[..., Callable[..., Any]] | None = None
         self.batch: Callable[..., Any] | None = None
         self.draws = False
@@ -101,9 +105,9 @@ class Op:
         self.batch = rule
         return rule
 
-    def no_gradient(self, reason: str) -> None:
+    def no_gradient(self, reason: str, *, cut: str = "no derivative") -> None:
         """State that the derivative is zero or has no meaning, and why."""
-        self.zero_gradient = reason
+        self.zero_gradient, self.cut = reason, cut
 
     @property
     def differentiable(self) -> bool:

@@ -207,6 +207,7 @@ def sign_vjp(g: Tensor, y: Tensor, x: Tensor) -> Any:
 
 
 sign.defvjp(sign_vjp)
+sign.op.flat = "piecewise constant"
 
 
 # rounding

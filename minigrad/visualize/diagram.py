@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Body, Contract, Move, Pointwise, Reduce
-from ..core.op import Node
+from ..core.op import Node, Op
 from ..core.spec import SCALARS, Spec
 from ..core.tensor import Tensor
+from ..explain import Explanation
 from ..graph import Graph
 from ..text import described, named
 from ..variable import Cell, assign_variable, read_variable
@@ -48,7 +50,7 @@ class Diagram:
     def add(self, box: Box, inputs: Sequence[Any] = (), outputs: Sequence[Any] = ()) -> None:
         """Put in a box, with arrows from what makes `inputs`; it makes `outputs`."""
         index = len(self.boxes)
-        sources = dict.fromkeys(self.places[x] for x in inputs if is_drawn(x) and x in self.places)
+        sources = dict.fromkeys(self.places[x] for x in inputs if x in self.places)
         self.boxes.append(box)
         self.arrows += [(source, index) for source in sources]
         self.places.update(dict.fromkeys(outputs, index))
@@ -80,7 +82,8 @@ def of_inner(
             box = Box("constant", name, (spec,), f"captured tensor {spec}")
         diagram.add(box, (), (x,))
     for node in graph.nodes[:MOST]:
-        diagram.add(node_box(node, names, shown, depth), node.inputs, node.outputs)
+        inputs = [x for x in node.inputs if is_drawn(x)]
+        diagram.add(node_box(node, names, shown, depth), inputs, node.outputs)
     add_rest(diagram, graph.nodes)
     for i, y in enumerate(graph.outputs):
         number = f" {i}" if len(graph.outputs) > 1 else ""
@@ -103,9 +106,42 @@ def of_record(nodes: Sequence[Node], watched: Sequence[Any]) -> Diagram:
                 diagram.add(source_box(x, followed), (), (x,))
         for y in node.outputs:
             names[y] = f"v{len(names)}"
-        diagram.add(node_box(node, names, {}, 0), node.inputs, node.outputs)
+        inputs = [x for x in node.inputs if is_drawn(x)]
+        diagram.add(node_box(node, names, {}, 0), inputs, node.outputs)
     add_rest(diagram, nodes)
     return diagram
+
+
+def of_explanation(found: Explanation) -> Diagram:
+    """The diagram of what lies between source and target: each cut is a box between two others."""
+    flows = "zero" if found.kind == "zero" else "connected" if found.connected else "None"
+    diagram = Diagram(f"the gradient is {flows}{', and cut' if found.cuts else ''}")
+    sketch = found.sketch
+    if sketch is None:
+        diagram.add(Box("note", "no recorded op leads from the source to the target"))
+        return diagram
+    diagram.add(Box("input", "source", (sketch.source,), f"the source {sketch.source}"), (), (-1,))
+    for i, step in enumerate(sketch.steps[:MOST]):
+        before: list[Any] = []
+        for source, cut_there in step.sources:
+            if cut_there is None:
+                before.append(source)
+                continue
+            lines = (*wrapped(cut_there.reason), *wrapped(f"→ {cut_there.remedy}"))
+            box = Box("cut", f"✂ {cut_there.kind}", lines, str(cut_there))
+            diagram.add(box, (source,), ((i, source),))
+            before.append((i, source))
+        place = step.where.replace("\\", "/").rsplit("/", 1)[-1]
+        box = Box(kind_of_op(step.op), cut(step.title), (cut(place), step.spec), step.where)
+        diagram.add(box, before, (i,))
+    for end in sketch.ends:
+        diagram.add(Box("output", "target"), (end,))
+    return diagram
+
+
+def wrapped(text: str) -> list[str]:
+    """`text` in lines that fit a box."""
+    return textwrap.wrap(text, WIDEST)
 
 
 def add_rest(diagram: Diagram, nodes: Sequence[Node]) -> None:
@@ -159,15 +195,20 @@ def inner_diagrams(node: Node, shown: Mapping[Any, str], depth: int) -> list[Dia
 
 def kind_of(node: Node) -> str:
     """What a node is, for its colour."""
-    if isinstance(node.op.lower, Body):
-        return "group"
-    if node.op.opaque is not None:
-        return "opaque"
-    if any(callable(value) for value in node.attrs.values()):
+    if node.op.opaque is None and any(callable(value) for value in node.attrs.values()):
         return "python"
-    if node.op in (read_variable, assign_variable):
+    return kind_of_op(node.op)
+
+
+def kind_of_op(op: Op) -> str:
+    """What an op does, for its colour."""
+    if isinstance(op.lower, Body):
+        return "group"
+    if op.opaque is not None:
+        return "opaque"
+    if op in (read_variable, assign_variable):
         return "variable"
-    return KINDS.get(type(node.op.lower), "library")
+    return KINDS.get(type(op.lower), "library")
 
 
 def is_drawn(x: Any) -> bool:

@@ -39,13 +39,14 @@ COLOURS = {
     "library": Colour("library call", "#dcf2f4", "#2c8c9b", "#0f4f59"),
     "python": Colour("Python body", "#fce1f0", "#c2418b", "#75144c"),
     "opaque": Colour("opaque", "#fddcdc", "#cf2e2e", "#7c1010"),
+    "cut": Colour("a cut", "#fff5f5", "#d7191c", "#a50f15"),
     "group": Colour("group", "#fbfcfe", "#8fa3c4", "#2d4468"),
     "output": Colour("output", "#2f3a4c", "#2f3a4c", "#ffffff"),
     "port": Colour("", "#dfe6f2", "#8fa3c4", "#2d4468"),
     "note": Colour("", "none", "#9aa3b0", "#667080"),
 }
 ROUND = ("input", "variable", "constant", "output", "port")
-DASHED = ("group", "note")
+DASHED = ("group", "note", "cut")
 
 STYLE = """
 .mg-svg{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
@@ -53,6 +54,8 @@ STYLE = """
 .mg-svg .mg-l{font-size:10.5px;opacity:.78}
 .mg-svg .mg-e{fill:none;stroke:#9aa6b8;stroke-width:1.3}
 .mg-svg .mg-a{fill:#9aa6b8}
+.mg-svg .mg-e.mg-x{stroke:#d7191c;stroke-width:2.2}
+.mg-svg .mg-a.mg-x{fill:#d7191c}
 .mg-svg .mg-k{font-size:10.5px;fill:#667080}
 .mg-svg g.mg-b:hover>rect{stroke-width:2.4}
 """
@@ -116,7 +119,10 @@ def drawn(diagram: Diagram) -> Drawing:
     """The boxes and arrows of a diagram."""
     boxes = [drawn_box(box) for box in diagram.boxes]
     layout = layered([(box.width, box.height) for box in boxes], diagram.arrows)
-    arrows = "".join(drawn_arrows(layout))
+    cuts = {
+        place for box, place in zip(diagram.boxes, layout.boxes, strict=True) if box.kind == "cut"
+    }
+    arrows = "".join(drawn_arrows(layout, cuts))
     placed = [
         moved(box, place.x - place.width / 2, place.y)
         for box, place in zip(boxes, layout.boxes, strict=True)
@@ -213,8 +219,11 @@ def drawn_legend(found: list[str]) -> Drawing:
 # arrows
 
 
-def drawn_arrows(layout: Layout) -> list[str]:
-    """The joints: curves between the layers, straight inside of them, a head at each box."""
+def drawn_arrows(layout: Layout, cuts: set[Place]) -> list[str]:
+    """The joints: curves between the layers, straight inside of them, a head at each box.
+
+    Those that lead to one of `cuts`, or away from it, are red.
+    """
     paths = []
     for upper, lower in layout.joints:
         x0, y0 = upper.x, upper.bottom
@@ -222,13 +231,15 @@ def drawn_arrows(layout: Layout) -> list[str]:
         start = upper.top if upper.trunk else upper.y + upper.height
         end = y1 if lower.trunk else lower.y - HEAD
         bend = (y1 - y0) / 2
+        style = " mg-x" if upper in cuts or lower in cuts else ""
         paths.append(
-            f'<path class="mg-e" d="M{x0:.1f} {start:.1f}V{y0:.1f}C{x0:.1f} {y0 + bend:.1f} '
+            f'<path class="mg-e{style}" d="M{x0:.1f} {start:.1f}V{y0:.1f}C{x0:.1f} {y0 + bend:.1f} '
             f'{x1:.1f} {y1 - bend - HEAD:.1f} {x1:.1f} {y1 - HEAD:.1f}V{end:.1f}"/>'
         )
         if not lower.trunk:
             paths.append(
-                f'<path class="mg-a" d="M{x1 - 3.4:.1f} {end - 1:.1f}h6.8l-3.4 {HEAD + 1:.1f}z"/>'
+                f'<path class="mg-a{style}" d="M{x1 - 3.4:.1f} {end - 1:.1f}h6.8'
+                f'l-3.4 {HEAD + 1:.1f}z"/>'
             )
     return paths
 

@@ -36,6 +36,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # made for it and needs it
 UPWARDS = {
     ("minigrad.graph", "minigrad.text"),
+    ("minigrad.explain", "minigrad.visualize"),
     ("minigrad.concrete", "minigrad.saved_model"),
 }
 LONGEST = 400

@@ -78,7 +78,8 @@ def test_what_was_computed_outside_of_the_block() -> None:
     assert words(tape.explain(y, x)) == (
         "the gradient is None: the path does not exist (not recorded): the tape did not see how "
         "the target was made; compute the target inside `with mg.GradientTape()`, in the thread "
-        "and context of the tape, from the tensor that is watched"
+        "and context of the tape, from the tensor that is watched, after it is watched; a constant "
+        "has no gradient"
     )
 
 
@@ -191,3 +192,111 @@ def test_a_tape_that_followed_nothing_still_explains_why() -> None:
         y = x * x
     assert tape.gradient(y, x) is None
     assert "not watched" in str(tape.explain(y, x))
+
+
+# more than one path
+
+
+def lookup(a: Any) -> Any:
+    return np.sinh(a)
+
+
+@both
+def test_a_gradient_that_misses_a_part_says_where_it_is_lost(mode: Any) -> None:
+    x = mg.constant(1.5)
+    f = mode(lambda x: mg.numpy_function(lookup, [mg.exp(x)], F32) * x + mg.floor(x))
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = f(x)
+    found = tape.explain(y, x)
+    assert found.connected and [cut.op for cut in found.cuts] == ["lookup"]
+    assert words(found).splitlines()[-1] == (
+        "but not through lookup at test_explain.py:LINE (opaque): its body is NumPy code, which "
+        "minigrad cannot see into; write the body with minigrad's functions and use "
+        "mg.py_function, or give it a derivative with mg.custom_gradient"
+    )
+
+
+def test_all_cuts_are_named() -> None:
+    x = mg.constant(1.5)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = mg.floor(x) + mg.stop_gradient(x) * mg.astype(mg.astype(x, mg.int32), F32)
+    found = tape.explain(y, x)
+    assert [cut.kind for cut in found.cuts] == ["no derivative", "stop_gradient", "integer"]
+    assert [line.split()[0] for line in str(found).splitlines()] == ["the", "and", "and"]
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, mg.function, mg.function(jit_compile=True)])
+def test_a_gradient_of_zeros_is_explained(mode: Any) -> None:
+    x = mg.constant(1.5)
+    f = mode(lambda x: mg.exp(mg.sign(x * 2.0)))
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = f(x)
+        z = y + x
+    assert tape.gradient(y, x).item() == 0.0
+    assert words(tape.explain(y, x)) == (
+        "the gradient is zero: its path leads through sign at test_explain.py:LINE: piecewise "
+        "constant; use a smooth function in its place, such as mg.tanh for mg.sign, or give it a "
+        "derivative with mg.custom_gradient"
+    )
+    assert tape.explain(z, x).kind == "" and tape.explain(z, x).connected
+
+
+@both
+def test_a_value_that_escaped_is_explained_with_its_line(mode: Any) -> None:
+    x = mg.constant(1.5)
+
+    def body(x: Any) -> Any:
+        return mg.exp(mg.constant(x.numpy()) * 2.0)
+
+    f = mode(lambda x: mg.py_function(body, [x], F32))
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = f(x)
+    found = tape.explain(y, x)
+    assert (found.connected, found.kind) == (False, "escape")
+    assert found.where.endswith(f"test_explain.py:{body.__code__.co_firstlineno + 1}")
+    assert "mg.stop_gradient(x).numpy()" in str(found)
+
+
+# pictures
+
+
+def test_the_picture_shows_the_cut_edges_in_red() -> None:
+    x = mg.constant([1.0, 2.0])
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = mg.sum(mg.numpy_function(lookup, [mg.exp(x)], F32) * mg.stop_gradient(x) + mg.sin(x))
+    picture = mg.visualize.svg(tape.explain(y, x)).text
+    # one arrow to each cut, and one away from it
+    assert picture.count('class="mg-e mg-x"') == 4 and picture.count("✂") == 2
+    for text in ("source", "target", "lookup", "exp", "test_explain.py:", "NumPy code"):
+        assert text in picture
+    connected = mg.visualize.svg(tape.explain(mg.constant(1.0), x)).text
+    assert "mg-x" not in connected.split("</style>")[1]
+
+
+def test_notebooks_show_words_and_picture() -> None:
+    x = mg.constant(1.5)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = mg.numpy_function(lambda a: a, [x], F32, name="a<b")
+    shown = tape.explain(y, x)._repr_html_()
+    assert shown.startswith("<pre") and "<svg" in shown
+    assert "a&lt;b" in shown and "a<b" not in shown
+    with mg.GradientTape(persistent=True) as tape:
+        pass
+    assert "<svg" not in tape.explain(y, x)._repr_html_()
+
+
+def test_the_error_of_a_missing_path_carries_the_explanation() -> None:
+    x = mg.constant(1.5)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = mg.floor(x)
+    with pytest.raises(mg.errors.GradientError) as caught:
+        tape.gradient(y, x, unconnected_gradients="raise")
+    assert caught.value.explanation == tape.explain(y, x)
+    assert str(caught.value) == str(caught.value.explanation)
