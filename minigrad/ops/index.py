@@ -144,8 +144,9 @@ def gathered_spec(x: Any, *indices: Any, key: Key) -> Spec:
 def gather(x: Any, *indices: Any, key: Key) -> Any:
     """`x[key]`, with the tensors `indices`, integers or masks, where `key` says "array"."""
     try:
-        if key in ROWS and x.ndim >= len(key) and indices[0].dtype.kind != "b":
-            return np.asarray(np.take(x, indices[0], len(key) - 1))  # in half the time
+        # np.take takes half the time, and does not look at the indices where x is empty
+        if key in ROWS and x.ndim >= len(key) and indices[0].dtype.kind != "b" and x.size:
+            return np.asarray(np.take(x, indices[0], len(key) - 1))
         return np.asarray(x[filled_key(key, indices)])
     except IndexError as error:
         raise out_of_range(error, x, indices) from None

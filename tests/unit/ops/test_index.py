@@ -197,6 +197,18 @@ def test_many_rows_are_added_as_often_as_they_come() -> None:
         scatter_add(g, x, rows + 1 + (rows == -20), key=("array",))
 
 
+@pytest.mark.parametrize("shape, index", [((0, 5), 7), ((0, 4, 0), 0), ((2, 0), -1)])
+def test_an_index_into_nothing_is_refused_alike_eagerly_and_traced(
+    shape: tuple[int, ...], index: int
+) -> None:
+    def f(x: Any) -> Any:
+        return mg.take(x, mg.asarray([index]), axis=len(shape) - 1)
+
+    for g in (f, mg.function(f)):
+        with pytest.raises(IndexSpecError):
+            g(mg.zeros(shape))
+
+
 @pytest.mark.parametrize("change", ["add", "multiply", "max", "min"])
 def test_a_row_is_broadcast_over_indices_of_several_axes(change: str) -> None:
     """NumPy's `ufunc.at` reads past the end of such a row."""
