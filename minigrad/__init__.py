@@ -178,6 +178,10 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"minigrad has no {name!r}; dir(minigrad) lists what it has")
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 bool = _DTYPES["bool"]
 int8, int16, int32, int64 = (_DTYPES[f"int{n}"] for n in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (_DTYPES[f"uint{n}"] for n in (8, 16, 32, 64))

@@ -85,6 +85,8 @@ def with_defaults(x: Any, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """`array`, made of Python numbers `x`, in the default dtype of its kind."""
     if hasattr(x, "__array__") or any(hasattr(leaf, "dtype") for leaf in tree.flatten(x)[0]):
         return array
+    if type(x) not in (*SCALARS, list, tuple) and is_buffer(x):
+        return array
     match array.dtype.kind:
         case "f":
             return array.astype(DEFAULTS[float])
@@ -95,6 +97,15 @@ def with_defaults(x: Any, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             fits = not array.size or (limits.min <= array.min() and array.max() <= limits.max)
             return array.astype(DEFAULTS[int]) if fits else array
     return array
+
+
+def is_buffer(x: Any) -> bool:
+    """Whether `x` gives its memory by the buffer protocol, and so has a dtype of its own."""
+    try:
+        memoryview(x)
+    except TypeError:
+        return False
+    return True
 
 
 def holds(dtype: DType, x: Tensor) -> bool:

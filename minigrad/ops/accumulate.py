@@ -162,8 +162,8 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     """
     x = api.asarray(x)
     axis = canonical_axis("diff", axis, x.ndim)
-    if n < 0:
-        raise SpecError(f"diff: n={n} came; differences are taken 0 times or more; write n=1")
+    if not hasattr(n, "__index__") or n < 0:
+        raise SpecError(f"diff: n={n!r} came; differences are taken 0 times or more; write n=1")
     ends = [None if end is None else api.asarray(end) for end in (prepend, append)]
     parts = [part for part in (ends[0], x, ends[1]) if part is not None]
     x = join(*parts, axis=axis) if len(parts) > 1 else x

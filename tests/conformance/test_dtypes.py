@@ -1,5 +1,6 @@
 """Dtypes as the array API standard has them: promotion, casts, kinds, limits, defaults."""
 
+import array
 import itertools
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_integers_beyond_int64_stay_integers() -> None:
     assert x.numpy().tolist() == [2**63 + 1, 1]
     with pytest.raises(SpecError, match="rectangular and numeric"):
         mg.asarray([2**63, -1])
+
+
+def test_buffers_keep_their_dtype() -> None:
+    for code, dtype in (("d", mg.float64), ("b", mg.int8), ("Q", mg.uint64)):
+        numbers = array.array(code, [1, 2])
+        for buffer in (numbers, memoryview(numbers)):
+            assert mg.asarray(buffer).dtype == dtype
+            assert mg.asarray(buffer).numpy().tolist() == [1, 2]
+    assert mg.asarray(range(3)).dtype == mg.int32
 
 
 @pytest.mark.parametrize("name", ["sum", "prod", "cumulative_sum", "cumulative_prod"])

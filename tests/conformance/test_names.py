@@ -70,6 +70,7 @@ def test_departures_of_arguments_by_place_are_seen() -> None:
 
 def test_constants_dtypes_and_attributes_are_there() -> None:
     assert all(name in mg.__all__ for name in (*CONSTANTS, *DTYPES))
+    assert set(mg.__all__) <= set(dir(mg))
     assert (mg.e, mg.pi, mg.inf, mg.newaxis) == (np.e, np.pi, np.inf, None)
     assert np.isnan(mg.nan)
     assert [np.dtype(name) for name in DTYPES] == [getattr(mg, name) for name in DTYPES]

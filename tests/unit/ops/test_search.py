@@ -236,6 +236,7 @@ def test_expm1_and_tanh_of_complex_numbers_have_the_limits_of_the_standard() -> 
         ("it has one axis, in ascending order", lambda: mg.searchsorted(X, 1.0)),
         ("side 'middle' came", lambda: mg.searchsorted([1], 1, side="middle")),
         ("differences are taken 0 times or more", lambda: mg.diff([1, 2], n=-1)),
+        ("n=1.5 came", lambda: mg.diff([1, 2], n=1.5)),
         ("diff: axis 1 of a tensor with 1 axes", lambda: mg.diff([1, 2], axis=1)),
         ("do not broadcast", lambda: mg.broadcast_shapes((2, 3), (4,))),
         ("a shape was needed", lambda: mg.broadcast_shapes("ab")),
