@@ -58,6 +58,34 @@ class Minigrad:
         """Read a model from a file."""
         return self._mg.saved_model.load(str(path) + ".mg")
 
+    def special_function(self, name: str) -> Any:
+        """One of the special functions."""
+        return getattr(self._mg.special, name)
+
+    def optimizer(self, kind: str, rate: float, **options: Any) -> Any:
+        """An optimizer, by name."""
+        return getattr(self._mg.optimizers, kind)(rate, **options)
+
+    def clip_by_global_norm(self, tensors: Any, norm: float) -> Any:
+        """Tensors scaled down together, and the norm that they had."""
+        return self._mg.optimizers.clip_by_global_norm(tensors, norm)
+
+    def cross_entropy(self, logits: Any, labels: Any) -> Any:
+        """Of rows of logits, by places or by probabilities."""
+        return self._mg.nn.softmax_cross_entropy(logits, labels)
+
+    def sigmoid_cross_entropy(self, logits: Any, labels: Any) -> Any:
+        """Of single logits."""
+        return self._mg.nn.sigmoid_cross_entropy(logits, labels)
+
+    def one_hot(self, places: Any, depth: int) -> Any:
+        """Rows of one 1."""
+        return self._mg.nn.one_hot(places, depth)
+
+    def pool(self, kind: str, x: Any, size: int, strides: int) -> Any:
+        """The largest, or the mean, of windows of an image."""
+        return getattr(self._mg.nn, f"{kind}_pool2d")(x, size, strides)
+
 
 # where TensorFlow has what the scenarios name
 ELSEWHERE = (
@@ -163,6 +191,48 @@ class TensorFlow:
     def load(self, path: Any) -> Any:
         """Read a model from a folder."""
         return self._tf.saved_model.load(str(path))
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+        """The value of `f`, and its derivative along the tangents."""
+        with self._tf.autodiff.ForwardAccumulator(list(primals), list(tangents)) as forward:
+            y = f(*primals)
+        return y, forward.jvp(y)
+
+    def vmap(self, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """`f` of many examples at once."""
+        return lambda xs: self._tf.vectorized_map(f, xs)
+
+    def special_function(self, name: str) -> Any:
+        """One of the special functions."""
+        math = self._tf.math
+        named = {"gammaln": math.lgamma, "expit": math.sigmoid, "erfinv": math.erfinv}
+        return named.get(name) or getattr(math, name)
+
+    def optimizer(self, kind: str, rate: float, **options: Any) -> Any:
+        """An optimizer of Keras, by name."""
+        spelled = {
+            "beta1": "beta_1",
+            "beta2": "beta_2",
+            "eps": "epsilon",
+            "initial": "initial_accumulator_value",
+        }
+        options = {spelled.get(key, key): value for key, value in options.items()}
+        return getattr(self._tf.keras.optimizers, kind)(rate, **options)
+
+    def cross_entropy(self, logits: Any, labels: Any) -> Any:
+        """Of rows of logits, by places or by probabilities."""
+        if labels.dtype.is_integer:
+            nn = self._tf.nn.sparse_softmax_cross_entropy_with_logits
+            return nn(labels=labels, logits=logits)
+        return self._tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+    def sigmoid_cross_entropy(self, logits: Any, labels: Any) -> Any:
+        """Of single logits."""
+        return self._tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+
+    def pool(self, kind: str, x: Any, size: int, strides: int) -> Any:
+        """The largest, or the mean, of windows of an image."""
+        return getattr(self._tf.nn, f"{kind}_pool2d")(x, size, strides, "VALID")
 
 
 DIALECTS = {"minigrad": Minigrad, "tensorflow": TensorFlow}
