@@ -89,6 +89,9 @@ STATEMENT = Difference("s", "x", "float32[1] 1", "float32[1] 2", "reasons")
         (f32(1), f32(3), [STATEMENT], "stated as float32[1] 1 | float32[1] 2", 0),
         (f32(1), {"raises": "E", "message": "m"}, [], "minigrad raises E: m", 0),
         (f32(1), f32(1), [STATEMENT._replace(label="y")], "y: TensorFlow", 0),
+        (f32(7), f32(2), [STATEMENT._replace(tensorflow="varies")], None, 1),
+        (f32(2), f32(2), [STATEMENT._replace(tensorflow="varies")], None, 1),
+        (f32(2), f32(3), [STATEMENT._replace(tensorflow="varies")], "stated as varies", 0),
     ],
 )
 def test_judgement(theirs: Any, ours: Any, expected: Any, complaint: Any, intended: int) -> None:
