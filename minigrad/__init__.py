@@ -153,7 +153,7 @@ from .tape import GradientTape, UnconnectedGradients
 from .variable import Variable
 
 if _TYPE_CHECKING:  # for checkers and editors; at run time __getattr__ does it
-    from . import linalg, nn, optimizers, random, saved_model, special, visualize
+    from . import fft, linalg, nn, optimizers, random, saved_model, special, visualize
     from .batching import vmap
     from .forward import jvp
     from .inspection import __array_namespace_info__
@@ -162,7 +162,7 @@ __version__ = "0.1.0"
 __array_api_version__ = "2025.12"
 
 # namespaces that are loaded when they are first named: `import minigrad` stays quick
-_LATER = ("linalg", "nn", "optimizers", "random", "saved_model", "special", "visualize")
+_LATER = ("fft", "linalg", "nn", "optimizers", "random", "saved_model", "special", "visualize")
 _LATER_FUNCTIONS = {
     "__array_namespace_info__": "inspection",
     "jvp": "forward",
@@ -206,7 +206,7 @@ __all__ = [
     "conj", "constant", "convert_to_tensor", "copysign", "cos", "cosh", "count_nonzero",
     "cumulative_prod", "cumulative_sum", "custom_gradient", "diff", "divide", "e", "einsum",
     "empty", "empty_like", "ensure_shape", "equal", "errors", "executing_eagerly", "exp",
-    "expand_dims", "expm1", "eye", "finfo", "flip", "float16", "float32", "float64", "floor",
+    "expand_dims", "expm1", "eye", "fft", "finfo", "flip", "float16", "float32", "float64", "floor",
     "floor_divide", "fori_loop", "from_dlpack", "full", "full_like", "function", "grad", "greater",
     "greater_equal", "hessian", "hvp", "hypot", "identity", "iinfo", "imag", "inf", "init_scope",
     "int8", "int16", "int32", "int64", "is_tensor", "isdtype", "isfinite", "isin", "isinf",

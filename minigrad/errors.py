@@ -5,7 +5,9 @@ MinigradError
 |   `-- IndexSpecError          an index that the tensor does not have
 |-- TraceError              Python asked a tensor for a value that a trace does not have
 |-- GradientError           a derivative that does not exist, or a tape that cannot give it
-|   `-- EscapedGradientError    a value left the tape through NumPy and came back
+|   |-- EscapedGradientError    a value left the tape through NumPy and came back
+|   `-- DegenerateError         of vectors that the matrix does not determine; a LinAlgError too
+|-- LinAlgError             a matrix that has no such decomposition, inverse or solution
 |-- UncompilableError       `jit_compile=True` met something that cannot be compiled
 |-- CallbackError           a Python body returned something else than it declared
 |-- SaveError               an object or a file that cannot be saved or loaded
@@ -15,6 +17,8 @@ MinigradError
 from __future__ import annotations
 
 from typing import Any
+
+from numpy.linalg import LinAlgError as NumpyLinAlgError
 
 
 class MinigradError(Exception):
@@ -76,6 +80,28 @@ class EscapedGradientError(GradientError):
     minigrad's functions on the tensor, or say that the cut is meant::
 
         mg.stop_gradient(x).numpy()
+    """
+
+
+class LinAlgError(MinigradError, NumpyLinAlgError):
+    """A matrix that has no inverse, no solution, or no such decomposition.
+
+    Symptom: an op of `mg.linalg` refuses the values of its input, or a derivative does that needs
+    one. Cause: it is singular, not positive definite, or holds inf or nan. It is a
+    `numpy.linalg.LinAlgError` too::
+
+        mg.linalg.inv(mg.zeros((2, 2)))   # LinAlgError: inv: ... is singular; ...
+    """
+
+
+class DegenerateError(GradientError, LinAlgError):
+    """A derivative of vectors that the matrix leaves free to turn.
+
+    Symptom: the gradient of eigenvectors or singular vectors refuses to answer, for no derivative
+    exists. Cause: two of their values are equal, or the vectors only fill up a basis. Remedy: a
+    function of the values alone, or a matrix away from that point::
+
+        mg.linalg.eigh(mg.eye(2)).eigenvectors   # its gradient: DegenerateError
     """
 
 

@@ -1,36 +1,330 @@
-"""Linear algebra: products, diagonals and norms, of the last two axes or of an axis named.
+"""Linear algebra: the array API standard's extension `linalg`, complete.
 
-The names are those of the array API standard's extension `linalg`.
+Functions act on the matrices in the last two axes; axes before them are stacks. Decompositions
+take float32, float64, complex64 and complex128. All are differentiable to any order but the rank;
+a matrix without inverse or decomposition raises `LinAlgError`, and a derivative that does not
+exist, as that of eigenvectors of equal eigenvalues, `DegenerateError`.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from .core.convert import as_tensor
 from .core.registry import api
 from .core.spec import canonical_axis
 from .core.tensor import Tensor
 from .errors import SpecError
+from .norms import matrix_norm, norm, vector_norm
 from .ops.axes import matrix_transpose
-from .ops.exponential import sqrt
-from .ops.linalg import matmul, outer, tensordot, vecdot
+from .ops.diagonals import diagonal_of
+from .ops.eigen import general_eigen, hermitian_eigen, hermitian_eigenvalues
+from .ops.factors import (
+    orthogonal_complement,
+    orthogonal_factors,
+    singular_factors,
+    singular_values,
+)
+from .ops.fit import fitted, length_of
+from .ops.linalg import matmul, matrix_product, outer, tensordot, vecdot
+from .ops.matrices import (
+    adjoint,
+    check_matrix,
+    cholesky_factor,
+    determinant,
+    inverse,
+    sign_and_log,
+    solve_matrix,
+)
+from .ops.rank import pseudo_inverse, rank_of
 
 __all__ = [
+    "EigResult",
+    "EighResult",
+    "QRResult",
+    "SVDResult",
+    "SlogdetResult",
+    "cholesky",
     "cross",
+    "det",
     "diagonal",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "inv",
     "matmul",
     "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
     "matrix_transpose",
+    "norm",
     "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
     "tensordot",
     "trace",
     "vecdot",
     "vector_norm",
 ]
 
-Axis = int | tuple[int, ...]
+
+class EigResult(NamedTuple):
+    """What `eig` gives: complex eigenvalues (..., n), and as many vectors as columns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class EighResult(NamedTuple):
+    """What `eigh` gives: real eigenvalues (..., n), ascending, and orthonormal columns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class QRResult(NamedTuple):
+    """What `qr` gives: orthonormal columns, and the triangle that multiplies them."""
+
+    Q: Tensor
+    R: Tensor
+
+
+class SlogdetResult(NamedTuple):
+    """What `slogdet` gives: the sign (of complex matrices, the phase), and log of the size."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+class SVDResult(NamedTuple):
+    """What `svd` gives: left vectors as columns, values descending, right vectors as rows."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+# square matrices
+
+
+def inv(x: Any, /) -> Any:
+    """The inverse of each matrix.
+
+    x: (..., n, n). Raises LinAlgError where one is singular. Array API, linalg: inv.
+    """
+    return inverse(as_tensor(x))
+
+
+def solve(x1: Any, x2: Any, /) -> Any:
+    """The y with x1 @ y = x2.
+
+    x1: (..., n, n). x2: (n,), one right side for all matrices; else (..., n, k), whose leading
+    axes broadcast. Raises LinAlgError where one of `x1` is singular. Array API, linalg: solve.
+    """
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    if x2.ndim is None:
+        raise SpecError(
+            f"solve: {x1.spec} and {x2.spec}: whether the right side is a vector or matrices is "
+            "not known while tracing; give it a TensorSpec with a rank, such as (None, None)"
+        )
+    if x2.ndim == 1:
+        return api.squeeze(solve_matrix(x1, api.expand_dims(x2, axis=1)), axis=-1)
+    return solve_matrix(x1, x2)
+
+
+def det(x: Any, /) -> Any:
+    """The determinant of each matrix.
+
+    x: (..., n, n). Returns (...). The derivative exists for singular matrices too, the second one
+    raises LinAlgError there. Array API, linalg: det.
+    """
+    return determinant(as_tensor(x))
+
+
+def slogdet(x: Any, /) -> SlogdetResult:
+    """Sign and logarithm of the size of the determinant of each matrix.
+
+    x: (..., n, n). Returns two of (...): the sign 0, and -inf, where a matrix is singular; a
+    derivative there raises LinAlgError. Array API, linalg: slogdet.
+    """
+    return SlogdetResult(*sign_and_log(as_tensor(x)))
+
+
+def cholesky(x: Any, /, *, upper: bool = False) -> Any:
+    """The triangle L with L @ L^H = x, or U with U^H @ U = x.
+
+    x: (..., n, n), Hermitian and positive definite; of another its Hermitian part is taken.
+    Raises LinAlgError where that is not positive definite. Array API, linalg: cholesky.
+    """
+    return cholesky_factor(as_tensor(x), upper=bool(upper))
+
+
+def matrix_power(x: Any, n: int, /) -> Any:
+    """Each matrix times itself, `n` factors in all.
+
+    x: (..., m, m). n: an int; 0 gives the identity, and less than 0 powers of the inverse.
+    Array API, linalg: matrix_power.
+    """
+    x = as_tensor(x)
+    check_matrix("matrix_power", x, square=True)
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise SpecError(
+            f"matrix_power: {n!r} came; an int power of a matrix is a product; write an int"
+        ) from None
+    if n == 0:
+        ones = api.ones_like(x)
+        return api.tril(ones) * api.triu(ones)
+    square, left, found = x if n > 0 else inverse(x), abs(n), None
+    while left:
+        if left % 2:
+            found = square if found is None else matrix_product(found, square)
+        left //= 2
+        square = matrix_product(square, square) if left else square
+    return found
+
+
+# decompositions
+
+
+def eigh(x: Any, /) -> EighResult:
+    """Eigenvalues and eigenvectors of Hermitian matrices.
+
+    x: (..., n, n); of a matrix that is not Hermitian its Hermitian part is taken. Returns real
+    values, ascending, and orthonormal vectors as columns. In each, the first component of at
+    least 0.3 of the size of the largest is real and positive, so the result is unique.
+    Derivatives of vectors raise DegenerateError where two eigenvalues are equal; those of values
+    exist for what is symmetric in equal ones. Array API, linalg: eigh.
+    """
+    return EighResult(*hermitian_eigen(as_tensor(x)))
+
+
+def eigvalsh(x: Any, /) -> Any:
+    """The eigenvalues of Hermitian matrices, real and ascending; see `eigh`.
+
+    x: (..., n, n). Returns (..., n). Array API, linalg: eigvalsh.
+    """
+    return hermitian_eigenvalues(as_tensor(x))
+
+
+def eig(x: Any, /) -> EigResult:
+    """Eigenvalues and eigenvectors of any square matrices.
+
+    x: (..., n, n). Returns values and vectors, always complex, the vectors as columns of length
+    1, and of the phase that `eigh` says; the order is that of LAPACK. Derivatives do not exist
+    where eigenvalues meet. Array API, linalg: eig.
+    """
+    return EigResult(*general_eigen(as_tensor(x)))
+
+
+def eigvals(x: Any, /) -> Any:
+    """The eigenvalues of any square matrices, complex, in the order of `eig`.
+
+    x: (..., n, n). Returns (..., n). Array API, linalg: eigvals.
+    """
+    # by `eig`, for LAPACK orders values otherwise where it computes no vectors, and the
+    # derivative is made of vectors
+    return general_eigen(as_tensor(x))[0]
+
+
+def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
+    """Singular value decomposition: U * S @ Vh = x.
+
+    x: (..., m, n). Returns U (..., m, k), S (..., k) descending, and Vh (..., k, n), where k is
+    the smaller of m and n; full_matrices fills U and Vh up to square ones. U has the phase that
+    `eigh` says. Derivatives of U and Vh raise DegenerateError where two singular values are
+    equal, where one is 0 and the matrix not square, and for what is only filled up.
+    Array API, linalg: svd.
+    """
+    u, s, vh = singular_factors(as_tensor(x))
+    if full_matrices:
+        u, vh = filled_up(u), adjoint(filled_up(adjoint(vh)))
+    return SVDResult(u, s, vh)
+
+
+def svdvals(x: Any, /) -> Any:
+    """The singular values of each matrix, descending.
+
+    x: (..., m, n). Returns (..., k), k the smaller of m and n. Array API, linalg: svdvals.
+    """
+    return singular_values(as_tensor(x))
+
+
+def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
+    """QR decomposition: Q @ R = x, where Q has orthonormal columns and R is upper triangular.
+
+    x: (..., m, n). mode: "reduced" for Q (..., m, k) and R (..., k, n), k the smaller of m and n;
+    "complete" for Q (..., m, m) and R (..., m, n). The diagonal of R is real. Derivatives raise
+    LinAlgError where the first k columns depend on each other, and DegenerateError for the
+    columns of Q that are only filled up. Array API, linalg: qr.
+    """
+    if mode not in ("reduced", "complete"):
+        raise SpecError(
+            f'qr: mode={mode!r} came; it says how many columns Q has; write "reduced" or "complete"'
+        )
+    x = as_tensor(x)
+    q, r = orthogonal_factors(x)
+    if mode == "complete":
+        q, r = filled_up(q), fitted(r, length_of(x, -2), -2)
+    return QRResult(q, r)
+
+
+def filled_up(q: Tensor) -> Any:
+    """The orthonormal columns of `q`, and those that are missing to a basis."""
+    if q.shape is not None and q.shape[-1] is not None and q.shape[-1] == q.shape[-2]:
+        return q
+    return api.concat([q, orthogonal_complement(q)], axis=-1)
+
+
+# matrices of any rank
+
+
+def pinv(x: Any, /, *, rtol: Any = None) -> Any:
+    """The Moore-Penrose inverse of each matrix.
+
+    x: (..., m, n). rtol: the share of the largest singular value up to which others count as 0,
+    a number or one for each matrix; None for the larger of m and n, times the rounding error of
+    1. Returns (..., n, m). The derivative takes the rank to stay. Array API, linalg: pinv.
+    """
+    return pseudo_inverse(*with_tolerance("pinv", as_tensor(x), rtol))
+
+
+def matrix_rank(x: Any, /, *, rtol: Any = None) -> Any:
+    """How many singular values of each matrix are not 0, int32.
+
+    x: (..., m, n). rtol: as of `pinv`. Array API, linalg: matrix_rank.
+    """
+    return rank_of(*with_tolerance("matrix_rank", as_tensor(x), rtol))
+
+
+def with_tolerance(name: str, x: Tensor, rtol: Any) -> tuple[Tensor, Any]:
+    """The matrices, and the tolerance for them as a float or a tensor."""
+    check_matrix(name, x)
+    if rtol is None:
+        m, n = length_of(x, -2), length_of(x, -1)
+        eps = float(np.finfo(x.dtype).eps)
+        if type(m) is type(n) is int:
+            return x, max(m, n) * eps
+        return x, api.astype(api.maximum(m, n), "float64") * eps
+    if isinstance(rtol, (int, float)):
+        return x, float(rtol)
+    rtol = as_tensor(rtol)
+    if rtol.ndim and x.ndim is not None and rtol.ndim + 2 >= x.ndim:
+        # one matrix, and several tolerances
+        x = api.broadcast_arrays(x, api.expand_dims(rtol, axis=(-2, -1)))[0]
+    return x, rtol
+
+
+# products and diagonals
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
@@ -50,23 +344,12 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
-    """The diagonal of each matrix in the last two axes.
+    """The diagonal of each matrix.
 
-    x: (..., m, n), with known dims. offset: places above the main diagonal, negative for below.
-    Returns (..., k), where k elements lie on it.
+    x: (..., m, n), of any dtype. offset: places above the main diagonal, negative for below.
+    Returns (..., k), where k elements lie on it. Array API, linalg: diagonal.
     """
-    x = as_tensor(x)
-    if x.ndim is None or x.ndim < 2 or not x.spec.known:
-        raise SpecError(
-            f"diagonal of {x.spec}: a diagonal needs two axes, and shapes that are known; "
-            "give the argument a TensorSpec with numbers"
-        )
-    *batch, m, n = x.shape
-    k = max(0, min(m + min(offset, 0), n - max(offset, 0)))
-    start = offset if offset >= 0 else -offset * n
-    # in a matrix laid out flat, the next element of a diagonal is n + 1 places on
-    flat = api.reshape(x, (*batch, m * n))
-    return flat[..., start : start + (k - 1) * (n + 1) + 1 : n + 1] if k else flat[..., :0]
+    return diagonal_of(as_tensor(x), offset=operator.index(offset))
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
@@ -75,47 +358,3 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     dtype: of the sum; None keeps floating dtypes and widens integers to 64 bits.
     """
     return api.sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
-
-
-def vector_norm(
-    x: Any, /, *, axis: Axis | None = None, keepdims: bool = False, ord: float = 2
-) -> Any:
-    """Length of the vectors along `axis` (None: of all elements).
-
-    ord: 2 for the Euclidean length, inf for the largest element, -inf for the smallest, 0 for
-    how many are not 0, another number p for the p-th root of the sum of |x|^p.
-    The derivative of the Euclidean length at 0 is 0. x: floating or complex.
-    """
-    x = as_tensor(x)
-    options = {"axis": axis, "keepdims": keepdims}
-    if ord == 2:
-        square = api.sum(api.square(api.abs(x) if x.dtype.kind == "c" else x), **options)
-        # sqrt has no derivative at 0; what `where` cuts off there does not come back
-        return api.where(api.equal(square, 0), 0, sqrt(square))
-    size = api.abs(x)
-    if math.isinf(ord):
-        return (api.max if ord > 0 else api.min)(size, **options)
-    if ord == 0:
-        return api.sum(api.astype(api.not_equal(x, 0), size.dtype), **options)
-    if ord == 1:
-        return api.sum(size, **options)
-    return api.pow(api.sum(api.pow(size, ord), **options), 1 / ord)
-
-
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") -> Any:
-    """Norm of each matrix in the last two axes.
-
-    ord: "fro" for the root of the sum of squares, 1 for the largest sum of a column, inf for
-    that of a row; -1 and -inf for the smallest.
-    """
-    x = as_tensor(x)
-    if ord == "fro":
-        return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
-    if ord not in (1, -1, math.inf, -math.inf):
-        raise SpecError(
-            f'matrix_norm: ord={ord!r} came; known are "fro", 1, -1, inf and -inf; '
-            "write one of these"
-        )
-    sums = api.sum(api.abs(x), axis=-2 if ord in (1, -1) else -1, keepdims=True)
-    y = (api.max if float(ord) > 0 else api.min)(sums, axis=(-2, -1), keepdims=True)
-    return y if keepdims else api.squeeze(y, (-2, -1))

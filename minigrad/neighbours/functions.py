@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -210,23 +209,6 @@ def outer(a: Any, b: Any) -> Any:
 def einsum(*operands: Any, optimize: Any = False) -> Any:
     """Sums of products by labels."""
     return api.einsum(*operands)
-
-
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """Norm of vectors, of matrices, or of all elements."""
-    x = api.asarray(x)
-    linalg = sys.modules["minigrad"].linalg
-    if axis is None and ord is None:
-        return linalg.vector_norm(x, keepdims=keepdims)
-    axes = tuple(range(x.ndim)) if axis is None else axis
-    if isinstance(axes, tuple) and len(axes) == 2:
-        y = linalg.matrix_norm(api.moveaxis(x, axes, (-2, -1)), ord=ord or "fro")
-        places = [canonical_axis("norm", a, x.ndim) for a in axes]
-        return api.expand_dims(y, axis=tuple(sorted(places))) if keepdims else y
-    return linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord is None else ord)
-
-
-ROWS["linalg.norm"] = norm
 
 
 @row

@@ -12,6 +12,7 @@ from ..core.define import composite
 from ..core.registry import api
 from ..core.tensor import Tensor
 from ..errors import SpecError
+from .diagonals import diagonal_of
 
 Labels = tuple[Any, ...]  # letters; ints for the axes that "..." stands for, counted from the last
 
@@ -112,8 +113,9 @@ def single(term: Term) -> Term:
         if n > 1:
             places = [i for i, other in enumerate(labels) if other == label]
             others = [i for i in range(len(labels)) if i not in places]
-            along = api.arange(x.shape[places[0]], dtype="int64")
-            x = api.permute_dims(x, (*others, *places))[(..., *[along] * n)]
+            x = api.permute_dims(x, (*others, *places))
+            for _ in range(n - 1):
+                x = diagonal_of(x, offset=0)
             labels = (*[labels[i] for i in others], label)
     return Term(x, labels)
 

@@ -19,6 +19,7 @@ from minigrad.core.define import Domain, pointwise_spec
 from minigrad.core.op import Op
 from minigrad.core.registry import OPS
 from minigrad.core.tensor import Tensor
+from tests.laws import matrices as matrices_and_spectra
 from tests.laws.draws import ANY, FLOATS, INTEGERS, Array, Pen, Shape
 
 Drawn = tuple[tuple[Any, ...], dict[str, Any]]
@@ -57,6 +58,7 @@ ELSEWHERE = {
 
 # adjoints whose inputs are made by derivative rules only: they trust them to fit
 TRUSTING = {"or_zeros", "piece_like", "image_gradient", "filter_gradient", "windows_added"}
+TRUSTING |= matrices_and_spectra.TRUSTING
 
 
 class Application(NamedTuple):
@@ -528,4 +530,5 @@ TABLE: dict[str, Callable[[Pen], Drawn]] = {
     ),
     "random_order": random(INTEGERS, lambda pen: (pen.count(0, 5),)),
     "random_states": random((np.uint64,), lambda pen: (pen.count(0, 4), 3)),
+    **matrices_and_spectra.ROWS,
 }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.core.op import Op
 from minigrad.core.registry import OPS
-from minigrad.errors import MinigradError
+from minigrad.errors import LinAlgError, MinigradError
 from tests.laws.budget import examples
 from tests.laws.slopes import (
     inner,
@@ -96,7 +96,8 @@ def assert_slopes(application: Application, seed: int) -> None:
         assert is_slope(loss, inner([bar], direction)), f"input {i}: {bar}"
 
 
-CONVERSIONS = {"cast", "fill"}  # to a dtype among their attributes
+# to a dtype among their attributes, or of real numbers to complex ones
+CONVERSIONS = {"cast", "fill", "fourier"}
 HOLOMORPHIC = [name for name in WITH_COMPLEX if OPS[name].holomorphic and name not in CONVERSIONS]
 
 
@@ -208,7 +209,10 @@ def test_gradients_have_the_spec_of_their_inputs(name: str, data: Any, seed: int
     except MinigradError:
         return
     places = application.smooth()
-    bars = pulled_back(application, application.inputs, randoms(ys, seed), places)
+    try:
+        bars = pulled_back(application, application.inputs, randoms(ys, seed), places)
+    except LinAlgError:  # of a singular matrix, or of equal eigenvalues: said, not guessed
+        return
     for i, bar in zip(places, bars, strict=True):
         if bar is not None:
             x = application.inputs[i]

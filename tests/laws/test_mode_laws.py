@@ -47,8 +47,8 @@ def drawn(name: str, data: Any, dtypes: Any = ANY, *, smooth: bool = False) -> P
     return program
 
 
-# their public functions count axes among known ones
-RANKED = {"tensor_product"}
+# their public functions, or their derivatives, count axes among known ones
+RANKED = {"tensor_product", "cofactor", "over_gaps", "over_values"}
 
 
 def less_known(spec: Spec, data: Any, *, ranked: bool) -> Spec:

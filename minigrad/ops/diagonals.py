@@ -1,0 +1,58 @@
+"""The diagonals of the matrices in the last two axes, taken out and put in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.batch import as_it_is, whole
+from ..core.define import primitive
+from ..core.spec import Spec
+from ..core.tensor import Tensor
+from ..errors import SpecError
+
+
+def diagonal_spec(x: Any, *, offset: int) -> Spec:
+    """The shape with one axis, of what lies on the diagonal, for the last two."""
+    if x.shape is None:
+        return Spec(None, x.dtype)
+    if len(x.shape) < 2:
+        raise SpecError(
+            f"diagonal: {x.spec} came; a matrix has two axes, the last ones; "
+            "make them with mg.reshape or x[:, None]"
+        )
+    *batch, m, n = x.shape
+    return Spec((*batch, None if None in (m, n) else on_it(m, n, offset)), x.dtype)
+
+
+def on_it(m: int, n: int, offset: int) -> int:
+    """How many elements of an m by n matrix lie on the diagonal."""
+    return max(0, min(m + min(offset, 0), n - max(offset, 0)))
+
+
+@primitive(infer=diagonal_spec, linear="jointly")
+def diagonal_of(x: Any, /, *, offset: int) -> Any:
+    """The elements on the diagonal of each matrix; the op behind `diagonal`."""
+    return np.diagonal(x, offset, -2, -1).copy()
+
+
+@primitive(infer=lambda v, like, *, offset: Spec(like.shape, v.dtype), linear="each")
+def on_diagonal(v: Any, like: Any, /, *, offset: int) -> Any:
+    """`v` on the diagonal of matrices of the shape of `like`, and zeros."""
+    y = np.zeros(like.shape, v.dtype)
+    m, n = like.shape[-2:]
+    k = np.arange(on_it(m, n, offset))
+    y[..., k - min(offset, 0), k + max(offset, 0)] = v
+    return y
+
+
+diagonal_of.defvjp(lambda g, y, x, *, offset: on_diagonal(g, x, offset=offset))
+diagonal_of.defbatch(as_it_is)
+on_diagonal.defvjp(lambda g, y, v, like, *, offset: diagonal_of(g, offset=offset), None)
+
+
+@on_diagonal.defbatch
+def on_diagonal_batch(op: Any, n: Any, v: Tensor, like: Tensor, *, offset: int) -> Any:
+    """Examples are one more axis of the batch."""
+    return op(whole(n, v), whole(n, like), offset=offset)

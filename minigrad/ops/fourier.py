@@ -1,0 +1,183 @@
+"""Fourier transforms along axes: complex ones, and those between real signals and half spectra.
+
+The ops behind `mg.fft`. A transform is a product with a symmetric matrix, so its derivative is a
+transform again; `norm` says which side the factor 1 / n is on, as in NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.batch import alone, along_axes, has_one_row, whole
+from ..core.define import primitive
+from ..core.spec import Spec, canonical_axis, spec_of
+from ..core.tensor import Tensor
+from ..errors import SpecError
+from .fit import known_length, length_of
+
+# of the other direction, with the same factor
+DUAL: dict[Any, Any] = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
+
+
+def check_norm(norm: Any) -> None:
+    """Refuse what is no norm. Raises SpecError."""
+    if norm not in DUAL:
+        raise SpecError(
+            f"fft: norm={norm!r} came; it says which transform is divided by n; "
+            'write "backward", "ortho" or "forward"'
+        )
+
+
+def check_signal(x: Any, dtypes: str, axes: tuple[int, ...], norm: str) -> None:
+    """Refuse other dtypes than those of the characters `dtypes`, and axes without elements.
+
+    Raises SpecError.
+    """
+    check_norm(norm)
+    if getattr(x, "dtype", np.dtype(object)).char not in dtypes:
+        names = " and ".join([np.dtype(char).name for char in dtypes])
+        raise SpecError(
+            f"fft: {spec_of(x)} came; this transform is defined for {names}; "
+            "cast with mg.astype(x, mg.float32), or take mg.real(x), first"
+        )
+    if x.shape is None:
+        return
+    for axis in axes:
+        if x.shape[canonical_axis("fft", axis, len(x.shape))] == 0:
+            raise SpecError(
+                f"fft: axis {axis} of {x.spec} has no elements; a transform is of at least one; "
+                "pad the axis, by n or by s"
+            )
+
+
+def fourier_spec(x: Any, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Spec:
+    """The shape of `x`, complex."""
+    check_signal(x, "fdFD", axes, norm)
+    return Spec(x.shape, np.dtype(x.dtype.char.upper()))
+
+
+@primitive(infer=fourier_spec, linear="jointly")
+def fourier(x: Any, /, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Any:
+    """The discrete Fourier transform of `x` along `axes`, or the inverse; always complex.
+
+    norm: "backward", "ortho" or "forward", the transform that is divided by n.
+    """
+    if x.dtype.char not in "fdFD":
+        raise TypeError("floating dtypes only")
+    if not axes:
+        return x.astype(x.dtype.char.upper())
+    y = (np.fft.ifftn if inverse else np.fft.fftn)(x, axes=axes, norm=as_literal(norm))
+    return np.ascontiguousarray(y)
+
+
+def as_literal(norm: str) -> Any:
+    """`norm`, which to a type checker of NumPy is one of three strings."""
+    return norm
+
+
+# the matrix is symmetric; where cotangents are complex, the walk back takes the conjugate
+fourier.defvjp(
+    lambda g, y, x, *, axes, inverse, norm: fourier(g, axes=axes, inverse=inverse, norm=norm)
+)
+fourier.defbatch(along_axes)
+
+
+# half of a spectrum says all of it where the signal is real
+
+
+def along(x: Any, axis: int, length: int | None) -> Any:
+    """The shape of `x` with another length along `axis`."""
+    place = canonical_axis("fft", axis, len(x.shape))
+    return (*x.shape[:place], length, *x.shape[place + 1 :])
+
+
+def real_fourier_spec(x: Any, *, axis: int, norm: str, doubled: bool) -> Spec:
+    """n // 2 + 1 complex numbers for n real ones."""
+    check_signal(x, "fd", (axis,), norm)
+    n = None if x.shape is None else x.shape[axis]
+    half = None if n is None else n // 2 + 1
+    dtype = np.dtype(x.dtype.char.upper())
+    return Spec(None if x.shape is None else along(x, axis, half), dtype)
+
+
+@primitive(infer=real_fourier_spec, linear="jointly", holomorphic=False)
+def real_fourier(x: Any, /, *, axis: int, norm: str, doubled: bool) -> Any:
+    """The first half of the spectrum of real `x` along `axis`; the op behind `rfft`.
+
+    doubled: times two where a number stands for its mirror image too.
+    """
+    if x.dtype.char not in "fd":
+        raise TypeError("real floating dtypes only")
+    y = np.ascontiguousarray(np.fft.rfft(x, axis=axis, norm=as_literal(norm)))
+    if doubled:
+        mirrored(y, x.shape[axis], axis)[...] *= 2
+    return y
+
+
+def mirrored(y: Any, n: int, axis: int) -> Any:
+    """Of a half spectrum of `n` points, what has a mirror image: all but the ends."""
+    return np.moveaxis(y, axis, -1)[..., 1 : (n + 1) // 2]
+
+
+def half_fourier_spec(y: Any, n: Any, *, axis: int, norm: str, halved: bool) -> Spec:
+    """n real numbers for n // 2 + 1 complex ones."""
+    check_signal(y, "fdFD", (axis,), norm)
+    length = known_length("fft", n)
+    dtype = np.dtype(y.dtype.char.lower())
+    if y.shape is None:
+        return Spec(None, dtype)
+    have = y.shape[canonical_axis("fft", axis, len(y.shape))]
+    if length is not None and (length < 1 or have not in (None, length // 2 + 1)):
+        raise SpecError(
+            f"fft: {y.spec} came as half of a spectrum of {length} points along axis {axis}; "
+            "n is at least 1, and half of it n // 2 + 1 numbers; state n, at least 1"
+        )
+    return Spec(along(y, axis, length), dtype)
+
+
+@primitive(infer=half_fourier_spec, linear="each", holomorphic=False)
+def half_fourier(y: Any, n: Any, /, *, axis: int, norm: str, halved: bool) -> Any:
+    """The real signal of `n` points whose half spectrum is `y` along `axis`; behind `irfft`.
+
+    n: an int, or a 0-d tensor of integers where a trace does not know it. halved: numbers that
+    stand for their mirror image too count half.
+    """
+    length = known_length("fft", Tensor(n) if isinstance(n, np.ndarray) else n) or 0
+    if y.dtype.char not in "fdFD" or length < 1 or y.shape[axis] != length // 2 + 1:
+        raise ValueError("no half of a spectrum")
+    if halved:
+        y = y.copy()
+        mirrored(y, length, axis)[...] *= 0.5
+    return np.ascontiguousarray(np.fft.irfft(y, length, axis=axis, norm=as_literal(norm)))
+
+
+def real_fourier_vjp(
+    g: Tensor, y: Tensor, x: Tensor, *, axis: int, norm: str, doubled: bool
+) -> Any:
+    """Back with the same factor; mirror images count once."""
+    n = length_of(x, axis)
+    return half_fourier(g, n, axis=axis, norm=DUAL[norm], halved=not doubled)
+
+
+def half_fourier_vjp(
+    g: Tensor, y: Tensor, x: Tensor, n: Any, *, axis: int, norm: str, halved: bool
+) -> Any:
+    """Back with the same factor; a number counts in its mirror image too."""
+    return real_fourier(g, axis=axis, norm=DUAL[norm], doubled=not halved)
+
+
+real_fourier.defvjp(real_fourier_vjp)
+real_fourier.defbatch(along_axes)
+half_fourier.defvjp(half_fourier_vjp, None)
+
+
+@half_fourier.defbatch
+def half_fourier_batch(op: Any, n: Any, y: Tensor, length: Any, *, axis: int, **attrs: Any) -> Any:
+    """Along the same axis; the examples must agree on the length."""
+    if isinstance(length, Tensor):
+        if not has_one_row(length):
+            return NotImplemented
+        length = alone(length)
+    return op(whole(n, y), length, axis=axis + 1, **attrs)
