@@ -162,7 +162,8 @@ __version__ = "0.1.0"
 __array_api_version__ = "2025.12"
 
 # namespaces that are loaded when they are first named: `import minigrad` stays quick
-_LATER = ("fft", "linalg", "nn", "optimizers", "random", "saved_model", "special", "visualize")
+_LATER = ("debug", "fft", "linalg", "nn", "optimizers", "random", "saved_model", "special")
+_LATER += ("visualize",)
 _LATER_FUNCTIONS = {
     "__array_namespace_info__": "inspection",
     "jvp": "forward",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .codegen.executable import executable
-from .core.op import Node
+from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
@@ -25,8 +25,13 @@ def runner(graph: Graph, *, jit: bool) -> Runner:
     """What runs `graph` on arrays and cells (arguments, then captures); made once for each graph.
 
     jit: compile; then the values come with the shapes that the code is for, and a graph with
-    unknown dims has one runner per shape underneath.
+    unknown dims has one runner per shape underneath. An interpreter that looks at every op runs
+    it by itself, compiled or not.
     """
+    stepwise = getattr(CONTEXT.get().interpreter, "stepwise", None)
+    if stepwise is not None:
+        steps: Runner = stepwise(graph)
+        return steps
     key = ("runner", jit)
     if key not in graph.cache:
         if jit and not all(x.spec.known for x in graph.inputs):

@@ -8,6 +8,7 @@ MinigradError
 |   |-- EscapedGradientError    a value left the tape through NumPy and came back
 |   `-- DegenerateError         of vectors that the matrix does not determine; a LinAlgError too
 |-- LinAlgError             a matrix that has no such decomposition, inverse or solution
+|-- NumericsError           a NaN or an infinity was made while mg.debug.check_numerics looked
 |-- UncompilableError       `jit_compile=True` met something that cannot be compiled
 |-- CallbackError           a Python body returned something else than it declared
 |-- SaveError               an object or a file that cannot be saved or loaded
@@ -102,6 +103,16 @@ class DegenerateError(GradientError, LinAlgError):
     function of the values alone, or a matrix away from that point::
 
         mg.linalg.eigh(mg.eye(2)).eigenvectors   # its gradient: DegenerateError
+    """
+
+
+class NumericsError(MinigradError, ArithmeticError):
+    """An op made the first NaN or infinity inside `with mg.debug.check_numerics():`.
+
+    Symptom: the op, forward or backward, and your line. Cause: the values it was given, whose
+    range the message states. Remedy: the edit it ends with, such as the double `where`::
+
+        mg.where(x > 0, mg.log(mg.where(x > 0, x, 1.0)), 0.0)
     """
 
 

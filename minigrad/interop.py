@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from .callbacks import Body, noted, outputs_fit, results_as
-from .core.op import CONTEXT, EAGER, Op, raw, using
+from .core.op import CONTEXT, EAGER, Eager, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import SpecError
@@ -50,7 +50,7 @@ def py_function(
         return door(py_function, func, Tout, name)
     body = Body(func, inp, Tout, name, "py_function")
     interpreter = CONTEXT.get().interpreter
-    if interpreter is EAGER or getattr(interpreter, "compiles", False):
+    if isinstance(interpreter, Eager) or getattr(interpreter, "compiles", False):
         with watching(lambda: [*body.inputs, *body.hidden()]) as guarded:
             outputs = results_as(body, called(body, body.inputs))
         return body.nested(guarded(outputs))
@@ -90,8 +90,9 @@ def python_call_kernel(
     sources = (*inputs, *body.hidden())
     tape = GradientTape(persistent=True)
     tape.follow([x for x in sources if x.dtype.kind in "fc"])
-    strays = Strays(sources, CONTEXT.get().listeners)
-    with using(EAGER, (tape, strays)):
+    interpreter, listeners = CONTEXT.get()
+    strays = Strays(sources, listeners)
+    with using(interpreter if isinstance(interpreter, Eager) else EAGER, (tape, strays)):
         with watching(lambda: sources) as guarded:
             returned = results_as(body, called(body, inputs))
         outputs = guarded(returned)

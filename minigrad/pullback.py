@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from types import FrameType
 from typing import Any
 
 from .core.op import CONTEXT, EAGER, Node
@@ -91,6 +93,17 @@ def dependents(nodes: Iterable[Node], sources: Iterable[Any]) -> set[Any]:
         if not reach.isdisjoint(node.inputs):
             reach.update(node.outputs)
     return reach
+
+
+def differentiated() -> Node | None:
+    """The node whose rule is being run, somewhere below on the stack; None if no rule is."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is pullback.__code__:
+            node: Node | None = frame.f_locals.get("node")
+            return node
+        frame = frame.f_back
+    return None
 
 
 def conjugately_pulled(

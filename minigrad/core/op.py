@@ -160,6 +160,10 @@ class Node:
         """The user's line that asked for it."""
         return Where(self._code, self._instruction)
 
+    def ascribe(self, where: Where) -> None:
+        """Say that it was asked for at `where`."""
+        self._code, self._instruction = where
+
     @classmethod
     def written(
         cls, where: Where, op: Op, inputs: Inputs, attrs: Attrs, outputs: tuple[Any, ...]
@@ -261,10 +265,14 @@ class Interpreter(Protocol):
 
 
 class Eager:
-    """Computes at once, by the op's kernel."""
+    """Computes at once, by the op's kernel.
+
+    stepwise: None, or what runs a graph op by op in the place of its executable.
+    """
 
     open = True
     eager = True
+    stepwise: Callable[[Any], Callable[..., tuple[Any, ...]]] | None = None
 
     def run(self, op: Op, inputs: Inputs, attrs: Attrs) -> Outputs:
         """The outputs of `op`, computed. Where the kernel fails, `infer` finds the words."""

@@ -20,9 +20,33 @@ from ..core.spec import OPAQUE
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
 from ..ops.logic import logical_and, logical_or
-from ..pullback import dependents, pullback
+from ..pullback import dependents, differentiated, pullback
 from .inline import inline
 from .settle import is_missing, or_none, settle
+
+
+class Origins:
+    """Listens while a derivative is traced: of which op's derivative each symbol is a part.
+
+    So the nodes of a backward graph have the lines of those that they differentiate.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[Any, str] = {}
+
+    def record(self, node: Node) -> None:
+        """Ascribe `node` to the node whose rule asked for it."""
+        forward = differentiated()
+        if forward is not None:
+            self.of.update(dict.fromkeys(node.outputs, forward.op.name))
+            node.ascribe(forward.where)
+
+    def notice(self, cell: Any) -> None:
+        """Variables have been read before."""
+
+    def follows(self, inputs: Any) -> bool:
+        """No: it asks for no derivative."""
+        return False
 
 
 class Split:
@@ -35,6 +59,7 @@ class Split:
         graph = saving(settle(inline(graph, transparent=True)))
         self.name = graph.name
         self.outputs = len(graph.outputs)
+        self.origins = Origins()
         self._lock = threading.RLock()
         self._tracer = Tracer(graph.name)
         self._inputs = tuple(
@@ -91,10 +116,12 @@ class Split:
         name, gs, nodes, ends, targets = self._walk(self.forward.outputs, given)
         graph = close(name, gs, nodes, ends)
         available = (*self._inputs, *self.forward.outputs)
+        graph.cache["origins"] = self.origins.of
         places = {x: i for i, x in reversed(list(enumerate(available)))}
         missing = [x for x in graph.captures if x not in places]
         if missing:
             graph = close(name, gs, (*self._recomputed(missing, places), *nodes), ends)
+            graph.cache["origins"] = self.origins.of
         return graph, tuple([places.get(x, x) for x in graph.captures]), targets
 
     def _walk(self, outputs: Sequence[Any], given: Sequence[bool]) -> Any:
@@ -103,7 +130,7 @@ class Split:
         sources = [x for x in self._inputs if x.dtype.kind in "fc"]
         reach = dependents(self._nodes, sources)
         gs = []
-        with using(tracer, (tracer,)):
+        with using(tracer, (tracer, self.origins)):
             bars: dict[Any, Any] = {}
             for y, wanted in zip(outputs, given, strict=True):
                 if wanted:
