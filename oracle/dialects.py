@@ -62,6 +62,14 @@ class Minigrad:
         """One of the special functions."""
         return getattr(self._mg.special, name)
 
+    def singular_values(self, x: Any) -> Any:
+        """The singular values of matrices, the largest first."""
+        return self._mg.linalg.svdvals(x)
+
+    def transform(self, name: str) -> Any:
+        """One of the discrete Fourier transforms."""
+        return getattr(self._mg.fft, name)
+
     def optimizer(self, kind: str, rate: float, **options: Any) -> Any:
         """An optimizer, by name."""
         return getattr(self._mg.optimizers, kind)(rate, **options)
@@ -201,6 +209,14 @@ class TensorFlow:
     def vmap(self, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """`f` of many examples at once."""
         return lambda xs: self._tf.vectorized_map(f, xs)
+
+    def singular_values(self, x: Any) -> Any:
+        """The singular values of matrices, the largest first."""
+        return self._tf.linalg.svd(x, compute_uv=False)
+
+    def transform(self, name: str) -> Any:
+        """One of the discrete Fourier transforms."""
+        return getattr(self._tf.signal, name)
 
     def special_function(self, name: str) -> Any:
         """One of the special functions."""

@@ -82,7 +82,8 @@ def shown(observation: Any) -> str:
             return "raises"
         case {"values": values, "dtype": dtype, "shape": shape}:
             more = f" ... of {len(values)}" if len(values) > SHOWN else ""
-            numbers = " ".join(f"{x:.6g}" for x in values[:SHOWN])
+            # a zero is shown without its sign, which rounding decides
+            numbers = " ".join(f"{x + 0.0:.6g}" for x in values[:SHOWN])
             return f"{dtype}[{','.join(map(str, shape))}] {numbers}{more}".strip()
         case {"list": items}:
             return f"[{', '.join(map(shown, items))}]"
