@@ -80,6 +80,18 @@ class Totals:
                 following.append(combined(self.emitter, fold.op, total, x))
         return following
 
+    def merge(self, state: Sequence[Value], other: Sequence[Value]) -> Copies:
+        """What two threads have come to, as one state."""
+        values, others, following = list(state), list(other), []
+        for fold in self.folds:
+            total, x = values.pop(0), others.pop(0)
+            if fold.compensated:
+                lost = self.emitter.add(values.pop(0), others.pop(0))
+                following += two_sum(self.emitter, total, lost, x)
+            else:
+                following.append(combined(self.emitter, fold.op, total, x))
+        return following
+
     def finish(self, state: Sequence[Value]) -> Copies:
         """The results after the last round."""
         values, results, emitter = list(state), [], self.emitter

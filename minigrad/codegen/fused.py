@@ -9,13 +9,13 @@ from ..core.lowering import Body
 from ..core.op import Op
 from ..core.spec import Spec
 from ..graph import Graph
-from . import jit
+from . import jit, pool
 from .call import compile_callable
 from .executable import executable
 from .fastcall import ArraySpec, Signature
 from .loops import LoopNest
 from .schedule import loop_nest
-from .write import render
+from .sharing import render
 
 ENTRY = "kernel"
 PORTABLE_VECTOR_BYTES = 32
@@ -52,7 +52,8 @@ def compiled(graph: Graph) -> Callee:
     """The group as native code behind a builtin function."""
     inputs = [ArraySpec(tuple(x.shape), x.dtype) for x in graph.inputs]
     outputs = [ArraySpec(tuple(y.shape), y.dtype) for y in graph.outputs]
-    return compile_callable(llvm(graph), Signature(ENTRY, inputs, outputs, packed=True))
+    text, signature = llvm(graph), Signature(ENTRY, inputs, outputs, packed=True)
+    return compile_callable(text, signature, pool.imports() if pool.SUBMIT in text else None)
 
 
 def loops(graph: Graph) -> LoopNest:

@@ -134,6 +134,7 @@ class Loop:
     lanes: so many rounds at once, in a vector. unroll: so many vectors in turn, each with
     accumulators of its own. chunk: what lanes have accumulated is combined after so many rounds.
     block: so many rounds of a loop around others are made in lockstep, statement by statement.
+    share: so many rounds are what a thread does in a row; 0 where threads do not share the loop.
     """
 
     var: str
@@ -144,6 +145,7 @@ class Loop:
     chunk: int = 0
     block: int = 1
     vector: bool = False
+    share: int = 0
 
     @property
     def folds(self) -> list[Fold]:
@@ -155,7 +157,8 @@ class Loop:
         by = f" by {self.lanes}" + (f" x {self.unroll}" if self.unroll > 1 else "")
         by = by if self.vector else f" by {self.block}" if self.block > 1 else ""
         chunk = f", in chunks of {self.chunk}" if 0 < self.chunk < self.extent else ""
-        return f"for {self.var} in {self.extent}{by}{chunk}:"
+        shared = f", shared by {self.share}" if self.share else ""
+        return f"for {self.var} in {self.extent}{by}{chunk}{shared}:"
 
 
 Statement: TypeAlias = Load | Apply | Store | Fold | Update | Loop

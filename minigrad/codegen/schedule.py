@@ -36,6 +36,7 @@ from .loops import (
 )
 from .phases import Phases
 from .places import Places
+from .shares import share
 
 DOUBLE = np.dtype(np.float64)
 AFTER_ROWS = 1 << 30
@@ -83,7 +84,7 @@ class Scheduler:
     def nest(self) -> LoopNest:
         """The whole loop nest."""
         self.around(self.found.batch, self.one_batch)
-        return LoopNest(
+        nest = LoopNest(
             self.nesting.graph.name,
             list(self.places.inputs.values()),
             list(self.places.outputs.values()),
@@ -91,6 +92,8 @@ class Scheduler:
             self.frames[0].body,
             self.vector_bytes,
         )
+        share(nest)
+        return nest
 
     # Loops.
 

@@ -3,19 +3,17 @@
 Where a loop goes in blocks, its rounds are made in lockstep: what differs between them is there
 in so many copies, and each statement is written once for each copy.
 
-All runs on one thread. The seam for more is `scalar_loop`: the rounds of an outermost loop are
-independent but for its folds, column sums and scratch rows.
+What threads share is written in `sharing.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..core.lowering import Pointwise, Value
 from ..core.op import Op
 from .arithmetic import lane_type
-from .bodies import divides_by
 from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
 from .loops import (
@@ -32,7 +30,8 @@ from .loops import (
     Update,
     statements,
 )
-from .text import Function, Index, Module
+from .names import divided_by, used, varying
+from .text import Function, Index
 from .uniform import UniformEmitter
 
 FUSED_FROM = 32
@@ -54,35 +53,30 @@ class Vector:
     names: dict[str, Copies] = field(default_factory=dict)
 
 
-def render(nest: LoopNest, entry: str) -> str:
-    """The LLVM module of `nest`: one function, of pointers to the inputs, then the outputs."""
-    module = Module()
-    inputs = [f"ptr readonly %{buffer.name}" for buffer in nest.inputs]
-    outputs = [f"ptr noalias %{buffer.name}" for buffer in nest.outputs]
-    function = module.function(entry, [*inputs, *outputs])
-    NestWriter(function, nest).run(nest.body)
-    return module.render()
-
-
 class NestWriter:
     """Writes the statements of a nest into a function."""
 
     def __init__(self, function: Function, nest: LoopNest):
+        self.nest = nest
+        self.varying = varying(nest.body)
+        self.fused = nest.vector_bytes >= FUSED_FROM
+        self.bases: dict[Place, list[str]] = {}  # of the places in a vector loop being written
+        # by scratch buffer, the elements of one copy
+        self.rows = {b.name: -(-b.shape[0] // 64) * 64 for b in nest.scratch}
+        self.begin(function)
+
+    def begin(self, function: Function) -> None:
+        """Go on in `function`, whose parameters are named like the inputs and outputs."""
+        nest = self.nest
         self.function = function
         self.scalar = VectorEmitter(function, 1)
         self.scalars: dict[str, Copies] = {}
         self.indices: dict[str, Index] = {}
         self.block: tuple[str, int] = ("", 1)  # the variable that goes in blocks, and how far
-        self.varying = varying(nest.body)
-        self.fused = nest.vector_bytes >= FUSED_FROM
-        self.bases: dict[Place, list[str]] = {}  # of the places in a vector loop being written
         self.pointers = {b.name: f"%{b.name}" for b in (*nest.inputs, *nest.outputs)}
-        self.rows: dict[str, int] = {}  # by scratch buffer, the elements of one copy
         blocks = [s.block for s in statements(nest.body) if isinstance(s, Loop)]
         for buffer in nest.scratch:
-            count = -(-buffer.shape[0] // 64) * 64
-            self.rows[buffer.name] = count
-            size = count * buffer.dtype.itemsize * max(blocks, default=1)
+            size = self.rows[buffer.name] * buffer.dtype.itemsize * max(blocks, default=1)
             self.pointers[buffer.name] = function.scratch(size)
 
     # Statements, in a round of a vector loop or outside of any.
@@ -196,24 +190,31 @@ class NestWriter:
 
     def scalar_loop(self, loop: Loop) -> None:
         """A loop around others: its blocks first, then what remains of them."""
-        folds, outside = loop.folds, self.block
-        totals = Totals(self.scalar, folds)
-        values = totals.start()
+        totals = Totals(self.scalar, loop.folds)
         middle = loop.extent // loop.block * loop.block
-        for low, high, step in ((0, middle, loop.block), (middle, loop.extent, 1)):
-            if low == high:
-                continue
-            with self.scalar.loop(low, high, step, values) as state:
-                self.indices[loop.var] = state.index
-                self.block = (loop.var, step) if step > 1 else outside
-                self.run(loop.body)
-                parts = [self.in_block(self.get(fold.value, fold.wide, None)) for fold in folds]
-                state.following = state.values
-                for xs in zip(*parts, strict=True):
-                    state.following = totals.add(state.following, xs)
-                self.block = outside
-            values = state.values
-        results = zip(folds, totals.finish(values), strict=True)
+        values = self.rounds(loop, 0, middle, loop.block, totals.start())
+        values = self.rounds(loop, middle, loop.extent, 1, values)
+        self.finish(loop, totals, values)
+
+    def rounds(self, loop: Loop, low: Index, high: Index, step: int, values: Copies) -> Copies:
+        """Rounds `low` to `high` of a loop around others; what its reductions have come to."""
+        if low == high:
+            return values
+        outside, totals = self.block, Totals(self.scalar, loop.folds)
+        with self.scalar.loop(low, high, step, values) as state:
+            self.indices[loop.var] = state.index
+            self.block = (loop.var, step) if step > 1 else outside
+            self.run(loop.body)
+            parts = [self.in_block(self.get(fold.value, fold.wide, None)) for fold in loop.folds]
+            state.following = state.values
+            for xs in zip(*parts, strict=True):
+                state.following = totals.add(state.following, xs)
+            self.block = outside
+        return state.values
+
+    def finish(self, loop: Loop, totals: Totals, values: Copies) -> None:
+        """Name what the reductions of a loop have come to."""
+        results = zip(loop.folds, totals.finish(values), strict=True)
         self.scalars |= {fold.name: [x] for fold, x in results}
 
     # Vector loops.
@@ -233,28 +234,39 @@ class NestWriter:
     def chunks(self, loop: Loop, slots: Sequence[Slot]) -> Copies:
         """A long vector loop with reductions, chunk by chunk."""
         totals = Totals(self.scalar, [slot.fold for slot in slots])
-        values = totals.start()
         middle = loop.extent // loop.chunk * loop.chunk
-        with self.scalar.loop(0, middle, loop.chunk, values) as state:
-            parts = self.segment(loop, slots, state.index, loop.chunk)
-            state.following = totals.add(state.values, parts)
-        values = state.values
+        values = self.whole_chunks(loop, slots, 0, middle, totals.start())
         if middle < loop.extent:
             values = totals.add(values, self.segment(loop, slots, middle, loop.extent - middle))
         return totals.finish(values)
+
+    def whole_chunks(
+        self, loop: Loop, slots: Sequence[Slot], low: Index, high: Index, values: Copies
+    ) -> Copies:
+        """The chunks from round `low` to `high`; what the reductions have come to."""
+        totals = Totals(self.scalar, [slot.fold for slot in slots])
+        with self.scalar.loop(low, high, loop.chunk, values) as state:
+            parts = self.segment(loop, slots, state.index, loop.chunk)
+            state.following = totals.add(state.values, parts)
+        return state.values
 
     def copies(self, name: str) -> int:
         """In how many copies the value `name` is made in the block being written."""
         return self.block[1] if name in self.varying else 1
 
-    def segment(self, loop: Loop, slots: Sequence[Slot], start: Index, length: int) -> Copies:
-        """Rounds `start` to `start + length` of a vector loop; what its reductions give."""
+    def segment(self, loop: Loop, slots: Sequence[Slot], start: Index, length: Index) -> Copies:
+        """Rounds `start` to `start + length` of a vector loop; what its reductions give.
+
+        A `length` that is known only at run time is one of whole vectors.
+        """
         self.prepare(loop, start)
         lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
         emitter = self.vectors(lanes)
         ready = self.ready(loop, emitter)
         sums = [neutral(emitter, slot.fold.op, slot.fold.dtype) for slot in slots] * unroll
-        middle = length // (lanes * unroll) * (lanes * unroll)
+        middle = length
+        if isinstance(length, int):
+            middle = length // (lanes * unroll) * (lanes * unroll)
 
         def add_round(index: Index, u: int, sums: Copies) -> Copies:
             vector = Vector(emitter, loop.var, index, None, ready)
@@ -272,12 +284,13 @@ class NestWriter:
                     sums = add_round(self.function.plus(state.index, u * lanes), u, sums)
                 state.following = sums
             sums = state.values
-        for u, index in enumerate(range(middle, length - lanes + 1, lanes)):
-            sums = add_round(index, u, sums)
-        if length % lanes:
-            sums[-n or len(sums) :] = joined(
-                emitter, slots, sums[-n or len(sums) :], self.tail(loop, slots, length)
-            )
+        if isinstance(length, int) and isinstance(middle, int):
+            for u, index in enumerate(range(middle, length - lanes + 1, lanes)):
+                sums = add_round(index, u, sums)
+            if length % lanes:
+                sums[-n or len(sums) :] = joined(
+                    emitter, slots, sums[-n or len(sums) :], self.tail(loop, slots, length)
+                )
         while len(sums) > n:
             half = len(sums) // 2
             sums = joined(emitter, [*slots] * (half // n), sums[:half], sums[half:])
@@ -346,49 +359,3 @@ def mapped(emitter: VectorEmitter, op: Op | None, xs: Sequence[Value]) -> Value:
         return xs[0]
     assert isinstance(op.lower, Pointwise)
     return op.lower.rule(emitter, *xs)
-
-
-def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
-    """The operands of the statements in a vector loop, by name, and the dtype they are taken in."""
-    for statement in body:
-        match statement:
-            case Apply():
-                pairs = list(zip(statement.operands, statement.dtypes, strict=True))
-            case Store() | Update():
-                pairs = [(statement.value, statement.place.buffer.dtype)]
-            case Fold():
-                pairs = [(statement.value, statement.dtype)]
-            case _:
-                pairs = []
-        yield from [(x, dtype) for x, dtype in pairs if isinstance(x, str)]
-
-
-def divided_by(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
-    """The operands that the statements in a vector loop divide by, and their dtypes."""
-    for statement in body:
-        if isinstance(statement, Apply) and statement.op is not None:
-            for k in divides_by(statement.op, statement.dtypes, statement.dtype):
-                operand = statement.operands[k]
-                if isinstance(operand, str):
-                    yield operand, statement.dtypes[k]
-
-
-def varying(
-    body: Sequence[Statement], block: str = "", own: str = "", names: set[str] | None = None
-) -> set[str]:
-    """The values that differ between the rounds of a block; `block` is what goes in blocks."""
-    found: set[str] = set() if names is None else names
-    for statement in body:
-        match statement:
-            case Loop(var=var):
-                varying(statement.body, var if statement.block > 1 else block, var, found)
-            case Load(place=place):
-                if block and (place.stride(block) or place.buffer.role == "scratch"):
-                    found.add(statement.name)
-            case Apply():
-                if not found.isdisjoint(statement.operands):
-                    found.add(statement.name)
-            case Fold():
-                if statement.value in found and own != block:
-                    found.add(statement.name)
-    return found

@@ -1,0 +1,82 @@
+"""Which loop of a nest threads share, and in what portions: rules one can read.
+
+A share is some tens of microseconds of work, so that handing it out does not count. How many there
+are depends on the sizes only: sums come out the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..core.op import Op
+from .bodies import instructions
+from .loops import Apply, Buffer, Fold, Load, Loop, LoopNest, Statement, Store, Update, statements
+
+SHARED = 1 << 21
+"""Instructions, on 64 bytes of float32 each, times 16: from here on threads share; some 40 us."""
+SHARE = 1 << 20
+"""The same of one share, if there are not too many."""
+MOST = 64
+"""Shares of a loop."""
+OWN_BYTES = 1 << 17
+"""Bytes on the stack for what the shares of a loop sum up in memory."""
+MEMORY = 4
+"""What a load or a store counts, in instructions."""
+
+
+def share(nest: LoopNest) -> None:
+    """Settle whether the longest loop of `nest` is shared: one is enough, all others are short."""
+    loops = [statement for statement in nest.body if isinstance(statement, Loop)]
+    loop = max(loops, key=work_of, default=None)
+    if loop is None or uses_sums_of_others(loop):
+        return
+    step, total = rounds_in_a_row(loop), work_of(loop) * 64 // nest.vector_bytes
+    if total < SHARED or step == 0:
+        return
+    size = sum(math.prod(b.shape) * b.dtype.itemsize for b in column_sums(loop))
+    count = max(1, min(total // SHARE, MOST, OWN_BYTES // size if size else MOST))
+    portion = -(-loop.extent // (count * step)) * step
+    if portion < loop.extent // step * step:
+        loop.share = portion
+
+
+def uses_sums_of_others(loop: Loop) -> bool:
+    """Whether a loop clears or reads column sums that other loops make; they are not shared."""
+    places = [s for s in statements(loop.body) if isinstance(s, Load | Store | Update)]
+    made = {s.place.buffer for s in places if isinstance(s, Update)}
+    return any(s.place.buffer.role == "sums" and s.place.buffer not in made for s in places)
+
+
+def rounds_in_a_row(loop: Loop) -> int:
+    """The rounds of a loop that cannot be parted; 0 if it cannot be shared."""
+    if not loop.vector:
+        return loop.block
+    if not loop.folds:
+        return loop.lanes * loop.unroll
+    return loop.chunk if loop.chunk < loop.extent else 0
+
+
+def column_sums(loop: Loop) -> dict[Buffer, Op]:
+    """What the rounds of a loop add up in memory: buffers that are not cleared in each."""
+    inside = list(statements(loop.body))
+    cleared = {s.place.buffer for s in inside if isinstance(s, Store)}
+    updates = [s for s in inside if isinstance(s, Update)]
+    return {s.place.buffer: s.op for s in updates if s.place.buffer not in cleared}
+
+
+def work_of(statement: Statement) -> int:
+    """How many instructions a statement takes, as if all lanes were of four bytes."""
+    match statement:
+        case Loop():
+            return statement.extent * sum(map(work_of, statement.body))
+        case Apply() if statement.op is not None:
+            weight = instructions(statement.op, statement.dtypes, statement.dtype) or 0
+            sizes = [dtype.itemsize for dtype in (*statement.dtypes, statement.dtype)]
+            return weight * max(1, max(sizes) // 4)
+        case Load() | Store():
+            return MEMORY * max(1, statement.place.buffer.dtype.itemsize // 4)
+        case Update():
+            return 2 * MEMORY
+        case Fold():
+            return 1
+    return 1

@@ -1,0 +1,217 @@
+"""Threads: the rounds of one loop are dealt out in shares of a fixed size, and claimed by whoever.
+
+The loop becomes a function of its own, called with the rounds to make. What rounds add up, single
+numbers or sums of columns, each share adds up for itself; the shares are then combined in their
+order. So results do not depend on how many threads there are, nor on who did what.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..core.lowering import Reduce, Value
+from ..core.op import Op
+from .folds import Copies, Slot, Totals
+from .loops import (
+    Buffer,
+    Load,
+    Loop,
+    LoopNest,
+    Place,
+    Store,
+    Update,
+    statements,
+)
+from .names import used
+from .packing import smaller
+from .pool import DECLARATION, SUBMIT
+from .shares import column_sums
+from .text import Module
+from .write import NestWriter
+
+LINE = 64
+"""Bytes of a cache line, which no two shares write to."""
+
+
+class Sum(NamedTuple):
+    """A sum of columns in memory: where, and by which op; `start`: of a share's own, in bytes."""
+
+    buffer: Buffer
+    op: Op
+    start: int
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.buffer.shape)
+
+    def loop(self, statement: Load | Store | Update, *more: Update, vector_bytes: int) -> Loop:
+        """A loop over its elements."""
+        lanes = vector_bytes // self.buffer.dtype.itemsize
+        return Loop("k", self.size, [statement, *more], lanes=lanes, vector=True)
+
+
+def render(nest: LoopNest, entry: str) -> str:
+    """The LLVM module of `nest`: one function, of pointers to the inputs, then the outputs."""
+    module = Module()
+    function = module.function(entry, parameters(nest))
+    SharedWriter(function, nest).run(nest.body)
+    return module.render()
+
+
+def parameters(nest: LoopNest) -> list[str]:
+    """The parameters for the inputs and outputs of `nest`."""
+    inputs = [f"ptr readonly %{buffer.name}" for buffer in nest.inputs]
+    return inputs + [f"ptr noalias %{buffer.name}" for buffer in nest.outputs]
+
+
+class Own(NamedTuple):
+    """What a share has for itself, in bytes: state of reductions, then sums of columns."""
+
+    state: int  # numbers, of eight bytes each
+    sums: list[Sum]
+    stride: int
+
+
+class SharedWriter(NestWriter):
+    """Writes a nest, loops that threads share included."""
+
+    def scalar_loop(self, loop: Loop) -> None:
+        """A loop around others."""
+        if not loop.share:
+            super().scalar_loop(loop)
+            return
+        totals = Totals(self.scalar, loop.folds)
+        middle = loop.extent // loop.block * loop.block
+        values = self.shared(loop, totals, middle)
+        self.finish(loop, totals, self.rounds(loop, middle, loop.extent, 1, values))
+
+    def vector_loop(self, loop: Loop) -> None:
+        """A loop over lanes."""
+        if not loop.share:
+            super().vector_loop(loop)
+            return
+        slots = [Slot(fold, 0) for fold in loop.folds]
+        totals = Totals(self.scalar, loop.folds)
+        step = loop.chunk if slots else loop.lanes * loop.unroll
+        middle = loop.extent // step * step
+        values = self.shared(loop, totals, middle)
+        if middle < loop.extent:
+            parts = self.segment(loop, slots, middle, loop.extent - middle)
+            values = totals.add(values, parts)
+        self.finish(loop, totals, values)
+
+    def shared(self, loop: Loop, totals: Totals, middle: int) -> Copies:
+        """Have rounds 0 to `middle` made by threads; what the reductions have come to."""
+        f, count = self.function, -(-middle // loop.share)
+        own = own_memory(loop)
+        memory = f.scratch(count * own.stride) if own.stride else "null"
+        names = sorted({x for x, _ in used([*statements(loop.body)]) if x in self.scalars})
+        passed = [(self.scalar.type_of(x.dtype), x) for n in names for x in self.scalars[n]]
+        given = [("ptr", f"%{b.name}") for b in (*self.nest.inputs, *self.nest.outputs)]
+        given += [("ptr", memory), *((kind, x.text) for kind, x in passed)]
+        self.part(loop, own, names, passed)
+        self.task(loop, own, [kind for kind, _ in given], middle)
+        argument = f.scratch(8 * len(given))
+        for k, (kind, text) in enumerate(given):
+            f.do(f"store {kind} {text}, ptr {f.address(argument, k, 'i64')}")
+        f.module.define(SUBMIT, DECLARATION)
+        f.do(f'call void @"{SUBMIT}"(ptr @task, ptr {argument}, i64 {count})')
+        for column_sum in own.sums:
+            self.combine(column_sum, own.stride, memory, count)
+        return self.merged(totals, own, memory, count)
+
+    def merged(self, totals: Totals, own: Own, memory: str, count: int) -> Copies:
+        """What all shares have come to, combined in their order."""
+        start = totals.start()
+        if not start:
+            return start
+        with self.scalar.loop(0, count, 1, start) as state:
+            place = self.function.address(
+                memory, self.function.times(state.index, own.stride), "i8"
+            )
+            others = [
+                self.scalar.load(place, 8 // x.dtype.itemsize * k, x.dtype)
+                for k, x in enumerate(start)
+            ]
+            state.following = totals.merge(state.values, others)
+        return state.values
+
+    def task(self, loop: Loop, own: Own, kinds: Sequence[str], middle: int) -> None:
+        """The function of a chunk: it finds out which rounds these are, and has them made."""
+        f = self.function.module.function("task", ["ptr %argument", "i64 %chunk"], internal=True)
+        found = [
+            f.let(f"load {kind}, ptr {f.address('%argument', k, 'i64')}")
+            for k, kind in enumerate(kinds)
+        ]
+        arrays = len(self.nest.inputs) + len(self.nest.outputs)
+        found[arrays] = f.address(found[arrays], f.times("%chunk", own.stride), "i8")
+        low = f.times("%chunk", loop.share)
+        high = smaller(f, f.plus(low, loop.share), middle)
+        passed = [f"{kind} {x}" for kind, x in zip(kinds, found, strict=True)]
+        f.do(f"call void @part({', '.join([*passed, f'i64 {low}', f'i64 {high}'])})")
+
+    def part(
+        self, loop: Loop, own: Own, names: Sequence[str], passed: Sequence[tuple[str, Value]]
+    ) -> None:
+        """The function that makes some rounds."""
+        outside = self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers
+        scalars = [f"{kind} %scalar{k}" for k, (kind, _) in enumerate(passed)]
+        head = [*parameters(self.nest), "ptr noalias %own", *scalars, "i64 %low", "i64 %high"]
+        self.begin(self.function.module.function("part", head, internal=True))
+        for k, (name, (_, x)) in enumerate(zip(names, passed, strict=True)):
+            self.scalars[name] = [Value(f"%scalar{k}", x.dtype)]
+        for column_sum in own.sums:
+            buffer = column_sum.buffer
+            self.pointers[buffer.name] = self.function.address("%own", column_sum.start, "i8")
+            self.clear(column_sum)
+        for k, x in enumerate(self.rounds_of(loop)):
+            self.scalar.store(x, "%own", 8 // x.dtype.itemsize * k)
+        self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers = outside
+
+    def clear(self, own: Sum) -> None:
+        """Let a sum begin with the neutral element."""
+        reduction = own.op.lower
+        assert isinstance(reduction, Reduce)
+        place = Place(own.buffer, 0, (("k", 1),))
+        start = Store(place, reduction.init(own.buffer.dtype))
+        self.run([own.loop(start, vector_bytes=self.nest.vector_bytes)])
+
+    def combine(self, own: Sum, stride: int, memory: str, count: int) -> None:
+        """Add what the shares have summed to a sum, in their order."""
+        buffer = own.buffer
+        per_share = stride // buffer.dtype.itemsize
+        shares = Buffer(f"own{own.start}", (count, per_share), buffer.dtype, "sums")
+        self.pointers[shares.name] = self.function.address(memory, own.start, "i8")
+        load = Load("shared", Place(shares, 0, (("share", per_share), ("k", 1))))
+        update = Update(Place(buffer, 0, (("k", 1),)), own.op, "shared")
+        inner = own.loop(load, update, vector_bytes=self.nest.vector_bytes)
+        self.run([Loop("share", count, [inner])])
+
+    def rounds_of(self, loop: Loop) -> Copies:
+        """The rounds from %low to %high; what the reductions have come to."""
+        totals = Totals(self.scalar, loop.folds)
+        if not loop.vector:
+            return self.rounds(loop, "%low", "%high", loop.block, totals.start())
+        slots = [Slot(fold, 0) for fold in loop.folds]
+        if slots:
+            return self.whole_chunks(loop, slots, "%low", "%high", totals.start())
+        length = self.function.let("sub i64 %high, %low")
+        return self.segment(loop, slots, "%low", length)
+
+
+def own_memory(loop: Loop) -> Own:
+    """What each share of a loop has for itself."""
+    state = sum(1 + fold.compensated for fold in loop.folds)
+    start, sums = lines(8 * state), []
+    for buffer, op in column_sums(loop).items():
+        sums.append(Sum(buffer, op, start))
+        start += lines(math.prod(buffer.shape) * buffer.dtype.itemsize)
+    return Own(state, sums, start)
+
+
+def lines(size: int) -> int:
+    """`size` bytes in whole cache lines."""
+    return -(-size // LINE) * LINE
