@@ -41,7 +41,7 @@ UPWARDS = {
 }
 LONGEST = 400
 # the one file of each library that is not imported by `import minigrad`
-LAZY = {"llvmlite": "codegen/jit.py"}
+LAZY = {"llvmlite": "codegen/jit.py", "hypothesis": "testing/extra.py"}
 
 Rule = Callable[[Path], list[str]]
 

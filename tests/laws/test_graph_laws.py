@@ -26,10 +26,10 @@ from minigrad.passes.pipeline import optimize
 from minigrad.passes.simplify import simplify
 from minigrad.passes.specialize import specialize
 from minigrad.passes.verify import verify
+from minigrad.testing.modes import assert_close, assert_same
+from minigrad.testing.programs import Program, programs, state
 from minigrad.text import source
 from tests.laws.budget import examples
-from tests.laws.modes import assert_close, assert_same
-from tests.laws.programs import Program, programs, state
 
 PASSES = (inline, fold, simplify, cse, dce, optimize)
 

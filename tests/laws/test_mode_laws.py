@@ -15,10 +15,10 @@ from minigrad.codegen import jit
 from minigrad.core.op import Op
 from minigrad.core.spec import Spec
 from minigrad.errors import MinigradError
+from minigrad.testing.draws import ANY, FLOATS
+from minigrad.testing.modes import Outputs, Program, assert_close, assert_same, with_gradient
+from minigrad.testing.strategies import applications, names
 from tests.laws.budget import examples
-from tests.laws.draws import ANY, FLOATS
-from tests.laws.modes import Outputs, Program, assert_close, assert_same, with_gradient
-from tests.laws.strategies import applications, names
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.errors import MinigradError
+from minigrad.testing.applications import Application, is_inexact
+from minigrad.testing.slopes import inner, outputs_of, pulled_back, randoms
+from minigrad.testing.strategies import applications, names
 from tests.laws.budget import examples
-from tests.laws.slopes import inner, outputs_of, pulled_back, randoms
-from tests.laws.strategies import Application, applications, is_inexact, names
 
 REAL = (np.float64,)
 COMPLEX = (np.complex128, np.float64)

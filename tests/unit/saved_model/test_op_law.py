@@ -12,7 +12,7 @@ from minigrad.core.registry import OPS
 from minigrad.saved_model.bodies import PYTHON, UNSAVED
 from minigrad.saved_model.check import declared
 from minigrad.saved_model.model import dumped, loaded
-from tests.laws.strategies import applications, names
+from minigrad.testing.strategies import applications, names
 
 
 @pytest.mark.parametrize("name", sorted(names()))

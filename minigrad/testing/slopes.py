@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import assume
 
-import minigrad as mg
-from tests.laws.draws import Array
-from tests.laws.strategies import Application, is_inexact
+from ..core.later import namespace
+from .applications import Application, is_inexact
 
+mg = namespace()
+Array = np.ndarray[Any, Any]
 STEPS = (1e-4, 1e-5, 1e-3, 1e-6)
 
 
@@ -62,15 +62,17 @@ def moved(
     return found
 
 
-def is_slope(f: Callable[[float], float], found: float, tolerance: float = 1e-6) -> bool:
+def is_slope(f: Callable[[float], float], found: float, tolerance: float = 1e-6) -> bool | None:
     """Whether `found` is the derivative of `f` at 0, by one of several central differences.
 
-    Leaves the example out where `f` has no derivative: where it jumps or has a kink.
+    None where `f` has no derivative: where it jumps or has a kink.
     """
     ahead, here, behind = f(1e-7), f(0.0), f(-1e-7)
-    assume(math.isfinite(here))
+    if not math.isfinite(here):
+        return None
     left, right = (here - behind) / 1e-7, (ahead - here) / 1e-7
-    assume(abs(left - right) < 1e-2 * (1 + abs(left) + abs(here)))
+    if not abs(left - right) < 1e-2 * (1 + abs(left) + abs(here)):
+        return None
     for step in STEPS:
         # Richardson's extrapolation: the error falls with the fourth power of the step
         coarse = (f(2 * step) - f(-2 * step)) / (4 * step)

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.laws.draws import Array, Pen, Shape
+from .draws import Array, Drawn, Pen, Row, Shape
 
-Drawn = tuple[tuple[Any, ...], dict[str, Any]]
-Row = Callable[[Pen], Drawn]
 NORMS = ("backward", "ortho", "forward")
 
 

@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
-from minigrad.core.define import Domain
-from minigrad.core.spec import DTYPES
-from minigrad.ops.slice import ARRAY, FULL
+from ..core.define import Domain
+from ..core.spec import DTYPES
+from ..ops.slice import ARRAY, FULL
+from .extra import st
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
+Drawn = tuple[tuple[Any, ...], dict[str, Any]]
 EVERYWHERE = Domain()
 FLOATS = tuple(DTYPES[name] for name in ("float32", "float64"))
 INTEGERS = tuple(dtype for dtype in DTYPES.values() if dtype.kind in "iu")
@@ -87,7 +88,8 @@ class Pen:
 
     def axes(self, rank: int) -> Shape | None:
         """Some of `rank` axes, sorted, or None for all."""
-        return self.of(None, self.some_axes(rank))
+        found: Shape | None = self.of(None, self.some_axes(rank))
+        return found
 
     # arrays
 
@@ -186,14 +188,14 @@ def points(domain: Domain) -> tuple[Array, float]:
 
 def any_numbers(drawn: Array, dtype: np.dtype[Any], domain: Domain) -> Array:
     """A number for each byte: mostly of the domain, some far outside."""
-    values = points(domain)[0][drawn]
+    values: Array = points(domain)[0][drawn]
     if dtype.kind == "b":
-        return drawn % 2 == 1
+        return np.asarray(drawn % 2 == 1)
     if dtype.kind == "u":
         values = np.abs(values)
     if dtype.kind in "iu":
         values = np.round(values)
-        extremes = [0, 1, int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)]
+        extremes: list[float] = [0, 1, int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)]
         values = values.astype(dtype)
     else:
         limits = np.finfo(dtype)
@@ -203,3 +205,6 @@ def any_numbers(drawn: Array, dtype: np.dtype[Any], domain: Domain) -> Array:
     outside = drawn >= 216
     chosen = np.array(extremes, values.dtype)[drawn % len(extremes)]
     return np.where(outside, chosen, values)
+
+
+Row = Callable[[Pen], Drawn]  # how the inputs and the attributes of an op are drawn

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
-import minigrad as mg
+from ..core.later import namespace
+from ..errors import MinigradError
+from .extra import st
 
+mg = namespace()  # programs are written as users write them
 LARGEST = 48  # elements of a value
 Statement = tuple[str, int, int]
 
@@ -86,7 +88,7 @@ class Program:
         before = state.numpy()
         try:
             result = eval(text, self.names | values)
-        except (mg.errors.MinigradError, TypeError, IndexError):
+        except (MinigradError, TypeError, IndexError):
             return
         if template in EFFECTS:
             self.lines.append(text)

@@ -1,158 +1,33 @@
-"""Valid applications of every op of the registry: inputs and attributes, as Hypothesis strategies.
+"""How inputs and attributes of each op are drawn: TABLE has a row for every op but pointwise ones.
 
-Pointwise ops are drawn from their signature and `Domain`; other primitives by TABLE. An op that
-neither knows fails loudly, in `applications` and in a test of its own: a new op is under every law
-the moment it can be drawn.
+A new op is under every law the moment it has a row here. A row is a function of a `Pen`, which
+gives the inputs and the attributes of one valid application. Pointwise ops need none: they are
+drawn from their signature and `Domain`.
 """
 
-import importlib
-import inspect
-import pkgutil
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
-import minigrad as mg
-from minigrad.core.define import Domain, pointwise_spec
-from minigrad.core.op import Op
-from minigrad.core.registry import OPS
-from minigrad.core.tensor import Tensor
-from tests.laws import matrices as matrices_and_spectra
-from tests.laws.draws import ANY, FLOATS, INTEGERS, Array, Pen, Shape
-
-Drawn = tuple[tuple[Any, ...], dict[str, Any]]
-POINTWISE = pointwise_spec(np.positive).__code__  # what infer rules of pointwise ops share
-
-PROGRAMS = ("minigrad.__main__", "minigrad.tour")
-
-# every module, so that no op is missing because nobody has asked for it yet
-for _module in pkgutil.walk_packages(mg.__path__, "minigrad."):
-    if _module.name not in PROGRAMS:
-        importlib.import_module(_module.name)
-
-# not drawn, for their attributes are graphs or Python: why, and where they are under a law
-ELSEWHERE = {
-    "call": "a traced function; test_mode_laws and test_graph_laws",
-    "stateful_call": "a traced function with effects; test_graph_laws and test_tape_machine",
-    "fused": "made by the compiler only; test_mode_laws",
-    "native_product": "made by the compiler only; test_mode_laws",
-    "escaped": "marks what left a Python body through NumPy; tests of the two doors",
-    "custom_gradient": "takes a rule; tests of custom_gradient",
-    "py_function": "takes a Python body; tests of the two doors",
-    "numpy_function": "takes a Python body; tests of the two doors",
-    "pure_numpy_function": "takes a Python body; tests of the two doors",
-    "recorded": "a Python body that keeps its record; tests of the two doors",
-    "as_read": "what a Python body read of a Variable; tests of the two doors",
-    "replay": "the derivative of a Python body; tests of the two doors",
-    "is_missing": "tells whether a Python body had a path; tests of the two doors",
-    "or_none": "gives None where a Python body had no path; tests of the two doors",
-    "switch": "takes graphs; test_graph_laws",
-    "stateful_switch": "takes graphs; tests of control flow",
-    "loop": "takes graphs; test_graph_laws",
-    "stateful_loop": "takes graphs; tests of control flow",
-    "read_variable": "takes the cell of a Variable; test_graph_laws and test_tape_machine",
-    "assign_variable": "takes the cell of a Variable; test_graph_laws and test_tape_machine",
-}
+from ..core.registry import OPS
+from . import matrices as matrices_and_spectra
+from .draws import ANY, FLOATS, INTEGERS, Array, Drawn, Pen, Row, Shape
+from .extra import st
+from .images import (
+    image_row,
+    polygamma_inputs,
+    random,
+    random_like_inputs,
+    windows_added_inputs,
+    windows_inputs,
+)
 
 # adjoints whose inputs are made by derivative rules only: they trust them to fit
 TRUSTING = {"or_zeros", "piece_like", "image_gradient", "filter_gradient", "windows_added"}
 TRUSTING |= matrices_and_spectra.TRUSTING
-
-
-class Application(NamedTuple):
-    """One application of an op to arrays and Python numbers."""
-
-    op: Op
-    inputs: tuple[Any, ...]
-    attrs: dict[str, Any]
-
-    def tensors(self) -> list[Any]:
-        """The inputs, arrays as tensors."""
-        return [mg.constant(x) if isinstance(x, np.ndarray) else x for x in self.inputs]
-
-    def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        """The outputs of the op on other inputs, always as a tuple."""
-        outputs = self.op(*inputs, **self.attrs)
-        return outputs if type(outputs) is tuple else (outputs,)
-
-    def smooth(self) -> list[int]:
-        """The places of the inputs that can have a derivative."""
-        return [i for i, x in enumerate(self.inputs) if is_inexact(x)]
-
-
-def is_inexact(x: Any) -> bool:
-    """Whether `x` is an array or tensor of floats or complex numbers."""
-    return isinstance(x, (np.ndarray, Tensor)) and x.dtype.kind in "fc"
-
-
-def is_pointwise(op: Op) -> bool:
-    """Whether `op` was made by the decorator `pointwise`."""
-    return getattr(op.infer, "__code__", None) is POINTWISE
-
-
-def names(wanted: Callable[[Op], bool] = lambda op: True) -> list[str]:
-    """The names of the ops that can be drawn, of those that are `wanted`."""
-    return [name for name, op in OPS.items() if can_be_drawn(op) and wanted(op)]
-
-
-def can_be_drawn(op: Op) -> bool:
-    """Whether `applications` knows inputs for `op`."""
-    return op.name in TABLE or is_pointwise(op)
-
-
-@st.composite
-def applications(
-    draw: Any,
-    name: str,
-    dtypes: Sequence[Any] = ANY,
-    *,
-    smooth: bool = False,
-    numbers: bool = True,
-) -> Application:
-    """Applications of the op `name` to arrays of `dtypes`.
-
-    smooth: at points where it has derivatives, if it has any. numbers: Python numbers may stand
-    among the inputs of pointwise ops. Raises LookupError for an op that nobody taught it to draw.
-    """
-    op = OPS[name]
-    pen = Pen(draw, [np.dtype(dtype) for dtype in dtypes], smooth=smooth)
-    if name in TABLE:
-        inputs, attrs = TABLE[name](pen)
-    elif is_pointwise(op):
-        inputs, attrs = pointwise_inputs(op, pen, numbers=numbers)
-    else:
-        raise LookupError(
-            f"no inputs can be drawn for the op {name}: it is not pointwise, and TABLE in "
-            "tests/laws/strategies.py has no row for it; add one that draws inputs and attributes"
-        )
-    return Application(op, inputs, attrs)
-
-
-def pointwise_inputs(op: Op, pen: Pen, *, numbers: bool) -> Drawn:
-    """Arrays that broadcast, and Python numbers in place of some of them, now and then."""
-    count = len(inspect.signature(op.kernel).parameters)
-    domains = op.domain or (None,) * count
-    shape = pen.shape()
-    inputs: list[Any] = []
-    for i, domain in enumerate(domains):
-        if op.name == "where" and i == 0 and pen.smooth:
-            inputs.append(pen.integers(pen.part_of(shape), 0, 2, np.bool_))
-        else:
-            inputs.append(pen.array(pen.part_of(shape), None, domain))
-    if numbers and pen.of(False, False, True):
-        for i in pen.draw(st.sets(st.integers(0, count - 1), min_size=1)):
-            kind = pen.of(float) if pen.smooth else pen.of(float, int, bool, complex)
-            inputs[i] = as_number(pen.array((), np.float64, domains[i]).item(), kind)
-    return tuple(inputs), {}
-
-
-def as_number(value: float, kind: type) -> Any:
-    """`value` as a Python number of `kind`; what int cannot hold becomes 2."""
-    if kind is int and not abs(value) < 1e3:
-        return 2
-    return kind(value)
 
 
 # shapes
@@ -254,7 +129,7 @@ def same_inputs(pen: Pen) -> Drawn:
 
 def cast_inputs(pen: Pen) -> Drawn:
     x = pen.array(pen.shape())
-    dtypes = (np.float64, np.complex128) if pen.smooth else ANY
+    dtypes: Any = (np.float64, np.complex128) if pen.smooth else ANY
     if x.dtype.kind == "c":  # astype takes the real part first
         dtypes = (np.complex128, np.complex64)
     return (x,), {"dtype": np.dtype(pen.of(*dtypes))}
@@ -405,68 +280,7 @@ def membership_inputs(pen: Pen) -> Drawn:
     return pair, {"invert": pen.of(False, True)}
 
 
-# images
-
-
-def image_inputs(pen: Pen) -> tuple[Array, Array, Array, dict[str, Any]]:
-    """Images, filters, their convolution, and the attributes of it."""
-    dims = [pen.count(1, 2), pen.count(3, 5), pen.count(3, 4), pen.count(1, 2)]
-    x = pen.array(tuple(dims))
-    w = pen.array((pen.count(1, 3), pen.count(1, 3), dims[3], pen.count(1, 2)), x.dtype)
-    strides = (pen.count(1, 2), pen.count(1, 2))
-    attrs = {"strides": strides, "padding": pen.of("VALID", "SAME")}
-    return x, w, pen.array(OPS["convolution"].kernel(x, w, **attrs).shape, x.dtype), attrs
-
-
-def polygamma_inputs(pen: Pen) -> Drawn:
-    return (pen.array(pen.shape(), None, Domain(0.3, 3.0)),), {"n": pen.count(1, 3)}
-
-
-def image_row(order: str) -> Any:
-    """A row for convolution and its adjoints: which of x, w, g are the inputs."""
-
-    def row(pen: Pen) -> Drawn:
-        x, w, g, attrs = image_inputs(pen)
-        found = {"x": x, "w": w, "g": g}
-        return tuple([found[name] for name in order]), attrs
-
-    return row
-
-
-def windows_inputs(pen: Pen) -> Drawn:
-    x = pen.array((pen.count(1, 2), pen.count(2, 5), pen.count(2, 4), pen.count(1, 2)))
-    size, strides = [(pen.count(1, 2), pen.count(1, 3)) for _ in range(2)]
-    return (x,), {"size": (size[0], min(size[1], 2)), "strides": strides}
-
-
-def windows_added_inputs(pen: Pen) -> Drawn:
-    (x,), attrs = windows_inputs(pen)
-    return (pen.array(OPS["windows_of"].kernel(x, **attrs).shape, x.dtype), x), attrs
-
-
-# random numbers
-
-
-def random(dtypes: Sequence[Any], shape: Callable[[Pen], Shape] = Pen.shape, **attrs: Any) -> Any:
-    """A row for ops that draw from a state."""
-
-    def row(pen: Pen) -> Drawn:
-        drawn = {"shape": shape(pen), "dtype": np.dtype(pen.of(*dtypes))}
-        return (random_state(pen),), {**drawn, **{name: draw(pen) for name, draw in attrs.items()}}
-
-    return row
-
-
-def random_state(pen: Pen) -> Array:
-    """A state: two words of a key, and the number of the draw."""
-    return np.array([pen.count(0, 2**64 - 1) for _ in range(3)], np.uint64)
-
-
-def random_like_inputs(pen: Pen) -> Drawn:
-    return (random_state(pen), pen.array(pen.shape())), {"dtype": np.dtype(pen.of(*FLOATS))}
-
-
-TABLE: dict[str, Callable[[Pen], Drawn]] = {
+TABLE: dict[str, Row] = {
     "shape_of": lambda pen: ((pen.array(pen.shape()),), {}),
     "check_shape": promised_inputs,
     "reshape_to": reshape_inputs,

@@ -1,0 +1,1 @@
+"""What minigrad is tested with, for those who test what they build on it."""
