@@ -264,8 +264,8 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
 
     x: (..., m, n). mode: "reduced" for Q (..., m, k) and R (..., k, n), k the smaller of m and n;
     "complete" for Q (..., m, m) and R (..., m, n). The diagonal of R is real. Derivatives raise
-    LinAlgError where the first k columns depend on each other, and DegenerateError for the
-    columns of Q that are only filled up. Array API, linalg: qr.
+    DegenerateError where the first k columns depend on each other, and for the columns of Q that
+    are only filled up. Array API, linalg: qr.
     """
     if mode not in ("reduced", "complete"):
         raise SpecError(

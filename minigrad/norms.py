@@ -37,7 +37,7 @@ def vector_norm(
         return root(api.sum(squares(x), **options), 2)
     size = api.abs(x)
     if math.isinf(ord):
-        return (api.max if ord > 0 else api.min)(size, **options)
+        return (largest if ord > 0 else api.min)(size, **options)
     if ord == 0:
         return api.sum(api.astype(api.not_equal(x, 0), size.dtype), **options)
     if ord == 1:
@@ -66,7 +66,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str | None = 
             "write one of these"
         )
     check_matrix("matrix_norm", x)
-    extreme = api.max if float(ord) > 0 else api.min
+    extreme = largest if float(ord) > 0 else api.min
     if ord in (2, -2):
         y = extreme(singular_values(x), axis=-1, keepdims=keepdims)
         return api.expand_dims(y, axis=-1) if keepdims else y
@@ -120,6 +120,11 @@ def squares(x: Tensor) -> Any:
     if x.dtype.kind != "c":
         return api.square(x)
     return api.square(api.real(x)) + api.square(api.imag(x))
+
+
+def largest(x: Tensor, **options: Any) -> Any:
+    """The largest of the sizes `x`; of none, 0."""
+    return (api.sum if x.shape is not None and 0 in x.shape else api.max)(x, **options)
 
 
 def root(y: Tensor, order: float) -> Any:

@@ -28,9 +28,10 @@ from .matrices import (
     hermitian,
     real_dtype,
     refused,
+    square_spec,
     times_inverse_adjoint,
 )
-from .vectors import over_gaps, over_values, unturned, upright
+from .vectors import TOGETHER, over_gaps, over_values, unturned, upright
 
 # singular values
 
@@ -154,12 +155,13 @@ def orthogonal_factors(x: Any, /) -> Any:
 def orthogonal_factors_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any) -> tuple[Any]:
     """Of the first columns as Walter and Lehmann (2018); the others are q times theirs of r.
 
-    Raises LinAlgError where the first columns depend on each other.
+    Raises DegenerateError where the first columns depend on each other.
     """
     (g_q, g_r), (q, r) = gs, outputs
     k = length_of(r, -2)
     square = fitted(r, k, -1)
     wide = square is not r
+    regular = independent(square)
     if g_r is None:
         outer, rows = None, -matrix_product(adjoint(q), g_q)
     else:
@@ -171,7 +173,7 @@ def orthogonal_factors_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any) -> t
         rows = rows if g_q is None else rows - matrix_product(adjoint(q), g_q)
     upper = api.triu(rows, k=1)
     whole = upper + adjoint(upper) + hermitian(rows - upper - api.tril(rows, k=-1))
-    bar = times_inverse_adjoint(added(matrix_product(q, whole), g_q), square)
+    bar = times_inverse_adjoint(added(matrix_product(q, whole), g_q), regular)
     if not wide:
         return (bar,)
     if outer is None:
@@ -181,6 +183,27 @@ def orthogonal_factors_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any) -> t
 
 
 orthogonal_factors.defbatch(as_it_is)
+
+
+@primitive(infer=square_spec("qr"))
+def independent(r: Any, /) -> Any:
+    """`r`, square triangles. Raises DegenerateError where a diagonal has a 0, up to rounding."""
+    check_dtype(r)
+    if r.ndim < 2 or r.shape[-1] != r.shape[-2]:
+        raise ValueError("triangles are square")
+    sizes = np.abs(r)
+    rounding = TOGETHER * np.finfo(r.dtype).eps * sizes.sum(-2)  # of each column, by its own size
+    if np.any(np.diagonal(sizes, 0, -2, -1) <= rounding):
+        raise DegenerateError(
+            "qr: a derivative was asked for where the first columns depend on each other, up to "
+            "rounding: of those that add nothing new, Q is any that fits; leave them out, or use "
+            "mg.linalg.svd"
+        )
+    return r
+
+
+independent.defvjp(lambda g, y, r: g)
+independent.defbatch(as_it_is)
 
 
 # what fills up a basis

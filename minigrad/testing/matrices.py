@@ -183,6 +183,7 @@ ROWS: dict[str, Row] = {
     "singular_values": rectangle,
     "singular_factors": rectangle,
     "orthogonal_factors": rectangle,
+    "independent": square(),
     "orthogonal_complement": basis_inputs,
     "undetermined": zeros_like_inputs,
     "pivot_mask": columns,
