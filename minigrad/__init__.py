@@ -162,8 +162,11 @@ __version__ = "0.1.0"
 __array_api_version__ = "2025.12"
 
 # namespaces that are loaded when they are first named: `import minigrad` stays quick
-_LATER = ("debug", "fft", "linalg", "nn", "optimizers", "random", "saved_model", "special")
-_LATER += ("visualize",)
+# fmt: off
+_LATER = (
+    "debug", "fft", "linalg", "nn", "optimizers", "random", "saved_model", "special", "visualize",
+)
+# fmt: on
 _LATER_FUNCTIONS = {
     "__array_namespace_info__": "inspection",
     "jvp": "forward",

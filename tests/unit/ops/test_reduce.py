@@ -7,6 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.core.spec import Spec
+from minigrad.core.tensor import Tensor
 from minigrad.errors import SpecError
 from minigrad.graph import trace
 from minigrad.ops.accumulate import recurrence
@@ -183,3 +184,26 @@ def test_of_an_unknown_rank_everything_can_be_reduced() -> None:
         mg.graph.evaluate(graph, [x, *graph.captures]), body(x), strict=True
     ):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((10**6,), 0),
+        ((10**5, 8), 0),
+        ((10**5, 8), None),
+        ((8, 10**5), 1),
+        ((300, 400, 7), (0, 1)),
+        ((300, 400, 7), (0, 2)),
+        ((7, 10**4, 9), 1),
+        ((10**5, 1), 0),
+    ],
+)
+def test_sums_of_many_narrow_numbers_are_exact_to_rounding(shape: Any, axis: Any) -> None:
+    """Added one by one, they would be wrong by the number of them."""
+    values = np.random.default_rng(0).random(shape, dtype=np.float32)
+    for array in (values, np.asfortranarray(values), values[::-1]):
+        x, exact = Tensor(array), array.astype(np.float64)
+        np.testing.assert_allclose(mg.sum(x, axis=axis).numpy(), exact.sum(axis=axis), rtol=1e-6)
+        shifted = (x + 100).numpy().astype(np.float64)
+        np.testing.assert_allclose(mg.var(x + 100, axis=axis).numpy(), shifted.var(axis), rtol=1e-4)
