@@ -19,6 +19,7 @@ from .graph import Graph, compiling, trace
 from .replay import pulled_back
 
 compiler = later("compiler")
+laps = later("laps")
 runs = later("runs")
 
 
@@ -29,7 +30,7 @@ def switch_kernel(
     i = int(index)
     graph = branches[i if 0 <= i < len(branches) else -1]
     if saving:
-        run = runs.GraphRun(graph, values, jit=jit)
+        run = runs.GraphRun.of(graph, values, jit=jit)
         return (*run.outputs, run)
     outputs: tuple[Any, ...] = compiler.runner(graph, jit=jit)(*values)
     return outputs
@@ -68,6 +69,14 @@ def loop_kernel(
     scans = values[carried : carried + scanned]
     fixed = values[carried + scanned :]
     rounds = len(scans[0]) if scans else length
+    if jit and condition is None and rounds:
+        sizes = {"carried": carried, "scanned": scanned}
+        found = laps.forwards(values, body, count=rounds, saving=saving, **sizes)
+        if found is not None:
+            results, left = found
+            if not saving:
+                return tuple(results)
+            return (*results, runs.LoopRun([], values, results, kept=left, **sizes))
     holds = None if condition is None else compiler.runner(condition, jit=jit)
     step = None if saving else compiler.runner(body, jit=jit)
     kept = []
@@ -76,16 +85,16 @@ def loop_kernel(
     while bool(holds(*carry, *fixed)[0]) if holds else t < (rounds or 0):
         inputs = (*carry, *[np.asarray(x[t]) for x in scans], *fixed)
         if step is None:
-            kept.append(runs.GraphRun(body, inputs, jit=jit))
+            kept.append(runs.GraphRun.of(body, inputs, jit=jit))
             outputs = kept[-1].outputs
         else:
             outputs = step(*inputs)
         carry = outputs[:carried]
         rows.append(outputs[carried:])
         t += 1
-    results = (*carry, *stacked(rows, body.outputs[carried:]))
+    results = [*carry, *stacked(rows, body.outputs[carried:])]
     if not saving:
-        return results
+        return tuple(results)
     return (*results, runs.LoopRun(kept, values, results, carried=carried, scanned=scanned))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .codegen.executable import executable
+from .codegen.rounds import Rounds, rounds
 from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .errors import UncompilableError
@@ -96,6 +98,57 @@ def native(graph: Graph) -> Runner:
         return outputs[:count]
 
     return run_with_cells
+
+
+class Loop(NamedTuple):
+    """The rounds of a loop in native code.
+
+    reads: the inputs of the body that are cells, whose values it takes. taken, carried: outputs
+    that are not stacked, by number, for they are an input of the body, or an earlier output.
+    """
+
+    run: Rounds
+    reads: frozenset[int]
+    taken: dict[int, int]
+    carried: dict[int, int]
+
+
+def loop(
+    graph: Graph, carried: int, scanned: int, inputs: Sequence[Any], results: int | None
+) -> Loop | None:
+    """The loop of the body `graph` in native code; None where it needs more than its kernels.
+
+    inputs: arrays and cells, as the body takes them. results: how many outputs are no
+    residuals, in a loop of which all is kept that was carried; else None. Made once for each
+    combination of shapes; none for an interpreter that looks at every op.
+    """
+    if getattr(CONTEXT.get().interpreter, "stepwise", None) is not None:
+        return None
+    key = ("loop", carried, scanned, results, *[x.shape for x in inputs])
+    if key not in graph.cache:
+        graph.cache[key] = looped(graph, carried, scanned, inputs, results)
+    made: Loop | None = graph.cache[key]
+    return made
+
+
+def looped(
+    graph: Graph, carried: int, scanned: int, inputs: Sequence[Any], results: int | None
+) -> Loop | None:
+    """As `loop`, made anew."""
+    if not all(x.spec.known for x in graph.inputs):
+        graph = specialize(graph, [Spec(x.shape, x.dtype) for x in inputs])
+    compiled, reads, writes = fused(graph)
+    taken: dict[int, int] = {}
+    again: dict[int, int] = {}
+    if results is not None:
+        given = {x: i for i, x in enumerate(compiled.inputs)}
+        kept = {y: i for i, y in enumerate(compiled.outputs[:carried]) if y not in given}
+        stacks = list(enumerate(compiled.outputs))[carried:]
+        taken = {k: given[y] for k, y in stacks if k >= results and y in given}
+        again = {k: kept[y] for k, y in stacks if y in kept}
+    outputs = [y for k, y in enumerate(compiled.outputs) if k not in taken and k not in again]
+    run = rounds(replace(compiled, outputs=tuple(outputs), cache={}), carried, scanned)
+    return None if writes or run is None else Loop(run, reads, taken, again)
 
 
 def by_shape(graph: Graph) -> Runner:

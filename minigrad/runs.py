@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import laps
 from .core.later import later
 from .core.op import raw
 from .core.registry import api
@@ -30,12 +31,18 @@ class GraphRun:
 
     __opaque_input__ = True
 
-    def __init__(self, graph: Graph, values: Sequence[Any], *, jit: bool) -> None:
-        self.split = split.split(graph)
+    def __init__(self, cut: Any, values: Sequence[Any], kept: Sequence[Any], *, jit: bool) -> None:
+        self.split = cut
         self.jit = jit
         self.values = tuple(values)
-        self.kept = compiler.runner(self.split.forward, jit=jit)(*values)
-        self.outputs = self.kept[: self.split.outputs]
+        self.kept = tuple(kept)
+        self.outputs = self.kept[: cut.outputs]
+
+    @classmethod
+    def of(cls, graph: Graph, values: Sequence[Any], *, jit: bool) -> GraphRun:
+        """Run `graph` on arrays and cells."""
+        cut = split.split(graph)
+        return cls(cut, values, compiler.runner(cut.forward, jit=jit)(*values), jit=jit)
 
     def check(self) -> None:
         """Nothing: a graph knows all that it uses."""
@@ -75,12 +82,28 @@ class GraphRun:
         return [known[y] for y in forward.outputs[: self.split.outputs]]
 
 
+class Rounds(Sequence[GraphRun]):
+    """The rounds that a loop in native code has run, each made when it is asked for."""
+
+    def __init__(self, kept: laps.Laps) -> None:
+        self._kept = kept
+
+    def __len__(self) -> int:
+        return self._kept.rounds
+
+    def __getitem__(self, t: Any) -> Any:
+        kept = self._kept
+        if not t < kept.rounds:
+            raise IndexError(f"round {t} of {kept.rounds}")
+        return GraphRun(kept.split, kept.inputs(t), kept.kept(t), jit=True)
+
+
 class LoopRun:
     """The rounds of a loop, each a run of its body.
 
     The body takes what is carried, then what is scanned, then what stays; it gives what is
     carried on, then what is stacked. carried: how many are. scanned: how many inputs come slice by
-    slice. values: the inputs of the loop.
+    slice. values: the inputs of the loop. kept: what a loop in native code left, instead of rounds.
     """
 
     __opaque_input__ = True
@@ -93,8 +116,10 @@ class LoopRun:
         *,
         carried: int,
         scanned: int,
+        kept: laps.Laps | None = None,
     ) -> None:
-        self.rounds = rounds
+        self.rounds = rounds if kept is None else Rounds(kept)
+        self.laps = kept
         self.values = tuple(values)
         self.outputs = tuple(outputs)
         self.carried = carried
@@ -107,30 +132,33 @@ class LoopRun:
         """Cotangents of the inputs `asked`, walking the rounds from the last to the first."""
         bars = dict(zip(given, [raw(g) for g in gs], strict=True))
         carry = [bars.get(i) for i in range(self.carried)]
-        stacked = sorted(i for i in bars if i >= self.carried)
-        count = len(self.rounds[0].outputs) - self.carried if self.rounds else 0
-        slices: list[list[Any]] = []
+        stacks = [bars.get(i) for i in range(self.carried, len(self.outputs))]
+        slices: list[Any] = [None] * self.scanned
         fixed: list[Any] = [None] * (len(self.values) - self.carried - self.scanned)
-        for t in reversed(range(len(self.rounds))):
-            rows: list[Any] = [None] * count
-            for i in stacked:
-                rows[i - self.carried] = bars[i][t]
-            found = self.rounds[t].back([*carry, *rows])
+        t = len(self.rounds)
+        while t:
+            back = self._native_back(carry, stacks)
+            if self.laps is not None and back is not None:
+                carry = laps.backwards(self.laps, back, t, carry, stacks, slices, fixed)
+                break
+            t -= 1
+            found = self.rounds[t].back([*carry, *[None if g is None else g[t] for g in stacks]])
             carry = found[: self.carried]
-            slices.append(found[self.carried : self.carried + self.scanned])
+            for i, part in enumerate(found[self.carried : self.carried + self.scanned]):
+                if part is not None:
+                    if slices[i] is None:  # what has no cotangent in some round has zeros there
+                        slices[i] = np.zeros_like(self.values[self.carried + i])
+                    slices[i][t] = part
             fixed = list(map(added, fixed, found[self.carried + self.scanned :]))
-        scans = [self._stacked(i, slices[::-1]) for i in range(self.scanned)]
-        every = [*carry, *scans, *fixed]
+        every = [*carry, *slices, *fixed]
         return tensors_or_none([every[i] for i in asked])
 
-    def _stacked(self, i: int, slices: Sequence[Sequence[Any]]) -> Any:
-        """The cotangent of the scanned input `i`, of those of its slices."""
-        parts = [part[i] for part in slices]
-        if all(part is None for part in parts):
+    def _native_back(self, carry: Sequence[Any], stacks: Sequence[Any]) -> Any:
+        """The way back in native code from here on; None where there is none."""
+        bars = [*carry, *stacks]
+        if self.laps is None or all(g is None for g in bars):
             return None
-        x = self.values[self.carried + i]
-        blank = np.zeros(x.shape[1:], x.dtype)
-        return np.stack([blank if part is None else part for part in parts])
+        return laps.way_back(self.laps, tuple([g is not None for g in bars]))
 
     def own(self, values: Sequence[Any]) -> Sequence[Any]:
         """The values; those of cells as tensors, so that a tape can follow them."""

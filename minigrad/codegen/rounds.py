@@ -1,0 +1,237 @@
+"""The rounds of a loop in native code: the kernels of its body called one after the other.
+
+The driver is LLVM text as kernels are. It knows the kernels by name, and reads from a table where
+the arrays of a call begin and how far apart the parts of two rounds are. Python is not asked in
+between: a round costs its kernels, and some nanoseconds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..core.op import Node
+from ..core.tensor import Symbol, Tensor
+from ..graph import Graph
+from . import jit, pool
+from .fused import ENTRY, fused, llvm
+from .products import native_product, product_llvm
+
+Array = np.ndarray[Any, Any]
+COPY = "minigrad.copy"
+PATIENCE = 0.02
+"""Seconds that native code may run before Python looks whether it was interrupted."""
+FIRST = 64
+"""How many rounds are run before it is known how long they take."""
+
+
+class Rounds:
+    """A loop of the body `graph`, compiled.
+
+    The body takes what is carried, then what comes slice by slice, then what stays; it gives what
+    is carried on, then what is stacked. graph: of groups and products alone, its shapes known.
+    """
+
+    def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
+        self.graph = graph
+        self.carried = carried
+        self.kernels = [kernel(node) for node in graph.nodes]  # kept: code goes with its object
+        driver = Driver(graph, carried, scanned)
+        self.others = [x if type(x) is int else contiguous(x._value) for x in driver.others]
+        named = {f"kernel{k}": code[ENTRY] for k, code in enumerate(self.kernels)}
+        copy = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
+        self.code = jit.compile_module(driver.text(), ["rounds"], {**named, COPY: copy})
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        self._run = prototype(self.code["rounds"])
+
+    def __call__(
+        self,
+        carry: Sequence[Array],
+        slices: Sequence[Array],
+        fixed: Sequence[Array],
+        stacks: Sequence[Array],
+        count: int,
+        *,
+        keep: bool,
+    ) -> list[Array]:
+        """Run `count` rounds, and fill `stacks`; return what was carried.
+
+        slices, stacks: of `count` parts along the first axis, which may go backwards.
+        keep: all that was carried, `(count + 1, ...)` for each, the first values included;
+        otherwise the last values alone.
+        """
+        slots = count + 1 if keep else 2
+        held = [np.empty((slots, *x.shape), x.dtype) for x in carry]
+        for kept, x in zip(held, carry, strict=True):
+            kept[0] = x
+        moving = [contiguous_parts(x) for x in slices]
+        still = [contiguous(x) for x in fixed]
+        self._check([kept[0] for kept in held], [x[0] for x in moving], still)
+        others = [np.empty(x, np.uint8) if type(x) is int else x for x in self.others]
+        arrays: list[Any] = [*held, *moving, *stacks, *still, *others]
+        steps = [x.strides[0] for x in arrays[: len(held) + len(moving) + len(stacks)]]
+        addresses = [x.__array_interface__["data"][0] for x in arrays]
+        words = [-1 if keep else 1, *steps, *addresses]
+        table = (ctypes.c_int64 * len(words))(*words)
+        begin, size = 0, FIRST
+        while begin < count:
+            start = perf_counter()
+            end = min(begin + size, count)
+            self._run(ctypes.addressof(table), begin, end)
+            if perf_counter() - start < PATIENCE:
+                size *= 2
+            begin = end
+        return held if keep else [kept[count & 1] for kept in held]
+
+    def _check(self, *groups: Sequence[Array]) -> None:
+        """Hold that arrays are what the code was made for: it would read beyond others."""
+        arrays = [x for group in groups for x in group]
+        for x, spec in zip(arrays, self.graph.inputs, strict=True):
+            if x.shape != spec.shape or x.dtype != spec.dtype:
+                raise AssertionError(f"{x.dtype}{x.shape} came for {spec.spec} of a compiled loop")
+
+
+def rounds(graph: Graph, carried: int, scanned: int) -> Rounds | None:
+    """The loop of `graph`, in fusion groups; None where a round needs more than its kernels."""
+    if not jit.available():
+        return None
+    operands = [x for node in graph.nodes for x in node.inputs]
+    values = [*graph.inputs, *operands, *graph.outputs]
+    if not all(isinstance(x, Tensor) and x.spec.known for x in values):
+        return None
+    pairs = zip(graph.inputs, graph.outputs[:carried], strict=False)
+    if any(x.shape != y.shape or x.dtype != y.dtype for x, y in pairs):
+        return None
+    if not all(node.op in (fused, native_product) for node in graph.nodes):
+        return None
+    return Rounds(graph, carried, scanned)
+
+
+def kernel(node: Node) -> jit.Code:
+    """The native code of a group or a product; made once, and kept with its graph."""
+    graph: Graph = node.attrs["graph"]
+    if "code" not in graph.cache:
+        text = llvm(graph) if node.op is fused else product_llvm(graph)
+        shared = pool.imports() if pool.SUBMIT in text else None
+        graph.cache["code"] = jit.compile_module(text, [ENTRY], shared)
+    made: jit.Code = graph.cache["code"]
+    return made
+
+
+def contiguous(x: Array) -> Array:
+    """`x`, or a copy that native code can read: contiguous, aligned, of native byte order."""
+    if x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:
+        return x
+    return np.array(x, x.dtype.newbyteorder("="), order="C")
+
+
+def contiguous_parts(x: Array) -> Array:
+    """`x`, or a copy of which native code can read each part along the first axis."""
+    part = x[:1].reshape(x.shape[1:]) if len(x) else x
+    usable = part.flags.c_contiguous and np.may_share_memory(part, x)
+    return x if usable and x.flags.aligned and x.dtype.isnative else contiguous(x)
+
+
+class Driver:
+    """Writes the function that runs the rounds, and plans where each value lies.
+
+    The table begins with a mask for the number of the slot of what is carried; then, for what
+    moves, how far apart two parts are; then where each array begins. others: the arrays at the end:
+    constants of the body, and, by their number of bytes, places for what a round forgets.
+    """
+
+    def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
+        self.others: list[Any] = []
+        self._head: list[str] = []
+        self._lines: list[str] = []
+        self._graph = graph
+        self._steps = scanned + len(graph.outputs)
+        self._arrays = 0
+        self._word("mask", 0)
+        held = [self._array(f"held{i}") for i in range(carried)]
+        moving = [self._array(f"slice{i}") for i in range(scanned)]
+        stacks = [self._array(f"stack{i}") for i in range(len(graph.outputs) - carried)]
+        fixed = [self._array(f"fixed{i}") for i in range(len(graph.inputs) - carried - scanned)]
+        given = [self._part(name, "here") for name in held]
+        given += [self._part(name, "t") for name in moving]
+        self._values: dict[Any, str] = dict(zip(graph.inputs, [*given, *fixed], strict=True))
+        # where what a round gives is to be: the first place is where it is made
+        places = [*[(name, "there") for name in held], *[(name, "t") for name in stacks]]
+        copies = []
+        for y, place in zip(graph.outputs, places, strict=True):
+            if y in self._values or not isinstance(y, Symbol):
+                copies.append((y, self._part(*place)))
+            else:
+                self._values[y] = self._part(*place)
+        for k, node in enumerate(graph.nodes):
+            pointers = [self._pointer(x) for x in (*node.inputs, *node.outputs)]
+            arguments = ", ".join([f"ptr {pointer}" for pointer in pointers])
+            self._lines.append(f"  call void @kernel{k}({arguments})")
+        for y, target in copies:
+            arguments = f"ptr {target}, ptr {self._pointer(y)}, i64 {size_of(y)}"
+            self._lines.append(f'  call ptr @"{COPY}"({arguments})')
+
+    def text(self) -> str:
+        """The module; its function is `void @rounds(ptr table, i64 begin, i64 end)`."""
+        pointers = [["ptr"] * (len(n.inputs) + len(n.outputs)) for n in self._graph.nodes]
+        lines = [
+            *[f"declare void @kernel{k}({', '.join(each)})" for k, each in enumerate(pointers)],
+            f'declare ptr @"{COPY}"(ptr, ptr, i64)',
+            "define void @rounds(ptr %table, i64 %begin, i64 %end) {",
+            "entry:",
+            *self._head,
+            "  br label %round",
+            "round:",
+            "  %t = phi i64 [ %begin, %entry ], [ %following, %round ]",
+            "  %following = add i64 %t, 1",
+            "  %here = and i64 %t, %mask",
+            "  %there = and i64 %following, %mask",
+            *self._lines,
+            "  %more = icmp slt i64 %following, %end",
+            "  br i1 %more, label %round, label %done",
+            "done:",
+            "  ret void",
+            "}",
+        ]
+        return "\n".join([*lines, ""])
+
+    def _word(self, name: str, place: int, kind: str = "i64") -> str:
+        """Load an entry of the table, before the first round."""
+        self._head += [
+            f"  %{name}.at = getelementptr i64, ptr %table, i64 {place}",
+            f"  %{name} = load {kind}, ptr %{name}.at",
+        ]
+        return f"%{name}"
+
+    def _array(self, name: str) -> str:
+        """The pointer to the next array; for what moves, its step too."""
+        place, self._arrays = self._arrays, self._arrays + 1
+        if place < self._steps:
+            self._word(f"{name}.step", 1 + place)
+        return self._word(name, 1 + self._steps + place, "ptr")
+
+    def _part(self, array: str, index: str) -> str:
+        """The pointer to the part of `array` with the number `index`, in this round."""
+        name = f"{array}.{index}"
+        self._lines += [
+            f"  {name}.bytes = mul i64 %{index}, {array}.step",
+            f"  {name} = getelementptr i8, ptr {array}, i64 {name}.bytes",
+        ]
+        return name
+
+    def _pointer(self, x: Any) -> str:
+        """The pointer to a value; a new constant or a new place for what is forgotten."""
+        if x not in self._values:
+            self.others.append(size_of(x) if isinstance(x, Symbol) else x)
+            self._values[x] = self._array(f"other{len(self._values)}")
+        return self._values[x]
+
+
+def size_of(x: Any) -> int:
+    """The bytes of the elements of `x`."""
+    return int(math.prod(x.shape) * x.dtype.itemsize)

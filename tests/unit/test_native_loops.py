@@ -1,0 +1,227 @@
+"""Loops whose rounds are native code: as the same loops by NumPy, forwards and back."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import laps
+from minigrad.codegen import jit
+
+F32, F64 = mg.float32, mg.float64
+needs_llvm = pytest.mark.skipif(not jit.available(), reason="without LLVM there is no native code")
+STATE = mg.asarray(np.linspace(-1, 1, 12).reshape(3, 4))
+MATRIX = mg.asarray(np.linspace(-0.4, 0.5, 16).reshape(4, 4))
+SLICES = mg.asarray(np.sin(np.arange(70 * 12.0)).reshape(70, 3, 4))
+WEIGHT = mg.Variable(np.linspace(0.1, 0.9, 4))
+
+
+def tanh_rnn(h, w, xs):
+    def step(h, x):
+        h = mg.tanh(h @ w + x)
+        return h, h
+
+    return mg.scan(step, h, xs)
+
+
+def swapped(h, w, xs):
+    """What is carried changes places, as in Fibonacci's numbers."""
+    return mg.scan(lambda c, x: ((c[1], mg.sin(c[0]) + c[1] * x), c[0]), (h, h * 2), xs)
+
+
+def counting(h, w, xs):
+    """An integer among what is carried, and nothing that comes slice by slice."""
+
+    def step(carry, _):
+        n, h = carry
+        return (n + 1, h * 0.9 + mg.astype(n, F64)), (n, h)
+
+    return mg.scan(step, (mg.constant(0), h), length=5)
+
+
+def unchanged(h, w, xs):
+    """Something is carried that never changes, something is stacked that comes from outside."""
+
+    def step(carry, x):
+        h, k = carry
+        return (h * k + x, k), (x, w, h)
+
+    return mg.scan(step, (h, mg.tanh(h)), xs)
+
+
+def by_a_variable(h, w, xs):
+    return mg.scan(lambda h, x: (mg.tanh(h * WEIGHT + x), mg.sum(h, axis=1)), h, xs)
+
+
+def backwards(h, w, xs):
+    return tanh_rnn(h, w, mg.flip(xs, axis=0))
+
+
+def with_constants(h, w, xs):
+    table = mg.constant(np.arange(12.0).reshape(3, 4))
+    return mg.scan(lambda h, x: (mg.cos(h + table), h * x), h, xs)
+
+
+def of_numbers(h, w, xs):
+    return mg.scan(lambda s, x: (s * 0.5 + x, s * x), h[0, 0], xs[:, 0, 0])
+
+
+def mapped(h, w, xs):
+    return mg.map(lambda x: mg.exp(x @ w) + h, xs)
+
+
+def unused(h, w, xs):
+    """One of what is carried has no path to what is stacked."""
+
+    def step(carry, x):
+        h, k = carry
+        return (mg.sin(h) + x, k + mg.sum(w)), h
+
+    return mg.scan(step, (h, h[0]), xs)[1]
+
+
+PROGRAMS = (
+    tanh_rnn,
+    swapped,
+    counting,
+    unchanged,
+    by_a_variable,
+    backwards,
+    with_constants,
+    of_numbers,
+    mapped,
+    unused,
+)
+
+
+def counted(name, run, counts):
+    def running(*args, **kwargs):
+        made = run(*args, **kwargs)
+        counts[name] += made is not None
+        return made
+
+    return running
+
+
+@pytest.fixture
+def native(monkeypatch):
+    """How often a loop was run in native code, there and back."""
+    counts = {"forwards": 0, "backwards": 0}
+    for name in counts:
+        monkeypatch.setattr(laps, name, counted(name, getattr(laps, name), counts))
+    monkeypatch.setattr("minigrad.branches.laps", laps)
+    return counts
+
+
+def leaves(nest):
+    return [x for x in mg.tree.flatten(nest)[0] if x is not None]
+
+
+def assert_alike(found, expected):
+    assert mg.tree.flatten(found)[1] == mg.tree.flatten(expected)[1]
+    pairs = zip(mg.tree.flatten(found)[0], mg.tree.flatten(expected)[0], strict=True)
+    for x, y in pairs:
+        assert (x is None) == (y is None)
+        if x is not None:
+            assert x.dtype == y.dtype
+            np.testing.assert_allclose(x.numpy(), y.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@needs_llvm
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+def test_a_compiled_scan_gives_what_a_python_loop_gives(program, native):
+    expected = program(STATE, MATRIX, SLICES)
+    found = mg.function(program, jit_compile=True)(STATE, MATRIX, SLICES)
+    assert_alike(found, expected)
+    assert native["forwards"] == 1
+
+
+@needs_llvm
+@pytest.mark.parametrize("rounds", [1, 2, 70])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+def test_gradients_of_a_compiled_scan_are_those_of_a_python_loop(program, rounds, native):
+    def gradients(h, w, xs):
+        sources = [h, w, xs, WEIGHT]
+        with mg.GradientTape() as tape:
+            tape.watch([h, w, xs])
+            ys = [y for y in leaves(program(h, w, xs)) if y.dtype.kind == "f"]
+        return tape.gradient(ys, sources)
+
+    given = (STATE, MATRIX, SLICES[:rounds])
+    assert_alike(mg.function(gradients, jit_compile=True)(*given), gradients(*given))
+    if rounds > 1:
+        assert native["forwards"] == native["backwards"] == 1
+
+
+@needs_llvm
+def test_second_derivatives_of_a_compiled_scan_are_those_of_a_python_loop():
+    def second(h, w, xs):
+        with mg.GradientTape() as outer:
+            outer.watch([h, w, xs])
+            with mg.GradientTape() as inner:
+                inner.watch([h, w, xs])
+                y = mg.sum(tanh_rnn(h, w, xs)[1] ** 2)
+            (g,) = inner.gradient(y, [w])
+            z = mg.sum(g * g)
+        return outer.gradient(z, [h, w, xs])
+
+    given = (STATE, MATRIX, SLICES[:5])
+    assert_alike(mg.function(second, jit_compile=True)(*given), second(*given))
+
+
+@needs_llvm
+def test_a_scan_of_unknown_length_is_compiled_for_each_length(native):
+    spec = mg.TensorSpec((None, 3, 4), F64)
+    f = mg.function(
+        lambda xs: tanh_rnn(STATE, MATRIX, xs), input_signature=[spec], jit_compile=True
+    )
+    for n in (3, 70, 3):
+        assert_alike(f(SLICES[:n]), tanh_rnn(STATE, MATRIX, SLICES[:n]))
+    assert native["forwards"] == 3
+    assert f.trace_count == 1
+
+
+@needs_llvm
+def test_a_body_that_needs_more_than_kernels_runs_round_by_round(native):
+    def sorting(h, w, xs):
+        return mg.scan(lambda h, x: (mg.sort(h + x, axis=1), h), h, xs)
+
+    assert_alike(
+        mg.function(sorting, jit_compile=True)(STATE, MATRIX, SLICES),
+        sorting(STATE, MATRIX, SLICES),
+    )
+    assert native["forwards"] == 0
+
+
+@needs_llvm
+def test_a_compiled_scan_reads_slices_that_lie_apart():
+    xs = mg.asarray(np.asfortranarray(np.random.default_rng(0).normal(size=(9, 3, 4))))
+    found = mg.function(tanh_rnn, jit_compile=True)(STATE, MATRIX, xs)
+    assert_alike(found, tanh_rnn(STATE, MATRIX, xs))
+
+
+@needs_llvm
+def test_results_of_a_compiled_scan_stay_as_they_are():
+    f = mg.function(tanh_rnn, jit_compile=True)
+    last, stacked = f(STATE, MATRIX, SLICES)
+    before = stacked.numpy().copy()
+    f(STATE * 2, MATRIX, SLICES)
+    np.testing.assert_array_equal(stacked.numpy(), before)
+    np.testing.assert_array_equal(last.numpy(), before[-1])
+
+
+@needs_llvm
+def test_a_variable_that_a_scan_assigns_keeps_its_order(native):
+    total = mg.Variable(0.0)
+
+    @mg.function(jit_compile=True)
+    def f(xs):
+        def step(c, x):
+            total.assign_add(x)
+            return c + total, total * 1
+
+        return mg.scan(step, mg.constant(0.0), xs)
+
+    last, stacked = f(mg.constant([1.0, 2.0, 3.0]))
+    assert stacked.numpy().tolist() == [1.0, 3.0, 6.0]
+    assert (last.numpy(), total.numpy()) == (10.0, 6.0)
+    assert native["forwards"] == 0
