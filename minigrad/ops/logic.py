@@ -296,8 +296,11 @@ def cast_spec(x: Any, *, dtype: Any) -> Spec:
     linear="jointly",
 )
 def cast(x: Any, /, *, dtype: Any) -> Any:
-    """`x` in another dtype; the op behind `astype`."""
-    return np.asarray(x).astype(dtype)
+    """`x` in another dtype, of complex numbers the real part; the op behind `astype`."""
+    x = np.asarray(x)
+    if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
+        x = x.real
+    return x.astype(dtype)
 
 
 cast.defbatch(as_it_is)
