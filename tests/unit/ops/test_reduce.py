@@ -205,5 +205,7 @@ def test_sums_of_many_narrow_numbers_are_exact_to_rounding(shape: Any, axis: Any
     for array in (values, np.asfortranarray(values), values[::-1]):
         x, exact = Tensor(array), array.astype(np.float64)
         np.testing.assert_allclose(mg.sum(x, axis=axis).numpy(), exact.sum(axis=axis), rtol=1e-6)
+        compiled = mg.function(lambda x: mg.sum(x * 1.0, axis=axis), jit_compile=True)
+        np.testing.assert_allclose(compiled(x).numpy(), exact.sum(axis=axis), rtol=2e-6)
         shifted = (x + 100).numpy().astype(np.float64)
         np.testing.assert_allclose(mg.var(x + 100, axis=axis).numpy(), shifted.var(axis), rtol=1e-4)
