@@ -90,7 +90,7 @@ from .ops.exponential import (
     sqrt,
 )
 from .ops.index import take
-from .ops.join import concat, pad, repeat, roll, split, stack, tile, tril, triu, unstack
+from .ops.join import concat, repeat, roll, split, stack, tile, unstack
 from .ops.linalg import matmul, tensordot, vecdot
 from .ops.logic import (
     astype,
@@ -121,6 +121,7 @@ from .ops.logic import (
     signbit,
     where,
 )
+from .ops.margins import pad, tril, triu
 from .ops.reduce import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, var
 from .ops.search import (
     isin,

@@ -2,7 +2,8 @@
 
 MinigradError
 |-- SpecError               shapes, dtypes, axes or arguments that do not fit an op
-|   `-- IndexSpecError          an index that the tensor does not have
+|   |-- IndexSpecError          an index that the tensor does not have
+|   `-- AllocationError         more elements than memory holds
 |-- TraceError              Python asked a tensor for a value that a trace does not have
 |-- GradientError           a derivative that does not exist, or a tape that cannot give it
 |   |-- EscapedGradientError    a value left the tape through NumPy and came back
@@ -42,6 +43,15 @@ class IndexSpecError(SpecError, IndexError):
     Symptom: `x[i]` refuses. Remedy: the range that the message names::
 
         mg.ones((2, 3))[5]   # IndexSpecError: index 5 on axis 0 ... from -2 to 1
+    """
+
+
+class AllocationError(SpecError, MemoryError):
+    """A tensor that would take more memory than there is.
+
+    Symptom: an op refuses a shape, at once. Remedy: a smaller shape, or parts of it one by one::
+
+        mg.zeros((10**9, 10**9))   # AllocationError: fill: float32[1000000000,1000000000] ...
     """
 
 

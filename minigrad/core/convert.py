@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import tree
 from ..errors import SpecError
+from .refusals import allocated, check_fits, too_large
 from .registry import api
-from .spec import DEFAULTS, DTYPES, SCALARS, DType, as_dtype
+from .spec import DEFAULTS, DTYPES, SCALARS, DType, as_dtype, said
 from .tensor import Symbol, Tensor
 
 # what needs no conversion on its way into an op
@@ -35,7 +36,7 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     stacked, so that gradients pass. Raises SpecError for what is not numeric.
     """
     if isinstance(x, Tensor):
-        return x if dtype is None or x.dtype == dtype else api.astype(x, as_dtype(dtype))
+        return x if dtype is None or x.dtype is dtype else api.astype(x, as_dtype(dtype))
     if hasattr(x, "__as_tensor__"):
         return as_tensor(x.__as_tensor__(), dtype)
     if isinstance(x, (list, tuple)) and holds_tensors(x):
@@ -55,12 +56,24 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(x, np.ndarray) and type(x) is np.ndarray and x.dtype.isnative:
         frozen = not x.flags.writeable and x.flags.owndata
-        array = x if frozen and wanted in (None, x.dtype) else np.array(x, wanted, order="C")
+        if frozen and wanted in (None, x.dtype):
+            array = x
+        elif x.dtype.name not in DTYPES:
+            array = x  # refused below
+        else:
+            array = allocated(f"a copy of {said(x)}", lambda: np.array(x, wanted, order="C"))
+    elif isinstance(x, np.ma.MaskedArray):
+        raise SpecError(
+            f"{said(x)} was to become a tensor: tensors have no mask, and what is masked would "
+            "count; write x.filled(0), or take x.data and the mask apart"
+        )
     else:
         try:
             array = np.array(x, order="C")
             if array.dtype.kind == "f" and are_integers(x):
                 array = np.array(x, np.uint64)  # NumPy takes floats for those beyond int64
+        except MemoryError as error:
+            raise too_large(f"a tensor of {said(x)}", error) from None
         except Exception as error:  # __array__ of a foreign library raises what it likes
             raise SpecError(
                 f"{type(x).__name__} {x!r:.60} was to become a tensor: {error}; tensors are "
@@ -72,6 +85,8 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
             f"{type(x).__name__} of dtype {array.dtype} was to become a tensor: minigrad has "
             f"{', '.join(DTYPES)}; convert it first, as in x.astype(np.float64)"
         )
+    if wanted is not None and not hasattr(x, "dtype"):
+        check_fits(x, array, wanted)
     return array.astype(wanted or DTYPES[array.dtype.name], copy=False)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import TraceError, leak_message
 from .convert import PLAIN, as_operand, as_tensor
 from .lowering import Lowering
+from .refusals import refusal
 from .registry import OPS
 from .spec import default_dtype
 from .tensor import Symbol, Tensor
@@ -332,10 +333,14 @@ def explain_failure(op: Op, inputs: Inputs, attrs: Attrs, error: Exception) -> N
             return
     if isinstance(error, Warning):
         return
+    spec: Any = None
     try:
-        op.infer(*inputs, **attrs)
+        spec = op.infer(*inputs, **attrs)
     except Exception as better:
         raise better from None
+    found = refusal(op.name, inputs, attrs, spec, error)
+    if found is not error:
+        raise found from error
 
 
 EAGER = Eager()

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..errors import IndexSpecError, SpecError
+from ..errors import IndexSpecError, SpecError, TraceError
 
 DType: TypeAlias = np.dtype[Any]
 Shape: TypeAlias = tuple[int | None, ...] | None
@@ -135,6 +135,58 @@ OPAQUE = Spec(())
 OPAQUE.dtype = np.dtype(object)
 
 
+def index_of(value: Any) -> int | None:
+    """`value` as an int if it is one, of Python, NumPy or a tensor; else None."""
+    try:
+        return int(value.__index__())
+    except TraceError:
+        raise
+    except (AttributeError, TypeError):
+        return None
+
+
+def as_int(name: str, what: str, value: Any, low: int | None = None) -> int:
+    """`value`, which `what` of the function `name` is, as an int: Python's, NumPy's or a tensor's.
+
+    Raises SpecError for what is none, and for less than `low`.
+    """
+    found = index_of(value)
+    if found is None or (low is not None and found < low):
+        least = "" if low is None else f" from {low} on"
+        raise SpecError(
+            f"{name}: {what} is an int{least}, and {said(value)} came; write such an int"
+        )
+    return found
+
+
+def as_number(name: str, what: str, value: Any) -> float:
+    """`value`, which `what` of the function `name` is, as a real Python number.
+
+    Arrays and tensors of one element will do. Raises SpecError for what is none.
+    """
+    found = value
+    if hasattr(value, "item") and getattr(value, "size", 0) == 1:
+        found = value.item()
+    if not isinstance(found, (bool, int, float)):
+        raise SpecError(f"{name}: {what} is a real number, and {said(value)} came; write one")
+    return found
+
+
+def as_truth(name: str, value: Any) -> bool:
+    """`value`, which the option `name` is given, as a bool. Raises SpecError for what is none."""
+    if isinstance(value, (bool, int, np.bool_, np.integer)):
+        return bool(value)
+    raise SpecError(f"{name}={said(value)} came; the option is True or False; write one of them")
+
+
+def said(x: Any) -> str:
+    """What to call any object in a message, shortly: arrays by shape and dtype."""
+    if hasattr(x, "dtype") and hasattr(x, "shape"):
+        return f"{type(x).__name__} of dtype {x.dtype} and shape {x.shape}"
+    text = repr(x)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def default_dtype(*kinds: type) -> DType:
     """The dtype of an op whose inputs are all Python numbers, of these types."""
     return DEFAULTS[max(kinds, key=SCALARS.index)]
@@ -151,7 +203,13 @@ def broadcast_shapes(name: str, *xs: Any) -> Shape:
     An unknown dim against n > 1 must be n or 1, hence n; against 1 it stays unknown.
     Raises SpecError, in the name of the op `name`, where two dims differ and neither is 1.
     """
-    shapes = [() if isinstance(x, SCALARS) else x.shape for x in xs]
+    try:
+        shapes = [() if isinstance(x, SCALARS) else x.shape for x in xs]
+    except AttributeError:
+        raise SpecError(
+            f"{name}: {' and '.join(str(spec_of(x)) for x in xs)} came; its inputs are tensors "
+            "and numbers; leave out what is neither"
+        ) from None
     if None in shapes:
         return None
     result: list[int | None] = [1] * max((len(shape) for shape in shapes), default=0)
@@ -181,11 +239,8 @@ def canonical_axis(name: str, axis: Any, ndim: int | None) -> int:
             f"{name}: axis {axis!r} of a tensor of unknown rank; an axis is counted among known "
             "ones; give the argument a TensorSpec with a rank, such as (None, None)"
         )
-    try:
-        index = int(axis.__index__())
-    except AttributeError:
-        index = ndim
-    if not -ndim <= index < ndim:
+    index = index_of(axis)
+    if index is None or not -ndim <= index < ndim:
         raise IndexSpecError(
             f"{name}: axis {axis!r} of a tensor with {ndim} axes; an axis is an int from "
             f"{-ndim} to {ndim - 1}; choose one of those"

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.convert import as_tensor
 from ..core.registry import api
+from ..core.spec import as_truth
 from ..ops.exponential import expm1
 from ..ops.logic import maximum, minimum
 from ..ops.special_functions import erfc, expit, softplus
@@ -25,7 +26,7 @@ def relu(x: Any, /) -> Any:
 def leaky_relu(x: Any, /, slope: float = 0.01) -> Any:
     """`x` where it is positive, else `slope` times `x`, elementwise. slope: a number."""
     x = as_tensor(x)
-    return api.where(x > 0, x, slope * x)
+    return api.where(x > 0, x, x * slope)
 
 
 def elu(x: Any, /, alpha: float = 1.0) -> Any:
@@ -48,7 +49,7 @@ def gelu(x: Any, /, approximate: bool = True) -> Any:
     Hendrycks and Gimpel (2016).
     """
     x = as_tensor(x)
-    if approximate:
+    if as_truth("approximate", approximate):
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
         return 0.5 * x * (1 + tanh(inner))
     return 0.5 * x * erfc(-math.sqrt(0.5) * x)

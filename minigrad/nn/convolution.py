@@ -14,7 +14,7 @@ from ..core.batch import alone, folded, is_shared
 from ..core.convert import as_tensor
 from ..core.define import primitive
 from ..core.registry import api
-from ..core.spec import Spec, promote
+from ..core.spec import Spec, index_of, promote, said
 from ..errors import SpecError
 
 PATCHES = 1 << 21  # elements of patches held at a time: they should stay in the cache
@@ -216,7 +216,7 @@ def conv2d(x: Any, w: Any, strides: int | tuple[int, int] = 1, padding: str = "V
     Raises SpecError where shapes do not fit, or strides or padding are not of these.
     """
     x, w = as_tensor(x), as_tensor(w)
-    if padding not in ("VALID", "SAME"):
+    if not isinstance(padding, str) or padding not in ("VALID", "SAME"):
         raise SpecError(
             f'conv2d: padding={padding!r} came; padding is "VALID" or "SAME"; '
             "for another one, mg.pad the images first"
@@ -226,14 +226,11 @@ def conv2d(x: Any, w: Any, strides: int | tuple[int, int] = 1, padding: str = "V
 
 def pair(name: str, option: str, value: Any) -> tuple[int, int]:
     """`value`, one number or two, as two numbers from 1 on. Raises SpecError for others."""
-    try:
-        several = value if isinstance(value, (tuple, list)) else (value, value)
-        first, second = [v.__index__() for v in several]
-    except (AttributeError, ValueError):
-        first = second = 0
+    several = value if isinstance(value, (tuple, list)) else (value, value)
+    first, second = [index_of(v) or 0 for v in several] if len(several) == 2 else (0, 0)
     if min(first, second) < 1:
         raise SpecError(
-            f"{name}: {option}={value!r} came; it counts pixels, vertically and horizontally; "
+            f"{name}: {option}={said(value)} came; it counts pixels, vertically and horizontally; "
             "write a number from 1 on, or two of them"
         )
     return first, second

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.convert import as_tensor
 from ..core.registry import api
-from ..core.spec import as_dtype
+from ..core.spec import as_dtype, as_int, as_number, as_truth, said
 from ..errors import SpecError
 from ..ops.exponential import rsqrt
 from .losses import softmax
@@ -36,18 +36,19 @@ def dropout(x: Any, rate: float, generator: Any = None, training: bool = True) -
     draws; needed if training. training: False gives `x` back.
     Raises SpecError for other rates, or without a generator.
     """
-    x = as_tensor(x)
+    x, rate = as_tensor(x), as_number("dropout", "rate", rate)
     if not 0 <= rate < 1:
         raise SpecError(
             f"dropout: rate={rate!r} came; it is the probability of losing an element; write a "
             "number from 0 up to, not including, 1"
         )
-    if not training or rate == 0:
+    if not as_truth("training", training) or rate == 0:
         return x
-    if generator is None:
+    if not hasattr(generator, "uniform_like"):
         raise SpecError(
-            "dropout: no generator came while training; random numbers have an explicit source; "
-            "write mg.nn.dropout(x, rate, generator) with generator = mg.random.Generator(seed)"
+            f"dropout: no generator came while training, but {said(generator)}; random numbers "
+            "have an explicit source; write mg.nn.dropout(x, rate, generator) with "
+            "generator = mg.random.Generator(seed)"
         )
     kept = generator.uniform_like(x, dtype=np.float32) >= rate
     return api.where(kept, x * (1 / (1 - rate)), 0)
@@ -65,7 +66,9 @@ def one_hot(indices: Any, depth: int, dtype: Any = np.float32) -> Any:
             f"one_hot: indices are {indices.spec}; an index is a whole number; "
             "write mg.astype(indices, mg.int32)"
         )
-    places = api.arange(depth, dtype=indices.dtype)
+    # in no smaller dtype: places beyond it would wrap, and one index have two
+    wide = indices.dtype if indices.dtype.itemsize >= 4 else np.dtype(np.int32)
+    places = api.arange(as_int("one_hot", "depth", depth, 0), dtype=wide)
     return api.astype(api.equal(api.expand_dims(indices, axis=-1), places), as_dtype(dtype))
 
 
@@ -85,12 +88,13 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, mask: Any = None) -> An
     alike); or floating, added to the scores. Returns (..., m, e). Vaswani et al. (2017).
     """
     q, k, v = as_tensor(q), as_tensor(k), as_tensor(v)
-    if q.shape is None or q.shape[-1] is None:
+    if not q.shape or q.shape[-1] is None:
         raise SpecError(
-            f"scaled_dot_product_attention: q is {q.spec}: the scale is 1/√d, so the last dim of "
-            "q must be known; give the argument a TensorSpec that has it"
+            f"scaled_dot_product_attention: q is {q.spec}: it has two axes or more, and "
+            "the scale is 1/√d, so the last dim must be known; reshape them, or give the "
+            "argument a TensorSpec that has it"
         )
-    scores = api.matmul(q * (1 / math.sqrt(q.shape[-1])), k.mT)
+    scores = api.matmul(q * (1 / math.sqrt(max(1, q.shape[-1]))), k.mT)
     if mask is not None:
         mask = as_tensor(mask)
         lowest = float(np.finfo(scores.dtype).min)

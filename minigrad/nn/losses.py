@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.convert import as_tensor
 from ..core.registry import api
+from ..core.spec import as_truth
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from ..ops.exponential import exp, log
@@ -44,7 +45,7 @@ def logsumexp(x: Any, /, axis: Axis | None = -1, *, keepdims: bool = False) -> A
     largest = stop_gradient(api.max(x, axis=axis, keepdims=True))
     largest = api.where(api.isfinite(largest), largest, 0)  # inf - inf would be nan
     y = log(api.sum(exp(x - largest), axis=axis, keepdims=True)) + largest
-    if keepdims:
+    if as_truth("keepdims", keepdims):
         return y
     return api.reshape(y, ()) if axis is None else api.squeeze(y, axis)
 

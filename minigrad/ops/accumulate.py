@@ -9,7 +9,7 @@ import numpy as np
 from ..core.batch import along_axes
 from ..core.define import composite, primitive
 from ..core.registry import api
-from ..core.spec import Spec, canonical_axis, promote
+from ..core.spec import Spec, as_int, as_truth, canonical_axis, promote
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .axes import reverse
@@ -162,13 +162,13 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     """
     x = api.asarray(x)
     axis = canonical_axis("diff", axis, x.ndim)
-    if not hasattr(n, "__index__") or n < 0:
-        raise SpecError(f"diff: n={n!r} came; differences are taken 0 times or more; write n=1")
+    n = as_int("diff", "n", n, 0)
     ends = [None if end is None else api.asarray(end) for end in (prepend, append)]
     parts = [part for part in (ends[0], x, ends[1]) if part is not None]
     x = join(*parts, axis=axis) if len(parts) > 1 else x
     lead = (FULL,) * axis
-    for _ in range(n):
+    length = None if x.shape is None else x.shape[axis]
+    for _ in range(n if length is None else min(n, length)):  # nothing is left then
         after = take_slice(x, key=(*lead, (1, None, None)))
         before = take_slice(x, key=(*lead, (None, -1, None)))
         x = api.not_equal(after, before) if x.dtype.kind == "b" else after - before
@@ -187,7 +187,7 @@ def only_axis(name: str, x: Tensor, axis: int | None) -> int:
 
 def begun(y: Tensor, axis: int, initial: int, include_initial: bool) -> Any:
     """`y`, after `initial` if that is to be included."""
-    if not include_initial:
+    if not as_truth("include_initial", include_initial):
         return y
     shape = [1 if i == axis else n for i, n in enumerate(api.dims_of(y))]
     return join(api.full(shape, initial, dtype=y.dtype), y, axis=axis)

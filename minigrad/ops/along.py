@@ -9,7 +9,7 @@ import numpy as np
 from ..core.batch import along_axes
 from ..core.define import composite, primitive
 from ..core.registry import api
-from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
+from ..core.spec import Shape, Spec, as_truth, broadcast_shapes, canonical_axis
 from ..errors import IndexSpecError, SpecError
 from .index import counted_from_the_front, index_of, out_of_range
 from .shape import reshape
@@ -118,7 +118,12 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
     """
     x = api.asarray(x)
     axis = canonical_axis("argsort", axis, x.ndim)
-    return order_of(x, axis=axis, descending=descending, stable=stable)
+    return order_of(
+        x,
+        axis=axis,
+        descending=as_truth("descending", descending),
+        stable=as_truth("stable", stable),
+    )
 
 
 @composite

@@ -264,7 +264,7 @@ class Place:
         return minimum(self.x, self._extreme(v, largest=False))
 
     def _cast(self, v: Any) -> Any:
-        return api.asarray(v, dtype=self.x.dtype)
+        return astype(api.asarray(v), self.x.dtype)  # cut off as NumPy's assignment does
 
     def _product(self, v: Any) -> Any:
         return scatter_product(self._cast(v), self.x, *self.indices, key=self.key)

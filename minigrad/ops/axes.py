@@ -16,8 +16,9 @@ BACKWARDS = slice(None, None, -1)
 
 
 def several_axes(axis: Any) -> tuple[Any, ...]:
-    """`axis`, an int or several, as a tuple."""
-    return tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    """`axis`, an int or several (an array of them too), as a tuple."""
+    several = isinstance(axis, (tuple, list)) or getattr(axis, "ndim", 0) == 1
+    return tuple(axis) if several else (axis,)
 
 
 # axes of length 1
@@ -134,8 +135,9 @@ def permute_dims(x: Any, /, axes: Any) -> Any:
     axes: a permutation of the axes. Array API: permute_dims.
     """
     x = api.asarray(x)
-    rank = len(axes) if x.ndim is None else x.ndim
-    return permute(x, axes=tuple([canonical_axis("permute_dims", a, rank) for a in axes]))
+    several = several_axes(axes)
+    rank = len(several) if x.ndim is None else x.ndim
+    return permute(x, axes=tuple([canonical_axis("permute_dims", a, rank) for a in several]))
 
 
 def transposed_spec(x: Any) -> Spec:

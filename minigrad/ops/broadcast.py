@@ -13,7 +13,7 @@ from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.lowering import Move, Reduce
 from ..core.registry import api
-from ..core.spec import DEFAULTS, Shape, Spec, as_shape, canonical_axes
+from ..core.spec import DEFAULTS, Shape, Spec, as_shape, as_truth, canonical_axes
 from ..core.spec import broadcast_shapes as common_shape
 from ..core.tensor import Tensor
 from ..errors import SpecError
@@ -94,7 +94,7 @@ def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fals
     """
     x = widened(x, dtype)
     y = reduce_sum(x, axes=canonical_axes("sum", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 def widened(x: Any, dtype: Any) -> Tensor:
@@ -106,8 +106,10 @@ def widened(x: Any, dtype: Any) -> Tensor:
     return as_tensor(tensor, f"uint{8 * integer.itemsize}" if kind == "u" else integer)
 
 
-def kept(y: Tensor, x: Tensor, axis: Any) -> Any:
-    """The reduction `y` of `x` along `axis`, with these axes again, of length 1."""
+def kept(y: Tensor, x: Tensor, axis: Any, keepdims: Any = True) -> Any:
+    """The reduction `y` of `x` along `axis`, with these axes again, of length 1, if `keepdims`."""
+    if not as_truth("keepdims", keepdims):
+        return y
     axes = canonical_axes("keepdims", axis, x.ndim)
     if axes is None:
         return api.reshape(y, api.ones_like(shape_of(x)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from ..core.batch import raised
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.lowering import Pointwise
+from ..core.refusals import allocated, check_fits
 from ..core.registry import api
-from ..core.spec import DTYPES, Spec, as_dtype, default_dtype
+from ..core.spec import DTYPES, SCALARS, Spec, as_dtype, as_int, as_truth, default_dtype, said
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .broadcast import broadcast_arrays, broadcast_like, broadcast_to, reduce_sum
@@ -50,9 +52,9 @@ def shares(tensor: Tensor, obj: Any) -> bool:
 
 def check_device(device: Any) -> None:
     """Raise SpecError for a device other than "cpu"; None is that one too."""
-    if device not in (None, "cpu"):
+    if device is not None and not (isinstance(device, str) and device == "cpu"):
         raise SpecError(
-            f'device {device!r} was asked for: minigrad computes on "cpu" only; leave it out'
+            f'device {device!r:.60} was asked for: minigrad computes on "cpu" only; leave it out'
         )
 
 
@@ -92,6 +94,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
     Array API: from_dlpack.
     """
     check_device(device)
+    copy = None if copy is None else as_truth("copy", copy)
     if isinstance(x, Tensor) or hasattr(x, "__as_tensor__"):
         return asarray(np.array(as_tensor(x).numpy())) if copy else as_tensor(x)
     if isinstance(x, np.ndarray):
@@ -159,6 +162,18 @@ fill.defbatch(
 fill.defvjp(lambda g, y, value, *, shape, dtype: reduce_sum(g, axes=None))
 
 
+def check_filling(value: Any, dtype: Any) -> None:
+    """Raise SpecError where the Python number `value` would be another one in `dtype`."""
+    if type(value) in SCALARS:
+        if not (type(value) is int and 0 <= value <= 1):  # the usual ones fit everywhere
+            as_tensor(value, dtype)
+    elif isinstance(value, (list, tuple)) or (type(value) is np.ndarray and value.ndim):
+        raise SpecError(
+            f"full: {said(value)} came as the value; one number fills a tensor; "
+            "write mg.broadcast_to(value, shape)"
+        )
+
+
 @composite
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """A tensor that holds `fill_value` everywhere.
@@ -168,6 +183,7 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) 
     """
     check_device(device)
     wanted = as_tensor(fill_value).dtype if dtype is None else as_dtype(dtype)
+    check_filling(fill_value, wanted)
     dims = static_dims("full", shape)
     if dims is None:
         return broadcast_to(as_tensor(fill_value, wanted), shape)
@@ -205,6 +221,7 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = No
     check_device(device)
     x = asarray(x)
     wanted = x.dtype if dtype is None else as_dtype(dtype)
+    check_filling(fill_value, wanted)
     if is_static(x):
         return fill(fill_value, shape=x.shape, dtype=wanted)
     return broadcast_like(as_tensor(fill_value, wanted), x)
@@ -233,13 +250,19 @@ def empty_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
 
 def numbers(name: str, *values: Any) -> list[Any]:
     """`values`, numbers or 0-d tensors, as Python numbers. Raises SpecError for others."""
-    found = [x.item() if isinstance(x, (Tensor, np.ndarray, np.generic)) else x for x in values]
-    if not all(isinstance(x, (int, float, complex)) for x in found):
+    arrays = (Tensor, np.ndarray, np.generic)
+    found = [x.item() if isinstance(x, arrays) and x.size == 1 else x for x in values]
+    if not all(isinstance(x, (int, float, complex)) and not is_beyond(x) for x in found):
         raise SpecError(
-            f"{name}: {', '.join(map(repr, values))} came; its bounds are numbers; "
-            "write ints or floats"
+            f"{name}: {', '.join(map(said, values))} came; its bounds are numbers, "
+            "and ints have 64 bits; write ints or floats"
         )
     return found
+
+
+def is_beyond(x: Any) -> bool:
+    """Whether `x` is an int that no dtype holds."""
+    return isinstance(x, int) and not -(2**63) <= x < 2**64
 
 
 @composite
@@ -258,8 +281,26 @@ def arange(
             f"arange: from {first} to {last} by steps of 0 came; no number of them arrives; "
             "write another step"
         )
-    array = np.arange(first, last, by)
-    return as_tensor(array, default_of(array, first, last, by) if dtype is None else dtype)
+    what = f"arange: from {first} to {last} by {by}"
+    if complex in map(type, (first, last, by)) or not math.isfinite((last - first) / by):
+        raise SpecError(
+            f"{what} came; bounds have an order and a distance; write real, finite numbers"
+        )
+    array = allocated(what, lambda: np.arange(first, last, by))
+    wanted = default_of(array, first, last, by) if dtype is None else as_dtype(dtype)
+    if dtype is not None:
+        check_fits((first, last, by), array, wanted)
+    first_, step_ = (0, step) if stop is None else (start, step)
+    if wanted.kind == "f" and (is_smooth(first_) or is_smooth(step_)):
+        # the same numbers, made of the bounds, so that gradients pass
+        steps = as_tensor(np.arange(array.size), wanted)
+        return as_tensor(as_tensor(first_) + as_tensor(step_) * steps, wanted)
+    return as_tensor(array, wanted)
+
+
+def is_smooth(x: Any) -> bool:
+    """Whether `x` is a tensor that may be followed."""
+    return hasattr(x, "spec") and x.dtype.kind in "fc"
 
 
 def default_of(array: np.ndarray[Any, Any], *values: Any) -> Any:
@@ -289,11 +330,16 @@ def linspace(
     """
     check_device(device)
     first, last = numbers("linspace", start, stop)
-    if num < 0:
-        raise SpecError(f"linspace: {num} numbers were asked for; num counts them; write 0 or more")
-    array = np.linspace(first, last, num, endpoint=endpoint)
+    count, closed = as_int("linspace", "num", num, 0), as_truth("endpoint", endpoint)
+    what = f"linspace: {count} numbers from {first} to {last}"
+    array = allocated(what, lambda: np.linspace(first, last, count, endpoint=closed))
     default = DTYPES["complex64" if array.dtype.kind == "c" else "float32"]
-    return as_tensor(array, default if dtype is None else dtype)
+    wanted = default if dtype is None else as_dtype(dtype)
+    if wanted.kind in "fc" and (is_smooth(start) or is_smooth(stop)):
+        # the same numbers, made of the bounds, so that gradients pass
+        part = as_tensor(np.linspace(0, 1, count, endpoint=closed), wanted)
+        return as_tensor(as_tensor(start) * (1 - part) + as_tensor(stop) * part, wanted)
+    return as_tensor(array, wanted)
 
 
 @composite
@@ -314,7 +360,8 @@ def eye(
     check_device(device)
     wanted = as_dtype(np.float32 if dtype is None else dtype)
     (n, m) = static_dims("eye", (n_rows, n_rows if n_cols is None else n_cols)) or (0, 0)
-    return Tensor(np.eye(n, m, k=k, dtype=wanted))
+    diagonal = as_int("eye", "k", k)
+    return Tensor(allocated(f"eye: {n} × {m}", lambda: np.eye(n, m, k=diagonal, dtype=wanted)))
 
 
 @composite
@@ -325,7 +372,8 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     Array API: meshgrid.
     """
     tensors = [asarray(x) for x in arrays]
-    if indexing not in ("xy", "ij") or any(x.ndim not in (0, 1) for x in tensors):
+    known = isinstance(indexing, str) and indexing in ("xy", "ij")
+    if not known or any(x.ndim not in (0, 1) for x in tensors):
         raise SpecError(
             f"meshgrid: {', '.join(str(x.spec) for x in tensors)} with indexing={indexing!r}; "
             'each has one axis, and indexing is "xy" or "ij"; reshape them with mg.reshape(x, -1)'

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..core.convert import as_tensor
 from ..core.define import composite
 from ..core.registry import api
+from ..core.spec import said
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .diagonals import diagonal_of
@@ -50,6 +51,11 @@ def einsum(equation: str, /, *operands: Any) -> Any:
 
 def parsed(equation: str, xs: list[Tensor]) -> tuple[list[Labels], Labels]:
     """The labels of each operand and of the result. Raises SpecError for what is no equation."""
+    if not isinstance(equation, str):
+        raise SpecError(
+            f"einsum: {said(equation)} came as the equation; it is a string of labels, and comes "
+            'first; write, say, mg.einsum("ij,jk->ik", x, y)'
+        )
     left, arrow, right = equation.replace(" ", "").partition("->")
     parts = left.split(",")
     form = re.compile(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*")

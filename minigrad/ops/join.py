@@ -1,4 +1,4 @@
-"""Putting tensors together and taking them apart: concat, stack, split, roll, tile, pad, tril."""
+"""Putting tensors together and taking them apart: concat, stack, split, roll, tile."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.batch import along_axes, as_it_is
+from ..core.batch import along_axes
+from ..core.convert import is_tensor_like
 from ..core.define import composite, primitive
+from ..core.refusals import allocated
 from ..core.registry import api
-from ..core.spec import Spec, canonical_axis, promote
+from ..core.spec import Spec, as_int, canonical_axis, promote, said
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .axes import drop_axes, insert_axes, several_axes
@@ -109,13 +111,28 @@ def piece_vjp(
     return [join(*parts, axis=axis), *[None] * len(xs)]
 
 
+def several(name: str, arrays: Any) -> list[Tensor]:
+    """`arrays`, a list or tuple of what tensors are made of, or one tensor with axes, as tensors.
+
+    Raises SpecError for anything else: what can be gone through need not end.
+    """
+    if is_tensor_like(arrays) and arrays.ndim:
+        arrays = list(api.asarray(arrays))
+    if not isinstance(arrays, (list, tuple)):
+        raise SpecError(
+            f"{name}: {said(arrays)} came; the tensors are put together from a list or tuple; "
+            f"write mg.{name}([x, y])"
+        )
+    return [api.asarray(x) for x in arrays]
+
+
 @composite
 def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
     """The tensors `arrays` one after the other along `axis`; None flattens them first.
 
     arrays: equal in all other dims; their dtypes promote. Array API: concat.
     """
-    xs = [api.asarray(x) for x in arrays]
+    xs = several("concat", arrays)
     if axis is None:
         return join(*[reshape(x, -1) for x in xs], axis=0)
     ranks = [x.ndim for x in xs if x.ndim is not None]
@@ -128,7 +145,7 @@ def stack(arrays: Any, /, *, axis: int = 0) -> Any:
 
     axis: the place of the new axis in the result. Array API: stack.
     """
-    xs = [api.asarray(x) for x in arrays]
+    xs = several("stack", arrays)
     ranks = [x.ndim for x in xs if x.ndim is not None]
     place = canonical_axis("stack", axis, ranks[0] + 1) if ranks else axis
     return join(*[insert_axes(x, axes=(place,)) for x in xs], axis=place)
@@ -170,6 +187,11 @@ def split_vjp(
     return [join(*[api.zeros_like(y) if g is None else g for g, y in pairs], axis=axis)]
 
 
+def is_row(x: Any) -> bool:
+    """Whether `x` is an array or tensor with axes."""
+    return is_tensor_like(x) and x.ndim != 0
+
+
 @composite
 def split(x: Any, /, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """`x` in parts along `axis`.
@@ -179,9 +201,9 @@ def split(x: Any, /, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """
     x = api.asarray(x)
     axis = canonical_axis("split", axis, x.ndim)
-    if np.ndim(indices_or_sections):
+    if isinstance(indices_or_sections, (list, tuple)) or is_row(indices_or_sections):
         return list(split_at(x, places=static_dims("split", indices_or_sections), axis=axis))
-    count, n = int(indices_or_sections), x.shape[axis]
+    count, n = as_int("split", "the number of parts", indices_or_sections), x.shape[axis]
     if n is None or count < 1 or n % count:
         raise SpecError(
             f"split: {x.spec} into {count} parts along axis {axis}; equal parts need a known "
@@ -285,103 +307,12 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
             "tracing, one for all or one for each element; write mg.take(x, indices, axis=axis)"
         )
     if len(counts) != 1:
-        places = np.repeat(np.arange(len(counts)), counts)
+        if min(counts, default=0) < 0:
+            raise SpecError(f"repeat: {repeats} came; each counts how often; write ints from 0 on")
+        places = allocated("repeat", lambda: np.repeat(np.arange(len(counts)), counts))
         return api.take(x, Tensor(places), axis=axis)
     dims = dims_of(x)
     wide = broadcast_to(
         insert_axes(x, axes=(axis + 1,)), [*dims[: axis + 1], *counts, *dims[axis + 1 :]]
     )
     return reshape(wide, [*dims[:axis], dims[axis] * counts[0], *dims[axis + 1 :]])
-
-
-# margins and triangles
-
-
-def padded_spec(x: Any, *, widths: tuple[tuple[int, int], ...], value: Any) -> Spec:
-    """Each dim and its two margins."""
-    if x.shape is None:
-        return Spec((None,) * len(widths), x.dtype)
-    if len(widths) != len(x.shape) or any(n < 0 for pair in widths for n in pair):
-        raise SpecError(
-            f"pad: widths {widths} of {Spec(x.shape, x.dtype)}; each axis has two, none negative; "
-            "write ((before, after), ...), or slice to make it smaller"
-        )
-    dims = zip(x.shape, widths, strict=True)
-    return Spec(tuple([None if n is None else n + a + b for n, (a, b) in dims]), x.dtype)
-
-
-@primitive(infer=padded_spec)
-def pad_with(x: Any, /, *, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
-    """`x` with margins of `value`; the op behind `pad`."""
-    if len(widths) != x.ndim:
-        raise ValueError("widths do not match the axes")
-    y = np.full([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], value, x.dtype)
-    y[tuple([slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True)])] = x
-    return y
-
-
-pad_with.defbatch(lambda op, n, x, *, widths, value: op(x, widths=((0, 0), *widths), value=value))
-pad_with.defvjp(
-    lambda g, y, x, *, widths, value: take_slice(
-        g, key=tuple([(a, -b or None, None) for a, b in widths])
-    )
-)
-
-
-@composite
-def pad(x: Any, /, pad_width: Any, *, constant_values: Any = 0) -> Any:
-    """`x` with margins of a constant.
-
-    pad_width: ((before, after), ...) for each axis; one pair or one int for all.
-    constant_values: the number that fills the margins, in the dtype of `x`. NumPy: pad.
-    """
-    x = api.asarray(x)
-    try:
-        pairs = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
-    except (ValueError, TypeError):
-        pairs = np.asarray(pad_width).tolist()
-    return pad_with(x, widths=tuple(map(tuple, pairs)), value=constant_values)
-
-
-def triangle_spec(x: Any, *, k: int) -> Spec:
-    """The spec of `x` itself, which holds matrices."""
-    if x.shape is not None and len(x.shape) < 2:
-        raise SpecError(
-            f"tril, triu: {Spec(x.shape, x.dtype)} came; a triangle is that of a matrix; make two "
-            "axes with mg.reshape or x[:, None]"
-        )
-    return Spec(x.shape, x.dtype)
-
-
-@primitive(infer=triangle_spec, linear="jointly")
-def lower_triangle(x: Any, /, *, k: int) -> Any:
-    """The matrices of `x` with zeros above diagonal `k`; the op behind `tril`."""
-    if x.ndim < 2:
-        raise ValueError("a matrix has two axes")
-    return np.tril(x, k)
-
-
-@primitive(infer=triangle_spec, linear="jointly")
-def upper_triangle(x: Any, /, *, k: int) -> Any:
-    """The matrices of `x` with zeros below diagonal `k`; the op behind `triu`."""
-    if x.ndim < 2:
-        raise ValueError("a matrix has two axes")
-    return np.triu(x, k)
-
-
-for _op in (lower_triangle, upper_triangle):
-    _op.defbatch(as_it_is)
-lower_triangle.defvjp(lambda g, y, x, *, k: lower_triangle(g, k=k))
-upper_triangle.defvjp(lambda g, y, x, *, k: upper_triangle(g, k=k))
-
-
-@composite
-def tril(x: Any, /, *, k: int = 0) -> Any:
-    """The matrices of the last two axes of `x`, zero above diagonal `k`. Array API: tril."""
-    return lower_triangle(api.asarray(x), k=k)
-
-
-@composite
-def triu(x: Any, /, *, k: int = 0) -> Any:
-    """The matrices of the last two axes of `x`, zero below diagonal `k`. Array API: triu."""
-    return upper_triangle(api.asarray(x), k=k)

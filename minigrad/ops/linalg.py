@@ -12,7 +12,7 @@ from ..core.convert import as_tensor
 from ..core.define import composite, primitive
 from ..core.lowering import Contract
 from ..core.registry import api
-from ..core.spec import Spec, broadcast_shapes, canonical_axes, canonical_axis, promote
+from ..core.spec import Spec, broadcast_shapes, canonical_axes, canonical_axis, index_of, promote
 from ..core.tensor import Tensor
 from ..errors import SpecError
 
@@ -205,8 +205,8 @@ def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
 
 def paired_axes(x1: Tensor, x2: Tensor, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes that tensordot sums, from the front, as two tuples of one length."""
-    if hasattr(axes, "__index__") and axes.__index__() >= 0:
-        n = axes.__index__()
+    n = index_of(axes)
+    if n is not None and 0 <= n <= 64:  # as many axes as there can be
         pair = [list(range(-n, 0)), list(range(n))]
     else:
         several = axes if isinstance(axes, (tuple, list)) else ()

@@ -13,7 +13,7 @@ from ..core.batch import along_axes
 from ..core.define import composite, primitive
 from ..core.lowering import Reduce
 from ..core.registry import api
-from ..core.spec import Spec, canonical_axes, canonical_axis
+from ..core.spec import Spec, as_number, canonical_axes, canonical_axis
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .accumulate import product_of_others
@@ -94,7 +94,7 @@ def max(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """
     x = api.asarray(x)
     y = reduce_max(x, axes=canonical_axes("max", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 @composite
@@ -107,7 +107,7 @@ def min(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """
     x = api.asarray(x)
     y = reduce_min(x, axes=canonical_axes("min", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 def place_spec(x: Any, *, axis: int | None) -> Spec:
@@ -153,7 +153,7 @@ def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any
     """
     x = api.asarray(x)
     y = place_of_max(x, axis=axis if axis is None else canonical_axis("argmax", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 @composite
@@ -164,7 +164,7 @@ def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any
     """
     x = api.asarray(x)
     y = place_of_min(x, axis=axis if axis is None else canonical_axis("argmin", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 # the product
@@ -207,7 +207,7 @@ def prod(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fal
     """
     x = widened(x, dtype)
     y = reduce_prod(x, axes=canonical_axes("prod", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 # truth
@@ -246,7 +246,7 @@ def any(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Whether any element along `axis` is true, that is, not 0; False of none. Array API: any."""
     x = astype(x, np.bool_)
     y = reduce_any(x, axes=canonical_axes("any", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 @composite
@@ -254,7 +254,7 @@ def all(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Whether all elements along `axis` are true, that is, not 0; True of none. Array API: all."""
     x = astype(x, np.bool_)
     y = reduce_all(x, axes=canonical_axes("all", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 @composite
@@ -323,7 +323,7 @@ def mean(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """
     x = floating(x)
     y = mean_over(x, canonical_axes("mean", axis, x.ndim))
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 @composite
@@ -335,8 +335,10 @@ def var(x: Any, /, axis: Any = None, *, correction: float = 0.0, keepdims: bool 
     length 1. Array API: var.
     """
     x = floating(x)
+    if not isinstance(correction, (int, float)):
+        correction = as_number("var", "correction", correction)
     y = variance(x, canonical_axes("var", axis, x.ndim), correction)
-    return kept(y, x, axis) if keepdims else y
+    return y if keepdims is False else kept(y, x, axis, keepdims)
 
 
 @composite

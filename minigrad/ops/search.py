@@ -86,7 +86,7 @@ def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None)
     """
     x1 = api.asarray(x1)
     x2 = as_tensor(x2, result_type(x1, x2)) if is_number(x2) else api.asarray(x2)
-    if side not in ("left", "right"):
+    if not isinstance(side, str) or side not in ("left", "right"):
         raise SpecError(
             f'searchsorted: side {side!r} came; equals are put in on the "left" or on the "right"; '
             "write one of these"

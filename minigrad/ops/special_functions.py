@@ -13,6 +13,7 @@ import numpy as np
 from ..core.convert import as_tensor
 from ..core.define import Domain, composite, pointwise, pointwise_spec, primitive
 from ..core.lowering import Pointwise, Value
+from ..core.spec import index_of, said
 from ..errors import SpecError
 from . import approximations
 from .exponential import POSITIVE, exp, log, log1p, quotient
@@ -107,12 +108,13 @@ def polygamma(n: int, x: Any, /) -> Any:
 
     n: a whole number from 0 on. Raises SpecError for others.
     """
-    if not hasattr(n, "__index__") or n.__index__() < 0:
+    order = index_of(n)
+    if order is None or not 0 <= order <= 170:
         raise SpecError(
-            f"polygamma: n={n!r} came; it counts derivatives, so it is a whole number from 0 on; "
-            "the order of arguments is polygamma(n, x)"
+            f"polygamma: n={said(n)} came; it counts derivatives, so it is a whole number from 0 "
+            "on, and to 170, as 171! is no float64; the order of arguments is polygamma(n, x)"
         )
-    return digamma_derivative(x, n=n.__index__()) if n else digamma(x)
+    return digamma_derivative(x, n=order) if order else digamma(x)
 
 
 # logistic functions

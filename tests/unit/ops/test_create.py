@@ -155,7 +155,7 @@ REFUSED = {
     "one number fills a tensor": lambda: mg.full((2, 2), mg.ones(2)),
     "by steps of 0": lambda: mg.arange(1, 2, 0),
     "its bounds are numbers": lambda: mg.arange("a"),
-    "write 0 or more": lambda: mg.linspace(0, 1, -1),
+    "num is an int from 0 on": lambda: mg.linspace(0, 1, -1),
     'indexing is "xy" or "ij"': lambda: mg.meshgrid([1], indexing="yx"),
     "a dtype was needed and 'float7' came": lambda: mg.ones(2, dtype="float7"),
 }
