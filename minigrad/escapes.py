@@ -32,12 +32,17 @@ class Escapes:
         self._made: set[Any] = set()
         self._smooth: set[Any] = set()  # of what was made: what has a path to something followed
         self._tainted: set[Any] = set()
+        self._waiting: list[Node] = []  # most bodies let nothing out: then nothing is looked at
+        self.record: Callable[[Node], None] = self._waiting.append
         self.escaped: dict[Any, str] = {}
         self._tapes = CONTEXT.get().listeners
 
     def leaves(self, x: Any) -> None:
         """The value of `x` is being taken out."""
-        if x.dtype.kind in "fc" and self._is_followed(x):
+        if x.dtype.kind not in "fc":
+            return
+        self._catch_up()
+        if self._is_followed(x):
             if not self.escaped:
                 self._known.update(self._given())
             self.escaped.setdefault(x, str(here()))
@@ -47,7 +52,13 @@ class Escapes:
             return x in self._smooth
         return any(tape.follows((x,)) for tape in self._tapes)
 
-    def record(self, node: Node) -> None:
+    def _catch_up(self) -> None:
+        """Look at the nodes that were recorded since the last look."""
+        for node in self._waiting:
+            self._look(node)
+        self._waiting.clear()
+
+    def _look(self, node: Node) -> None:
         """See what is made of what."""
         if self.escaped and any(map(self._is_suspect, node.inputs)):
             self._tainted.update(node.outputs)
@@ -74,6 +85,7 @@ class Escapes:
         """The results of the body; those that may lack a term of their derivative, marked."""
         if not self.escaped:
             return list(outputs)
+        self._catch_up()
         place = next(iter(self.escaped.values()))
         sources = tuple(self.escaped)
         return [

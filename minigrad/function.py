@@ -61,7 +61,7 @@ class Function:
         self._count = len(self.signature.parameters)
         self._concrete: dict[Any, ConcreteFunction] = {}
         self._recent: dict[Any, ConcreteFunction] = {}  # those of tensors only, by a quick key
-        self._plain = self._count if self._simple and input_signature is None else -1
+        self._plain = input_signature is None
         self._keys: list[Any] = []  # of all traces, in order; for explain_retrace
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -95,7 +95,7 @@ class Function:
         """Run the graph for these arguments; trace it first if they are of a new signature."""
         interpreter, listeners = CONTEXT.get()
         key = None
-        if interpreter is EAGER and not (kwargs or listeners) and len(args) == self._plain:
+        if interpreter is EAGER and self._plain and not (kwargs or listeners):
             # tensors only, and nobody listens: half the time of what follows
             values = []
             parts = []
@@ -121,7 +121,7 @@ class Function:
                 f"tensor and has no value; pass a tensor, or write "
                 f"{self.name}.get_concrete_function(...)"
             )
-        if key is not None:
+        if key is not None and len(tensors) == len(args):  # no default is a tensor
             self._recent[key] = concrete
         return concrete.run(tensors)
 

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from .callbacks import Body, noted, outputs_fit, results_as
-from .core.op import CONTEXT, EAGER, Eager, Op, raw, using
+from .core.op import CONTEXT, EAGER, Eager, Listener, Op, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import SpecError
@@ -92,11 +92,13 @@ def python_call_kernel(
     tape.follow([x for x in sources if x.dtype.kind in "fc"])
     interpreter, listeners = CONTEXT.get()
     strays = Strays(sources, listeners)
-    with using(interpreter if isinstance(interpreter, Eager) else EAGER, (tape, strays)):
+    watchers: tuple[Listener, ...] = (tape, strays) if listeners else (tape,)
+    with using(interpreter if isinstance(interpreter, Eager) else EAGER, watchers):
         with watching(lambda: sources) as guarded:
             returned = results_as(body, called(body, inputs))
         outputs = guarded(returned)
-    strays.look(returned)
+    if listeners:
+        strays.look(returned)
     record = Record(tape, sources, outputs, name, strays.found)
     return (*[raw(y) for y in outputs], record)
 

@@ -106,16 +106,16 @@ class Strays:
 
     def record(self, node: Node) -> None:
         """Look where the inputs of `node` come from."""
-        self.look(node.inputs, f" at {node.where}")
+        self.look(node.inputs, node)
         self._known.update(node.outputs)
 
-    def look(self, xs: Iterable[Any], where: str = "") -> None:
-        """Find those of `xs` that came from nowhere and are followed."""
+    def look(self, xs: Iterable[Any], node: Node | None = None) -> None:
+        """Find those of `xs` that came from nowhere and are followed; they are used by `node`."""
         for x in xs:
             if isinstance(x, Tensor) and x not in self._known:
                 self._known.add(x)
                 if any(follower.follows((x,)) for follower in self._followers):
-                    self.found[x] = where
+                    self.found[x] = "" if node is None else f" at {node.where}"
 
     def notice(self, cell: Any) -> None:
         """Variables are noticed by the tape of the run."""

@@ -28,6 +28,9 @@ class UnconnectedGradients(StrEnum):
     RAISE = "raise"
 
 
+DEFAULT = UnconnectedGradients.NONE  # by its own name: looked up in the enum it takes 200 ns
+
+
 class GradientTape:
     """Record ops on what it follows, and differentiate them.
 
@@ -174,8 +177,8 @@ class GradientTape:
         """
         check_known(target, target.shape, "jacobian")
         size = target.size
-        rows = self._rows(target, sources, unconnected_gradients, units(target, 1, size))
         leaves, structure = tree.flatten(sources)
+        rows = self._rows(target, leaves, unconnected_gradients, units(target, 1, size))
         answers: list[Any] = []
         for x, *column in zip(leaves, *rows, strict=True):
             if column[0] is None:
@@ -205,7 +208,7 @@ class GradientTape:
         check_known(target, (*target.shape, *source.shape), "batch_jacobian")
         n, *rest = target.shape
         size = int(np.prod(rest, dtype=np.int64))
-        rows = self._rows(target, source, unconnected_gradients, units(target, n, size))
+        rows = self._rows(target, [source], unconnected_gradients, units(target, n, size))
         column = [row[0] for row in rows]
         if column[0] is None:
             return None
@@ -229,25 +232,42 @@ class GradientTape:
                 "list of sources"
             )
 
+    def _results(
+        self, target: Any, leaves: Sequence[Any], output_gradients: Any, mode: Any
+    ) -> list[Any]:
+        """The gradient by each of the sources `leaves`. The record stays as it is."""
+        missing = mode if type(mode) is UnconnectedGradients else unconnected(mode)
+        keys = [key_of(x, "gradient") for x in leaves]
+        followed = self._followed
+        with Aside(self):
+            bars = seeds(target, output_gradients)
+            # of what is not followed, some uses may not have been recorded
+            wanted = [x for x in keys if x in followed]
+            found = pullback(self._nodes, bars, wanted, self._reach(wanted))
+            results = [found.get(x) if x in followed else None for x in keys]
+            if missing is not DEFAULT and any([g is None for g in results]):
+                pairs = list(zip(results, leaves, strict=True))
+                if missing is UnconnectedGradients.ZERO:
+                    return [zeros(x) if g is None else g for g, x in pairs]
+                source = next(x for g, x in pairs if g is None)
+                raise GradientError(str(self.explain(target, source)))
+        return results
+
     def _reach(self, keys: Sequence[Any]) -> set[Any]:
-        """What depends on the sources. All that is followed, if they are all that is watched."""
-        reach = set(keys)
-        if reach.issuperset(self._watched):
-            return self._followed | reach
+        """What depends on the sources, which are followed: all that is, if all that is watched."""
+        if set(keys).issuperset(self._watched):
+            return self._followed
         return dependents(self._nodes, keys)
 
-    def _rows(self, target: Any, sources: Any, missing: Any, seeds: Iterable[Any]) -> list[Any]:
-        """The leaves of one gradient for each of the cotangents `seeds`."""
+    def _rows(
+        self, target: Any, leaves: Sequence[Any], missing: Any, seeds: Iterable[Any]
+    ) -> list[list[Any]]:
+        """The gradient by `leaves` for each of the cotangents `seeds`."""
         self._check_unspent()
-        persistent, self.persistent = self.persistent, True
-        try:
-            rows = [self.gradient(target, sources, Tensor(seed), missing) for seed in seeds]
-        finally:
-            self.persistent = persistent
-        found = [tree.flatten(row)[0] for row in rows]
-        if not persistent:
-            self._spend(kept=any(g is None for g in found[0]))
-        return found
+        rows = [self._results(target, leaves, Tensor(seed), missing) for seed in seeds]
+        if not self.persistent:
+            self._spend(kept=any([g is None for g in rows[0]]))
+        return rows
 
     def _spend(self, *, kept: bool) -> None:
         """Free the record of a tape that was asked once; kept: the nodes stay, for `explain`."""
@@ -333,13 +353,19 @@ def zeros(x: Any) -> Tensor:
 
 
 def ones(x: Any) -> Tensor:
-    """Ones of the shape and dtype of a target that has no value yet, or is a Variable."""
-    made: Tensor = api.ones_like(x if isinstance(x, Tensor) else Tensor(x._value))
-    return made
+    """Ones of the shape and dtype of a target: a tensor, a symbol or the cell of a Variable."""
+    if type(x) is Tensor:  # NumPy's `ones_like` takes four times as long
+        made = np.empty(x._value.shape, x._value.dtype)
+        made.fill(1)
+        return Tensor(made)
+    like: Tensor = api.ones_like(x if isinstance(x, Tensor) else Tensor(x._value))
+    return like
 
 
 def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:
     """The cotangents that a walk starts with, by target."""
+    if output_gradients is None and type(target) is Tensor and target.dtype.kind in "fc":
+        return {target: ones(target)}
     leaves, structure = tree.flatten(target)
     targets = [key_of(y, "gradient") for y in leaves]
     given: list[Any] = [None] * len(targets)
@@ -352,10 +378,7 @@ def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:
     for y, g in zip(targets, given, strict=True):
         if y.dtype.kind not in "fc":
             continue
-        if g is None:
-            bar = Tensor(np.ones_like(y._value)) if type(y) is Tensor else ones(y)
-        else:
-            bar = as_tensor(g, y.dtype)
+        bar = ones(y) if g is None else as_tensor(g, y.dtype)
         if g is not None and not y.spec.is_compatible_with(bar.spec):
             raise GradientError(
                 f"gradient: an output_gradient of {bar.spec} for a target of {y.spec}: a "

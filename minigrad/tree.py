@@ -75,6 +75,9 @@ def unflatten(structure: Structure, leaves: Any) -> Any:
     Raises SpecError where their numbers differ.
     """
     leaves = list(leaves)
+    kind, _, children = structure
+    if kind is list and children.count(LEAF) == len(children) == len(leaves):
+        return leaves  # the common case, at a third of the time
     if len(leaves) != count(structure):
         raise SpecError(
             f"a nest of {count(structure)} leaves was to be filled with {len(leaves)}; "

@@ -167,3 +167,13 @@ def test_specs_among_the_arguments_make_no_call() -> None:
     f = mg.function(lambda x: x * 2)
     with pytest.raises(SpecError, match="get_concrete_function"):
         f(mg.TensorSpec((2,), F32))
+
+
+def test_a_default_that_is_a_tensor_is_given_at_every_call():
+    f = mg.function(lambda x, y=mg.constant(3.0): x * y)
+    assert [float(f(mg.constant(2.0))) for _ in range(3)] == [6.0] * 3
+    assert float(f(mg.constant(2.0), mg.constant(5.0))) == 10.0
+    g = mg.function(lambda *xs: sum(xs))
+    for n in (1, 3, 1, 2, 3):
+        assert float(g(*[mg.constant(1.0)] * n)) == n
+    assert g.trace_count == 3

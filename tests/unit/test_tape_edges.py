@@ -227,3 +227,20 @@ def test_rules_do_not_run_for_booleans_and_integers(made: Any, f: Any) -> None:
     x = mg.constant([1.0, 2.0])
     for cut in (lambda x: x > 1, lambda x: mg.astype(x, mg.uint8), lambda x: mg.sort(x > 1)):
         assert mg.grad(made(lambda x, cut=cut: mg.sum(f(cut(x)))))(x) is None
+
+
+def test_a_jacobian_in_progress_makes_the_tape_no_more_persistent_than_it_is():
+    seen = []
+
+    @mg.custom_gradient
+    def double(x):
+        return x * 2, lambda g: seen.append(tape.persistent) or g * 2
+
+    x = mg.constant([1.0, 2.0])
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = double(x)
+    np.testing.assert_array_equal(tape.jacobian(y, x).numpy(), 2 * np.eye(2))
+    assert seen == [False, False]
+    with pytest.raises(mg.errors.GradientError, match="a second gradient"):
+        tape.gradient(y, x)
