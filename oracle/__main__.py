@@ -5,6 +5,7 @@ import sys
 
 from benchmarks.process import Worker, WorkerError
 from benchmarks.venvs import python_of
+from oracle.chance import NAME, described
 from oracle.intended import INTENDED
 from oracle.judge import Verdict, expected_of, judge
 from oracle.observe import at_length
@@ -39,6 +40,7 @@ def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser("oracle", description="Compare minigrad with TensorFlow.")
     parser.add_argument("names", nargs="*", help="scenarios, or parts of their names; else all")
+    parser.add_argument("--random", type=int, default=0, help="so many drawn by chance besides")
     parser.add_argument("--list", action="store_true", help="say which scenarios there are")
     parser.add_argument("--verbose", action="store_true", help="show every observation")
     parser.add_argument("--intended", action="store_true", help="show what differs on purpose")
@@ -66,11 +68,18 @@ def progress(text: str) -> None:
         print(f"\r\033[K{text}", end="", flush=True)
 
 
+def chosen(parts: list[str], count: int) -> list[str]:
+    """The names of the scenarios to play; of those drawn by chance, the ones named in full."""
+    written = [name for name in SCENARIOS if not parts or any(part in name for part in parts)]
+    drawn = [part for part in parts if NAME.fullmatch(part)]
+    return [*written, *drawn, *[f"random_{seed}" for seed in range(count)]]
+
+
 def main() -> int:
     """Play, compare, and say by the exit code whether anything differs that should not."""
     asked = arguments()
     load()
-    names = [n for n in SCENARIOS if not asked.names or any(part in n for part in asked.names)]
+    names = chosen(asked.names, asked.random)
     if not names or asked.list:
         print("\n".join(SCENARIOS if asked.list else [f"no scenario is called {asked.names}"]))
         return 0 if asked.list else 1
@@ -90,6 +99,8 @@ def main() -> int:
             for line in verdict.complaints:
                 progress("")
                 print(f"DIFFER  {name}, {line}", flush=True)
+            if verdict.complaints and NAME.fullmatch(name):
+                print(f"        {name} is {described(name)}")
             if asked.intended:
                 for line in verdict.intended:
                     progress("")

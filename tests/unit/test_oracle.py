@@ -10,6 +10,7 @@ import pytest
 
 import minigrad as mg
 from oracle import scenario as scenarios
+from oracle.chance import described
 from oracle.dialects import Minigrad
 from oracle.intended import INTENDED, Difference, PageError, parsed
 from oracle.judge import judge
@@ -141,3 +142,11 @@ def test_a_scenario_that_fails_where_nothing_is_observed_is_broken(
     for name, words in (("slips", "no_such_op"), ("says_twice", "'x'"), ("fails", r"\['x'\]: Val")):
         with pytest.raises(BrokenScenarioError, match=words):
             play(name, XP)
+
+
+def test_a_program_drawn_by_chance_is_the_same_each_time_and_says_what_it_is() -> None:
+    first, again, other = play("random_7", XP), play("random_7", XP), play("random_8", XP)
+    assert all(alike(first[label], again[label]) for label in first) and len(first) >= 9
+    assert not alike(first["value"], other["value"])
+    assert alike(first["value"], first["value compiled"])
+    assert described("random_7").startswith("2: ") and described("slices") == ""
