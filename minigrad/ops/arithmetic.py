@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any
 
@@ -157,8 +158,17 @@ def power_vjp_base(g: Tensor, y: Tensor, x1: Any, x2: Any) -> Any:
 
 def power_vjp_exponent(g: Tensor, y: Tensor, x1: Any, x2: Any) -> Any:
     """x1^x2 log x1, which is 0 where x1 is 0."""
+    if is_number(x1):  # its logarithm is a number as well: a tensor of it would be float32
+        return g * (y * (0.0 if x1 == 0 else number_log(x1, y)))
     base = api.where(api.equal(x1, 0), 1, x1)
     return g * (y * api.log(base))
+
+
+def number_log(x: Any, y: Tensor) -> Any:
+    """The logarithm of the Python number `x`, in the numbers that `y` is of: nan, or complex."""
+    if y.dtype.kind == "c":
+        return cmath.log(x)
+    return math.log(x) if x > 0 else math.nan
 
 
 power.defvjp(power_vjp_base, power_vjp_exponent)

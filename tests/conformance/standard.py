@@ -1,4 +1,4 @@
-"""The array API standard 2025.12 as a table: its names and signatures, extensions left out."""
+"""The array API standard 2025.12 as a table: its names and signatures."""
 
 import inspect
 from typing import Any
@@ -110,6 +110,52 @@ FUNCTIONS = [
     *[f"{name}(x1, x2, /)" for name in BINARY.split()],
     *[f"{name}(x, /, *, axis=None, keepdims=False)" for name in REDUCTIONS],
     *[line.strip() for line in WRITTEN.splitlines() if line.strip()],
+]
+
+LINALG = """
+    cholesky(x, /, *, upper=False)
+    cross(x1, x2, /, *, axis=-1)
+    det(x, /)
+    diagonal(x, /, *, offset=0)
+    eig(x, /)
+    eigh(x, /)
+    eigvals(x, /)
+    eigvalsh(x, /)
+    inv(x, /)
+    matmul(x1, x2, /)
+    matrix_norm(x, /, *, keepdims=False, ord="fro")
+    matrix_power(x, n, /)
+    matrix_rank(x, /, *, rtol=None)
+    matrix_transpose(x, /)
+    outer(x1, x2, /)
+    pinv(x, /, *, rtol=None)
+    qr(x, /, *, mode="reduced")
+    slogdet(x, /)
+    solve(x1, x2, /)
+    svd(x, /, *, full_matrices=True)
+    svdvals(x, /)
+    tensordot(x1, x2, /, *, axes=2)
+    trace(x, /, *, offset=0, dtype=None)
+    vecdot(x1, x2, /, *, axis=-1)
+    vector_norm(x, /, *, axis=None, keepdims=False, ord=2)
+"""
+
+FFT = [
+    *[
+        f'{name}(x, /, *, n=None, axis=-1, norm="backward")'
+        for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
+    ],
+    *[
+        f'{name}(x, /, *, s=None, axes=None, norm="backward")'
+        for name in ("fftn", "ifftn", "rfftn", "irfftn")
+    ],
+    *[f"{name}(n, /, *, d=1.0, dtype=None, device=None)" for name in ("fftfreq", "rfftfreq")],
+    *[f"{name}(x, /, *, axes=None)" for name in ("fftshift", "ifftshift")],
+]
+
+EXTENSIONS = [
+    *[("linalg", line.strip()) for line in LINALG.splitlines() if line.strip()],
+    *[("fft", line) for line in FFT],
 ]
 
 INSPECTION = [

@@ -13,6 +13,7 @@ from tests.conformance.standard import (
     ATTRIBUTES,
     CONSTANTS,
     DTYPES,
+    EXTENSIONS,
     FUNCTIONS,
     INSPECTION,
     METHODS,
@@ -28,6 +29,14 @@ def test_functions_have_the_signature_of_the_standard(line: str) -> None:
     name, standard = parsed(line)
     assert departures(inspect.signature(getattr(mg, name)), standard) == []
     assert name in mg.__all__
+
+
+@pytest.mark.parametrize(("extension", "line"), EXTENSIONS)
+def test_extensions_have_the_signatures_of_the_standard(extension: str, line: str) -> None:
+    name, standard = parsed(line)
+    module = getattr(mg, extension)
+    assert departures(inspect.signature(getattr(module, name)), standard) == []
+    assert name in module.__all__ and extension in mg.__all__
 
 
 @pytest.mark.parametrize("line", METHODS)

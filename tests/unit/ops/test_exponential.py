@@ -110,3 +110,18 @@ def test_second_derivatives(name: str, check_gradients: Any) -> None:
 def test_every_op_here_has_a_loop_body_but_hypot() -> None:
     names = [*UNARY.split(), "atanh", "atan2", "logaddexp", "rsqrt", "quotient"]
     assert [name for name in names if OPS[name].lower is None] == []
+
+
+@pytest.mark.parametrize("base", [1.008, 2, 0, 0.0, True])
+def test_a_base_that_is_a_python_number_has_its_logarithm_in_full(base: Any) -> None:
+    x = np.array([0.5, 1.5])
+    (found,) = gradient(lambda x: mg.pow(base, x), x)
+    expected = base**x * np.log(base) if base else np.zeros(2)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_a_negative_base_has_a_logarithm_among_complex_numbers_only() -> None:
+    (found,) = gradient(lambda z: mg.pow(-2.0, z), np.array([0.5 + 1j]))
+    np.testing.assert_allclose(found, np.conj((-2.0) ** (0.5 + 1j) * np.log(-2 + 0j)), rtol=1e-14)
+    (real,) = gradient(lambda x: mg.pow(-2.0, x), np.array([2.0]))
+    assert np.isnan(real).all()
