@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import tree
 from ..errors import SpecError
-from .refusals import allocated, check_fits, too_large
+from .refusals import check_fits, too_large
 from .registry import api
-from .spec import DEFAULTS, DTYPES, SCALARS, DType, as_dtype, said
+from .spec import DEFAULTS, DTYPES, KNOWN, SCALARS, DType, as_dtype, said
 from .tensor import Symbol, Tensor
 
 # what needs no conversion on its way into an op
@@ -54,32 +54,30 @@ def holds_tensors(x: Any) -> bool:
 def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """`x` as an array that nobody else can write to."""
     wanted = None if dtype is None else as_dtype(dtype)
-    if isinstance(x, np.ndarray) and type(x) is np.ndarray and x.dtype.isnative:
-        frozen = not x.flags.writeable and x.flags.owndata
-        if frozen and wanted in (None, x.dtype):
-            array = x
-        elif x.dtype.name not in DTYPES:
-            array = x  # refused below
-        else:
-            array = allocated(f"a copy of {said(x)}", lambda: np.array(x, wanted, order="C"))
-    elif isinstance(x, np.ma.MaskedArray):
+    if type(x) is np.ndarray and x.dtype in KNOWN:  # the usual case; `dtype.name` is slow
+        if not x.flags.writeable and x.flags.owndata and wanted in (None, x.dtype):
+            return x
+        try:
+            return np.array(x, wanted, order="C")
+        except (MemoryError, ValueError) as error:
+            raise too_large(f"a copy of {said(x)}", error) from None
+    if isinstance(x, np.ma.MaskedArray):
         raise SpecError(
             f"{said(x)} was to become a tensor: tensors have no mask, and what is masked would "
             "count; write x.filled(0), or take x.data and the mask apart"
         )
-    else:
-        try:
-            array = np.array(x, order="C")
-            if array.dtype.kind == "f" and are_integers(x):
-                array = np.array(x, np.uint64)  # NumPy takes floats for those beyond int64
-        except MemoryError as error:
-            raise too_large(f"a tensor of {said(x)}", error) from None
-        except Exception as error:  # __array__ of a foreign library raises what it likes
-            raise SpecError(
-                f"{type(x).__name__} {x!r:.60} was to become a tensor: {error}; tensors are "
-                "rectangular and numeric; make the rows equally long, and the entries numbers"
-            ) from None
-        array = with_defaults(x, array) if wanted is None else array
+    try:
+        array = np.array(x, order="C")
+        if array.dtype.kind == "f" and are_integers(x):
+            array = np.array(x, np.uint64)  # NumPy takes floats for those beyond int64
+    except MemoryError as error:
+        raise too_large(f"a tensor of {said(x)}", error) from None
+    except Exception as error:  # __array__ of a foreign library raises what it likes
+        raise SpecError(
+            f"{type(x).__name__} {x!r:.60} was to become a tensor: {error}; tensors are "
+            "rectangular and numeric; make the rows equally long, and the entries numbers"
+        ) from None
+    array = with_defaults(x, array) if wanted is None else array
     if array.dtype.name not in DTYPES:
         raise SpecError(
             f"{type(x).__name__} of dtype {array.dtype} was to become a tensor: minigrad has "
