@@ -10,6 +10,8 @@ STACK = 1 << 16
 """Bytes of scratch rows that a kernel keeps on the stack."""
 LIGHT = 16
 """Instructions of a loop body that leave a processor waiting for its accumulators."""
+HEAVY = 400
+"""Instructions of a loop body from which on long functions are called in it."""
 WIDEST = 64
 """Lanes of the widest vectors written."""
 ROWS = 8

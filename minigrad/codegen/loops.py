@@ -134,6 +134,7 @@ class Loop:
     lanes: so many rounds at once, in a vector. unroll: so many vectors in turn, each with
     accumulators of its own. chunk: what lanes have accumulated is combined after so many rounds.
     block: so many rounds of a loop around others are made in lockstep, statement by statement.
+    calls: long functions are called in it, and not written out.
     share: so many rounds are what a thread does in a row; 0 where threads do not share the loop.
     """
 
@@ -145,6 +146,7 @@ class Loop:
     chunk: int = 0
     block: int = 1
     vector: bool = False
+    calls: bool = False
     share: int = 0
 
     @property
@@ -158,7 +160,8 @@ class Loop:
         by = by if self.vector else f" by {self.block}" if self.block > 1 else ""
         chunk = f", in chunks of {self.chunk}" if 0 < self.chunk < self.extent else ""
         shared = f", shared by {self.share}" if self.share else ""
-        return f"for {self.var} in {self.extent}{by}{chunk}{shared}:"
+        calls = ", calling functions" if self.calls else ""
+        return f"for {self.var} in {self.extent}{by}{chunk}{calls}{shared}:"
 
 
 Statement: TypeAlias = Load | Apply | Store | Fold | Update | Loop

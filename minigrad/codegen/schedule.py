@@ -20,7 +20,7 @@ from ..core.op import Op
 from ..graph import Graph
 from .arrange import Dims
 from .bodies import instructions, is_array, is_fold, is_sum, operand_dtypes
-from .cost import CHUNK, ROWS, tile
+from .cost import CHUNK, HEAVY, ROWS, tile
 from .dims import Nesting
 from .loops import (
     Apply,
@@ -133,6 +133,7 @@ class Scheduler:
             work = sum(self.weight(statement) for statement in loop.body)
             sizes = tile(extent, self.widest(), self.vector_bytes, folds=folds, work=work)
             loop.lanes, loop.unroll = sizes
+            loop.calls = work >= HEAVY
             loop.chunk = CHUNK if loop.folds else 0
         if loop.body:
             self.emit(loop)

@@ -81,6 +81,11 @@ class Function:
         head = f"define {linkage}void @{self.name}({', '.join(self.parameters)}) #0 {{"
         return "\n".join([head, "entry:", *self.allocas, *self.lines, "  ret void", "}"])
 
+    def render_value(self, kind: str, value: str) -> str:
+        """The same as a function inside the module that returns `value`, of LLVM type `kind`."""
+        head = f'define internal fastcc {kind} @"{self.name}"({", ".join(self.parameters)}) #0 {{'
+        return "\n".join([head, "entry:", *self.allocas, *self.lines, f"  ret {kind} {value}", "}"])
+
     def name_value(self) -> str:
         """A name no other value of this function has."""
         self.counter += 1

@@ -31,6 +31,7 @@ from .loops import (
     statements,
 )
 from .names import divided_by, used, varying
+from .outline import called, is_worth_a_call
 from .text import Function, Index
 from .uniform import UniformEmitter
 
@@ -43,6 +44,7 @@ class Vector:
     """One round of a vector loop: emitter, variable, position, mask, names.
 
     ready: scalars from outside of the loop, in every lane, by name and dtype.
+    calls: whether long functions are called, and not written out.
     """
 
     emitter: VectorEmitter
@@ -50,6 +52,7 @@ class Vector:
     index: Index
     mask: Value | None
     ready: dict[tuple[str, DType], Copies]
+    calls: bool
     names: dict[str, Copies] = field(default_factory=dict)
 
 
@@ -126,7 +129,11 @@ class NestWriter:
         made = []
         for k in range(max((len(copies) for copies in operands), default=1)):
             xs = [copies[k if len(copies) > 1 else 0] for copies in operands]
-            made.append(emitter.cast(mapped(emitter, statement.op, xs), statement.dtype))
+            op, dtype = statement.op, statement.dtype
+            if op is not None and vector and vector.calls and is_worth_a_call(op, xs, dtype):
+                made.append(called(emitter, op, xs, dtype))
+            else:
+                made.append(emitter.cast(mapped(emitter, op, xs), dtype))
         return made
 
     def load(self, place: Place, vector: Vector | None) -> Copies:
@@ -269,7 +276,7 @@ class NestWriter:
             middle = length // (lanes * unroll) * (lanes * unroll)
 
         def add_round(index: Index, u: int, sums: Copies) -> Copies:
-            vector = Vector(emitter, loop.var, index, None, ready)
+            vector = Vector(emitter, loop.var, index, None, ready, loop.calls)
             parts = self.round(loop, slots, vector)
             return [
                 *sums[: u * n],
@@ -304,10 +311,11 @@ class NestWriter:
     def tail(self, loop: Loop, slots: Sequence[Slot], length: int) -> Copies:
         """The last rounds, too few for a vector; in what is reduced, other lanes are neutral."""
         rest = length % loop.lanes
-        lanes = 1 << (rest - 1).bit_length()
+        lanes = loop.lanes if loop.calls else 1 << (rest - 1).bit_length()
         emitter = self.vectors(lanes)
         mask = None if rest == lanes else emitter.first_lanes(rest)
-        vector = Vector(emitter, loop.var, length - rest, mask, self.ready(loop, emitter))
+        ready = self.ready(loop, emitter)
+        vector = Vector(emitter, loop.var, length - rest, mask, ready, loop.calls)
         parts = []
         for slot, x in zip(slots, self.round(loop, slots, vector), strict=True):
             zero = neutral(self.scalar, slot.fold.op, x.dtype)
