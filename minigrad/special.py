@@ -14,14 +14,19 @@ from .ops.special_functions import (
     erfinv,
     expit,
     gammaln,
+    kl_div,
+    log_expit,
     log_ndtr,
     logit,
     ndtr,
     polygamma,
+    rel_entr,
     softplus,
     xlog1py,
     xlogy,
 )
+
+psi = digamma  # SciPy's name
 
 __all__ = [
     "digamma",
@@ -32,10 +37,14 @@ __all__ = [
     "erfinv",
     "expit",
     "gammaln",
+    "kl_div",
+    "log_expit",
     "log_ndtr",
     "logit",
     "ndtr",
     "polygamma",
+    "psi",
+    "rel_entr",
     "rsqrt",
     "softplus",
     "xlog1py",

@@ -6,6 +6,9 @@ import tempfile
 import pytest
 from hypothesis import settings
 
+# SciPy and scikit-learn ask for it when they are first imported, to take tensors as they are
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 # deadline=None: the first example of a compiled law pays for the compiler
 settings.register_profile("dev", max_examples=10, deadline=None)
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)

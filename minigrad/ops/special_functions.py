@@ -17,7 +17,7 @@ from ..core.spec import index_of, said
 from ..errors import SpecError
 from . import approximations
 from .exponential import POSITIVE, exp, log, log1p, quotient
-from .logic import less, maximum, minimum, where
+from .logic import equal, greater, greater_equal, isnan, less, logical_and, maximum, minimum, where
 from .trigonometric import loop
 
 FRACTION = Domain(0.1, 0.9)
@@ -208,3 +208,31 @@ xlog1py.defvjp(
 def entr(x: Any, /) -> Any:
     """-x log(x), elementwise, and 0 at 0: the terms of an entropy in nats."""
     return -xlogy(x, x)
+
+
+# what SciPy has under these names, written in the others
+
+
+@composite
+def log_expit(x: Any, /) -> Any:
+    """Logarithm of expit(x), elementwise, exact also where expit underflows. SciPy: log_expit."""
+    return -softplus(-as_tensor(x))
+
+
+@composite
+def rel_entr(x: Any, y: Any, /) -> Any:
+    """x log(x / y), elementwise; 0 for x = 0 <= y, and inf outside of that. SciPy: rel_entr."""
+    x, y = as_tensor(x), as_tensor(y)
+    inside = logical_and(greater(x, 0), greater(y, 0))
+    # each gets an argument it can bear, so that what is cut off leaves no nan in the derivative
+    p, q = where(inside, x, 1), where(inside, y, 1)
+    z = where(inside, p * log(p / q), math.inf)
+    z = where(logical_and(equal(x, 0), greater_equal(y, 0)), 0, z)
+    return where(isnan(x + y), math.nan, z)
+
+
+@composite
+def kl_div(x: Any, y: Any, /) -> Any:
+    """rel_entr(x, y) - x + y, elementwise, which is at least 0. SciPy: kl_div."""
+    x, y = as_tensor(x), as_tensor(y)
+    return rel_entr(x, y) - x + y
