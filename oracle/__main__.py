@@ -1,7 +1,9 @@
 """The command line of the oracle: `python -m oracle`, or `make oracle`."""
 
 import argparse
+import subprocess
 import sys
+from typing import Any
 
 from benchmarks.process import Worker, WorkerError
 from benchmarks.venvs import python_of
@@ -13,6 +15,7 @@ from oracle.scenario import SCENARIOS, Observations
 from oracle.scenarios import load
 
 FRAMEWORKS = ("tensorflow", "minigrad")
+OUTCOMES = ("agree", "differ as intended", "differ unexpectedly")
 
 
 class Players:
@@ -21,19 +24,32 @@ class Players:
     def __init__(self) -> None:
         self.workers: dict[str, Worker] = {}
 
-    def ask(self, framework: str, **request: str) -> dict[str, object]:
+    def ask(self, framework: str, **request: str) -> dict[str, Any]:
         """One answer of one framework. Raises WorkerError."""
         worker = self.workers.get(framework)
-        if worker is None or worker.process.poll() is not None:
-            worker = self.workers[framework] = Worker(
-                framework, python_of(framework), "oracle.worker"
-            )
-        return worker.ask(**request)
+        if worker is None:
+            python = python_of(framework)
+            worker = self.workers[framework] = Worker(framework, python, "oracle.worker")
+        try:
+            return worker.ask(**request)
+        except WorkerError:
+            if not is_alive(worker):
+                self.workers.pop(framework).close()
+            raise
 
     def close(self) -> None:
         """End the processes."""
         for worker in self.workers.values():
             worker.close()
+
+
+def is_alive(worker: Worker) -> bool:
+    """Whether a process that gave no answer can give others; one that was killed may linger."""
+    try:
+        worker.process.wait(timeout=0.2)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def arguments() -> argparse.Namespace:
@@ -52,7 +68,7 @@ def play(players: Players, name: str, *, verbose: bool) -> Verdict:
     seen: dict[str, Observations] = {}
     for framework in FRAMEWORKS:
         try:
-            seen[framework] = players.ask(framework, play=name)["observations"]  # type: ignore[assignment]  # JSON
+            seen[framework] = players.ask(framework, play=name)["observations"]
         except WorkerError as error:
             return Verdict([f"{framework}: {error}"], [])
     if verbose:
@@ -75,6 +91,21 @@ def chosen(parts: list[str], count: int) -> list[str]:
     return [*written, *drawn, *[f"random_{seed}" for seed in range(count)]]
 
 
+def told(name: str, verdict: Verdict, *, intended: bool) -> str:
+    """How a scenario came out, in the words of the last line; prints what there is to say."""
+    lines = [f"DIFFER  {name}, {line}" for line in verdict.complaints]
+    if verdict.complaints and NAME.fullmatch(name):
+        lines.append(f"        {name} is {described(name)}")
+    if intended:
+        lines += [f"as intended  {name}, {line}" for line in verdict.intended]
+    for line in lines:
+        progress("")
+        print(line, flush=True)
+    if verdict.complaints:
+        return OUTCOMES[2]
+    return OUTCOMES[1] if verdict.intended else OUTCOMES[0]
+
+
 def main() -> int:
     """Play, compare, and say by the exit code whether anything differs that should not."""
     asked = arguments()
@@ -87,7 +118,7 @@ def main() -> int:
         print(f"oracle: differences are stated of scenarios that do not exist: {', '.join(lost)}")
         return 1
     players = Players()
-    counts = {"agree": 0, "differ as intended": 0, "differ unexpectedly": 0}
+    counts = dict.fromkeys(OUTCOMES, 0)
     try:
         versions = [f"{f} {players.ask(f)['version']}" for f in FRAMEWORKS]
         print(f"{' and '.join(versions)}, {len(names)} scenarios", flush=True)
@@ -96,19 +127,7 @@ def main() -> int:
             if asked.verbose:
                 print(f"\n{name}")
             verdict = play(players, name, verbose=asked.verbose)
-            for line in verdict.complaints:
-                progress("")
-                print(f"DIFFER  {name}, {line}", flush=True)
-            if verdict.complaints and NAME.fullmatch(name):
-                print(f"        {name} is {described(name)}")
-            if asked.intended:
-                for line in verdict.intended:
-                    progress("")
-                    print(f"as intended  {name}, {line}", flush=True)
-            outcome = "differ unexpectedly" if verdict.complaints else "agree"
-            if verdict.intended and not verdict.complaints:
-                outcome = "differ as intended"
-            counts[outcome] += 1
+            counts[told(name, verdict, intended=asked.intended)] += 1
     except (WorkerError, FileNotFoundError) as error:
         print(f"oracle: {error}", file=sys.stderr)
         return 1
@@ -116,7 +135,7 @@ def main() -> int:
         players.close()
     progress("")
     print(", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
-    return 1 if counts["differ unexpectedly"] else 0
+    return 1 if counts[OUTCOMES[2]] else 0
 
 
 if __name__ == "__main__":
