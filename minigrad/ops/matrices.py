@@ -185,11 +185,10 @@ def cofactor(x: Any, /) -> Any:
     check_dtype(x)
     try:
         with np.errstate(all="ignore"):
-            y = np.linalg.inv(x)
-            spread = np.abs(x).max((-2, -1), initial=0) * np.abs(y).max((-2, -1), initial=0)
-            if np.all(spread < np.finfo(x.dtype).eps ** -0.5):  # else most digits are lost
-                turned = np.ascontiguousarray(y.swapaxes(-1, -2))
-                return np.linalg.det(x)[..., None, None] * turned
+            turned = np.ascontiguousarray(np.linalg.inv(x).swapaxes(-1, -2))
+            y = np.linalg.det(x)[..., None, None] * turned
+        if np.all(np.isfinite(y)):  # good to rounding, however near to a singular matrix
+            return y
     except np.linalg.LinAlgError:
         pass
     try:

@@ -8,6 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import linalg
+from minigrad.core.registry import OPS
 from minigrad.errors import DegenerateError, GradientError, LinAlgError, SpecError
 from minigrad.saved_model.model import dumped, loaded
 
@@ -238,6 +239,13 @@ def test_vectors_whose_cotangent_happens_to_be_0_are_not_taken_for_unused() -> N
         y = mg.sum(first(x))
     with pytest.raises(DegenerateError):
         tape.gradient(y, x)
+    quotients, values, unused = mg.ones((2, 2)), mg.ones(2), mg.zeros((2, 2))
+    with mg.GradientTape() as tape:
+        tape.watch(quotients)
+        z = OPS["over_gaps"](quotients, values, unused)
+    assert z.numpy().tolist() == [[0, 0], [0, 0]]
+    with pytest.raises(DegenerateError):
+        tape.gradient(z, quotients)
 
 
 def test_vectors_of_the_singular_value_0_have_no_derivative() -> None:
