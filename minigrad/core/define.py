@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy import ndarray
+from numpy import asarray, generic, ndarray
 
 from ..errors import SpecError
 from .lowering import Lowering, Pointwise
@@ -113,8 +113,8 @@ def short_way(op: Op) -> Callable[..., Any]:
                 y = kernel(x._value)
             except Exception:
                 return op(x)
-            if type(y) is ndarray:
-                output = Tensor(y)
+            if type(y) is ndarray or isinstance(y, generic):
+                output = Tensor(y if type(y) is ndarray else asarray(y))
                 if listeners:
                     node = Node(op, (x,), {}, (output,))
                     for listener in listeners:
@@ -139,8 +139,10 @@ def short_way(op: Op) -> Callable[..., Any]:
             y = kernel(value1, value2)
         except Exception:
             return op(x1, x2)
-        if type(y) is not ndarray:
-            return op(x1, x2)
+        if type(y) is not ndarray:  # of 0-d arrays, NumPy gives scalars
+            if not isinstance(y, generic):
+                return op(x1, x2)
+            y = asarray(y)
         output = Tensor(y)
         if listeners:
             node = Node(op, (x1, x2), {}, (output,))
