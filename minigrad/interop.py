@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from .callbacks import Body, noted, outputs_fit, results_as
-from .core.op import CONTEXT, EAGER, Eager, Listener, Op, raw, using
+from .core.op import CONTEXT, EAGER, Eager, Listener, Op, notice_cells, raw, using
 from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import SpecError
@@ -56,6 +56,7 @@ def py_function(
         return body.nested(guarded(outputs))
     body.reject_symbols()
     hidden = body.hidden()
+    notice_cells(hidden, CONTEXT.get().listeners)
     outputs = python_call(
         *body.inputs,
         *hidden,

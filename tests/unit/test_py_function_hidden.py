@@ -176,3 +176,20 @@ def log(value: Any) -> None:
 )
 def test_a_cut_that_is_meant_or_does_not_flow_out_is_no_error(mode: Any, body: Any) -> None:
     same(slopes(mode(lambda x: mg.py_function(body, [x], F32)), mg.constant(2.0)), [2.0])
+
+
+def test_a_tape_in_a_function_follows_variables_that_a_body_uses_by_name():
+    w = mg.Variable([2.0, 3.0])
+
+    def gradients(x):
+        with mg.GradientTape() as tape:
+            tape.watch(x)
+            y = mg.py_function(lambda x: x * x * w, [x], mg.float32)
+        return [*tape.gradient(y, [x, w]), len(tape.watched_variables())]
+
+    x = mg.constant([1.0, 4.0])
+    for f in (gradients, mg.function(gradients), mg.function(gradients, jit_compile=True)):
+        dx, dw, watched = f(x)
+        assert dx.numpy().tolist() == [4.0, 24.0]
+        assert dw.numpy().tolist() == [1.0, 16.0]
+        assert watched == 1
