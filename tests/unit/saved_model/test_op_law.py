@@ -33,7 +33,13 @@ def test_an_op_is_the_same_after_loading(name: str, data: st.DataObject) -> None
         reject()  # not defined for these dtypes
     found = loaded(dumped(f))
     with np.errstate(all="ignore"):
-        for y, z in zip(f(*tensors), found(*tensors), strict=True):
+        try:
+            expected = f(*tensors)
+        except mg.errors.LinAlgError:  # a matrix without this decomposition
+            with pytest.raises(mg.errors.LinAlgError):
+                found(*tensors)
+            return
+        for y, z in zip(expected, found(*tensors), strict=True):
             assert y.dtype == z.dtype and y.shape == z.shape
             np.testing.assert_array_equal(y, z)
     ours = [node.attrs for node in f.graph.nodes]
