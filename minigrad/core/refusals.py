@@ -29,7 +29,10 @@ def refusal(
 
     spec: what would have come out, if that is known. What Python bodies raise is the user's own.
     """
-    runs_python = any(callable(x) or hasattr(x, "nodes") for x in attrs.values())
+    parts = [x for value in attrs.values() for x in (value if type(value) is tuple else (value,))]
+    runs_python = any(callable(x) or hasattr(x, "nodes") for x in parts)
+    # so does the derivative of what has run, by the rules in its record
+    runs_python = runs_python or any(getattr(x, "__opaque_input__", False) for x in inputs)
     if runs_python or isinstance(error, PASSED_ON) or not isinstance(error, REFUSALS):
         return error
     came = " and ".join(str(spec_of(x)) for x in inputs[:4]) or "no inputs"

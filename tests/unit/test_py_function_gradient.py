@@ -392,3 +392,50 @@ def test_jacobian_and_second_derivatives_of_a_vector_body(mode: Any) -> None:
     x = mg.constant([2.0, 3.0], F64)
     same(mg.jacobian(f)(x), np.array([[12.0, 0.0], [9.0, 12.0]]))
     same(mg.hessian(lambda x: mg.sum(f(x)))(x), np.array([[12.0, 6.0], [6.0, 4.0]]))
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("jit_compile", [None, False])
+def test_an_exception_on_the_way_back_arrives_as_itself_and_changes_nothing(
+    kind: Any, jit_compile: Any
+) -> None:
+    error = kind("on the way back")
+    failing = [True]
+
+    @mg.custom_gradient
+    def double(x: Any) -> Any:
+        def grad(g: Any) -> Any:
+            if failing:
+                raise error
+            return 2 * g
+
+        return 2 * x, grad
+
+    def f(x: Any) -> Any:
+        return mg.py_function(lambda x: double(x) * x, [x], mg.float32)
+
+    f = f if jit_compile is None else mg.function(f)
+    x = mg.constant(3.0)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    for _ in range(2):
+        with pytest.raises(kind) as caught:
+            tape.gradient(y, x)
+        assert caught.value is error
+    failing.clear()
+    assert float(tape.gradient(y, x)) == 12.0
+
+
+def test_an_exception_in_a_branch_arrives_as_itself() -> None:
+    error = ValueError("mine")
+
+    def body(x: Any) -> Any:
+        raise error
+
+    f = mg.function(
+        lambda x: mg.cond(x > 0, lambda: mg.py_function(body, [x], mg.float32), lambda: x)
+    )
+    with pytest.raises(ValueError) as caught:
+        f(mg.constant(1.0))
+    assert caught.value is error
