@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from .core.convert import as_tensor
+from .core.refusals import allocated
 from .core.registry import api
-from .core.spec import as_dtype, canonical_axes, canonical_axis
+from .core.spec import as_dtype, as_number, canonical_axes, canonical_axis, index_of
 from .core.tensor import Tensor
 from .errors import SpecError
+from .ops.axes import several_axes
 from .ops.fit import fitted, length_of
 from .ops.fourier import DUAL, check_norm, check_signal, fourier, half_fourier, real_fourier
 from .ops.shape import is_static
@@ -149,7 +151,7 @@ def fftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: Any = None)
     device: None or "cpu". Array API, fft: fftfreq.
     """
     n = counted("fftfreq", n)
-    order = (np.arange(n) + n // 2) % n - n // 2
+    order = allocated(f"fftfreq: {n} points", lambda: (np.arange(n) + n // 2) % n - n // 2)
     return frequencies("fftfreq", order, n, d, dtype, device)
 
 
@@ -159,7 +161,8 @@ def rfftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: Any = None
     Array API, fft: rfftfreq.
     """
     n = counted("rfftfreq", n)
-    return frequencies("rfftfreq", np.arange(n // 2 + 1), n, d, dtype, device)
+    order = allocated(f"rfftfreq: {n} points", lambda: np.arange(n // 2 + 1))
+    return frequencies("rfftfreq", order, n, d, dtype, device)
 
 
 def fftshift(x: Any, /, *, axes: int | Axes = None) -> Any:
@@ -191,11 +194,12 @@ def settled(x: Any, s: Any, axes: Any, norm: str) -> tuple[Tensor, list[Any], tu
                 "tracing; name them, as in axes=(-2, -1), and give a TensorSpec with a rank"
             )
     else:
-        canonical_axes("fft", tuple(axes), x.ndim)  # in range, and none named twice
-        places = tuple([canonical_axis("fft", axis, x.ndim) for axis in axes])
+        named = several_axes(axes)
+        canonical_axes("fft", named, x.ndim)  # in range, and none named twice
+        places = tuple([canonical_axis("fft", axis, x.ndim) for axis in named])
     lengths: list[Any] = [None] * len(places)
     if s is not None:
-        lengths = [None if n == -1 else counted("fft", n) for n in s]
+        lengths = [None if index_of(n) == -1 else counted("fft", n) for n in several_axes(s)]
     if len(lengths) != len(places):
         raise SpecError(
             f"fft: {len(lengths)} lengths for the axes {axes!r}; there is one for each; "
@@ -206,11 +210,8 @@ def settled(x: Any, s: Any, axes: Any, norm: str) -> tuple[Tensor, list[Any], tu
 
 def counted(name: str, n: Any) -> int:
     """`n` as a number of points. Raises SpecError where it is none."""
-    try:
-        found = int(n.__index__())
-    except AttributeError:
-        found = 0
-    if found < 1:
+    found = index_of(n)
+    if found is None or found < 1:
         raise SpecError(
             f"{name}: {n!r} points came; a transform is of an int number of points, at least 1; "
             "write, say, 8"
@@ -247,7 +248,8 @@ def frequencies(name: str, order: Any, n: int, d: float, dtype: Any, device: Any
             f"{name}: dtype={dtype!r} came; frequencies are real; write mg.float32 or mg.float64"
         )
     with np.errstate(all="ignore"):
-        return api.asarray((order / (n * np.float64(d))).astype(wanted), device=device)
+        step = np.float64(as_number(name, "d", d))
+        return api.asarray((order / (n * step)).astype(wanted), device=device)
 
 
 def shifted(name: str, x: Any, axes: Any, shift: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .core.convert import as_tensor
 from .core.registry import api
-from .core.spec import canonical_axis
+from .core.spec import as_int, as_truth, canonical_axis
 from .core.tensor import Tensor
 from .errors import SpecError
 from .norms import matrix_norm, norm, vector_norm
@@ -164,7 +164,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Any:
     x: (..., n, n), Hermitian and positive definite; of another its Hermitian part is taken.
     Raises LinAlgError where that is not positive definite. Array API, linalg: cholesky.
     """
-    return cholesky_factor(as_tensor(x), upper=bool(upper))
+    return cholesky_factor(as_tensor(x), upper=as_truth("upper", upper))
 
 
 def matrix_power(x: Any, n: int, /) -> Any:
@@ -246,7 +246,7 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     Array API, linalg: svd.
     """
     u, s, vh = singular_factors(as_tensor(x))
-    if full_matrices:
+    if as_truth("full_matrices", full_matrices):
         u, vh = filled_up(u), adjoint(filled_up(adjoint(vh)))
     return SVDResult(u, s, vh)
 
@@ -267,7 +267,7 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     DegenerateError where the first k columns depend on each other, and for the columns of Q that
     are only filled up. Array API, linalg: qr.
     """
-    if mode not in ("reduced", "complete"):
+    if not isinstance(mode, str) or mode not in ("reduced", "complete"):
         raise SpecError(
             f'qr: mode={mode!r} came; it says how many columns Q has; write "reduced" or "complete"'
         )
@@ -349,7 +349,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     x: (..., m, n), of any dtype. offset: places above the main diagonal, negative for below.
     Returns (..., k), where k elements lie on it. Array API, linalg: diagonal.
     """
-    return diagonal_of(as_tensor(x), offset=operator.index(offset))
+    return diagonal_of(as_tensor(x), offset=as_int("diagonal", "offset", offset))
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .core.convert import as_tensor
 from .core.registry import api
-from .core.spec import canonical_axis
+from .core.spec import as_number, canonical_axis
 from .core.tensor import Tensor
 from .errors import SpecError
 from .ops.factors import singular_values
@@ -27,11 +27,12 @@ def vector_norm(
     Array API, linalg: vector_norm.
     """
     x = floating("vector_norm", x)
-    if isinstance(ord, str) or not hasattr(ord, "__float__"):
+    if isinstance(ord, str):
         raise SpecError(
             f"vector_norm: ord={ord!r} came; the order of the norm of a vector is a number; "
             "write 2, 1 or mg.inf, or use mg.linalg.matrix_norm"
         )
+    ord = as_number("vector_norm", "ord", ord)
     options = {"axis": axis, "keepdims": keepdims}
     if ord == 2:
         return root(api.sum(squares(x), **options), 2)
@@ -54,6 +55,8 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str | None = 
     numbers. Array API, linalg: matrix_norm.
     """
     x = floating("matrix_norm", x)
+    if ord is not None and not isinstance(ord, str):
+        ord = as_number("matrix_norm", "ord", ord)
     if ord in ("fro", None):
         check_matrix("matrix_norm", x)
         return root(api.sum(squares(x), axis=(-2, -1), keepdims=keepdims), 2)

@@ -23,7 +23,7 @@ DUAL: dict[Any, Any] = {"backward": "forward", "ortho": "ortho", "forward": "bac
 
 def check_norm(norm: Any) -> None:
     """Refuse what is no norm. Raises SpecError."""
-    if norm not in DUAL:
+    if not isinstance(norm, str) or norm not in DUAL:
         raise SpecError(
             f"fft: norm={norm!r} came; it says which transform is divided by n; "
             'write "backward", "ortho" or "forward"'

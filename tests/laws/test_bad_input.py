@@ -92,7 +92,7 @@ LEFT_OUT = {
     "jacobian", "jvp", "map", "numpy_function", "py_function", "recompute_grad", "scan", "switch",
     "value_and_grad", "vjp", "vmap", "while_loop",
 }  # fmt: skip
-MODULES = ("nn", "special")
+MODULES = ("fft", "linalg", "nn", "special")
 
 
 def public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -234,6 +234,15 @@ REFUSED: list[tuple[str, type[Exception], str]] = [
     ("mg.concat(iter([mg.ones(2)]))", SpecError, "list or tuple"),
     ("mg.tensordot(mg.ones(2), mg.ones(2), axes=10**12)", SpecError, "axes are summed in pairs"),
     ("mg.special.polygamma(10**9, 1.0)", SpecError, "to 170"),
+    ("mg.fft.fft(mg.ones(4), norm=np.ones(2))", SpecError, "norm="),
+    ("mg.fft.fftn(mg.ones(4), axes=np.ones(1))", SpecError, "an axis is an int"),
+    ("mg.fft.rfftfreq(10**15)", AllocationError, "rfftfreq: 1000000000000000 points"),
+    ("mg.fft.fftfreq(4, d=mg.ones(2))", SpecError, "d is a real number"),
+    ("mg.linalg.matrix_norm(mg.ones((2, 2)), ord=np.ones(2))", SpecError, "ord is a real number"),
+    ("mg.linalg.vector_norm(mg.ones(2), ord=[1])", SpecError, "ord is a real number"),
+    ("mg.linalg.diagonal(mg.ones((2, 2)), offset=np.ones(2))", SpecError, "offset is an int"),
+    ("mg.linalg.qr(mg.ones((2, 2)), mode=np.ones(2))", SpecError, "mode="),
+    ("mg.linalg.cholesky(mg.ones((2, 2)), upper=np.ones(2))", SpecError, "True or False"),
     ("mg.nn.dropout(mg.ones(2), 'a')", SpecError, "rate is a real number"),
 ]
 
