@@ -180,7 +180,7 @@ def __getattr__(name: str) -> object:
         return getattr(_import_module(f"minigrad.{_LATER_FUNCTIONS[name]}"), name)
     if name in _LATER:
         return _import_module(f"minigrad.{name}")
-    raise AttributeError(f"minigrad has no {name!r}; dir(minigrad) lists what it has")
+    raise AttributeError(_import_module("minigrad.neighbours.names").unknown(name, __all__))
 
 
 def __dir__() -> list[str]:
