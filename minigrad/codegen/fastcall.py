@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import math
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .memory import OWNED, SMALLEST, Memory, handler_is_known, memory
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
-CONTIGUOUS, ALIGNED, WRITEABLE = 0x0001, 0x0100, 0x0400
+CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE = 0x0001, 0x0004, 0x0100, 0x0400
 NUMPY_ABI = 0x02000000
 NEW_FROM_DESCR = 94  # slot of PyArray_NewFromDescr in NumPy's table of C functions
 
@@ -139,18 +142,66 @@ def allocation(k: int, spec: ArraySpec, allocated: Sequence[int]) -> list[str]:
     """Make the array of output `k`, or release those `allocated` before it and fail."""
     shape = f"i32 {len(spec.shape)}, ptr @dims{k}"
     release = [f"  call void @Py.DecRef(ptr %y{j})" for j in allocated]
+    kept = is_kept(spec)
+    data = f"ptr %memory{k}, i32 {CONTIGUOUS | ALIGNED | WRITEABLE}" if kept else "ptr null, i32 0"
     return [
+        *(taken(k, spec, release) if kept else ()),
         f"  call void @Py.IncRef(ptr @{descr_name(spec)})",  # the next call steals it
         f"  %y{k} = call ptr @Py.NewFromDescr(ptr @Py.ndarray, ptr @{descr_name(spec)}, "
-        f"{shape}, ptr null, ptr null, i32 0, ptr null)",
+        f"{shape}, ptr null, {data}, ptr null)",
         f"  %failed{k} = icmp eq ptr %y{k}, null",
         f"  br i1 %failed{k}, label %fail{k}, label %made{k}",
         f"fail{k}:",
         *release,
+        *([f"  call void @Memory.give(ptr null, ptr %memory{k}, i64 {size_of(spec)})"] * kept),
         "  ret ptr null",
         f"made{k}:",
+        *(owned(k) if kept else ()),
         f"  %out.at{k} = getelementptr i8, ptr %y{k}, i64 {DATA}",
         f"  %out{k} = load ptr, ptr %out.at{k}",
+    ]
+
+
+def is_kept(spec: ArraySpec) -> bool:
+    """Whether the memory of an output is kept for the next ones."""
+    return size_of(spec) >= SMALLEST and keeper() is not None
+
+
+def size_of(spec: ArraySpec) -> int:
+    """The bytes of an array."""
+    return math.prod(spec.shape) * spec.dtype.itemsize
+
+
+@functools.cache
+def keeper() -> Memory | None:
+    """Who keeps the memory of large outputs; None where arrays cannot be told."""
+    return memory() if handler_is_known(array_api()) else None
+
+
+def taken(k: int, spec: ArraySpec, release: Sequence[str]) -> list[str]:
+    """Take memory for output `k`, or release what has been made before it and fail."""
+    return [
+        f"  %memory{k} = call ptr @Memory.take(ptr null, i64 {size_of(spec)})",
+        f"  %none{k} = icmp eq ptr %memory{k}, null",
+        f"  br i1 %none{k}, label %exhausted{k}, label %taken{k}",
+        f"exhausted{k}:",
+        *release,
+        f"  %error{k} = call ptr @Py.NoMemory()",
+        "  ret ptr null",
+        f"taken{k}:",
+    ]
+
+
+def owned(k: int) -> list[str]:
+    """Let output `k` own its memory, and name who takes it back."""
+    return [
+        f"  %flags.out{k} = getelementptr i8, ptr %y{k}, i64 {FLAGS}",
+        f"  %plain{k} = load i32, ptr %flags.out{k}",
+        f"  %owning{k} = or i32 %plain{k}, {OWNDATA}",
+        f"  store i32 %owning{k}, ptr %flags.out{k}",
+        "  call void @Py.IncRef(ptr @Memory.capsule)",
+        f"  %owner{k} = getelementptr i8, ptr %y{k}, i64 {OWNED}",
+        f"  store ptr @Memory.capsule, ptr %owner{k}",
     ]
 
 
@@ -190,6 +241,10 @@ def wrapper_imports(signature: Signature) -> dict[str, int]:
         return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
 
     new_from_descr = array_api()[NEW_FROM_DESCR]
+    keeping = {}
+    if kept := keeper():  # symbols that the text does not name do no harm
+        keeping = {f"Memory.{name}": kept.code[name] for name in ("take", "give")}
+        keeping["Memory.capsule"] = id(kept.capsule)
     specs = (*signature.inputs, *signature.outputs)
     return {
         "Py.None": id(None),
@@ -197,8 +252,10 @@ def wrapper_imports(signature: Signature) -> dict[str, int]:
         "Py.IncRef": address("Py_IncRef"),
         "Py.DecRef": address("Py_DecRef"),
         "Py.Pack": address("PyTuple_Pack"),
+        "Py.NoMemory": address("PyErr_NoMemory"),
         "Py.Vectorcall": address("PyObject_Vectorcall"),
         "Py.NewFromDescr": new_from_descr,
+        **keeping,
         **{descr_name(spec): id(spec.dtype) for spec in specs},
     }
 
