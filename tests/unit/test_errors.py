@@ -142,7 +142,9 @@ def test_an_unknown_keyword_is_refused(mode: Any) -> None:
 
 
 def test_an_unknown_name_names_the_module() -> None:
-    with pytest.raises(AttributeError, match=r"minigrad has no 'sined'; dir\(minigrad\) lists"):
+    with pytest.raises(
+        AttributeError, match=r"minigrad has no 'sined'; write mg\.sin; dir\(minigrad\)"
+    ):
         _ = mg.sined  # type: ignore[attr-defined]
 
 
