@@ -16,7 +16,7 @@ from minigrad.codegen import jit
 
 F32 = mg.float32
 RUNS = int(os.environ.get("MINIGRAD_TEST_RUNS", "300"))
-SPARE = 20_000  # bytes: less than half of what one small array for every run would take
+SPARE = 10_000  # bytes: less than one small array for every run of one half would take
 X = mg.constant(np.linspace(-1, 1, 8, dtype=np.float32))
 W = mg.Variable(np.ones(8, np.float32))
 
@@ -81,19 +81,24 @@ def test_many_runs_leave_no_memory_behind(name):
     run = PROGRAMS[name]
     for _ in range(20):
         run(X)
-    gc.collect()
     tracemalloc.start()
     try:
         run(X)
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(RUNS):
-            run(X)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
+        sizes = [traced_size()]
+        for _ in range(2):
+            for _ in range(RUNS // 2):
+                run(X)
+            sizes.append(traced_size())
     finally:
         tracemalloc.stop()
-    assert grown < SPARE
+    # the interpreter renews a table of its own now and then, which was not seen when first made;
+    # that shows in one half, and what runs leave behind in both
+    assert min(sizes[1] - sizes[0], sizes[2] - sizes[1]) < SPARE
+
+
+def traced_size():
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 class Marked:
