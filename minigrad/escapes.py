@@ -8,12 +8,11 @@ results pass through the op `escaped`, whose value is theirs and whose derivativ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from .core.leaving import WATCHER
-from .core.op import CONTEXT, Node, Op, here, raw, using
+from .core.op import CONTEXT, Context, Node, Op, here, raw
 from .core.spec import Spec
 from .core.tensor import Tensor
 from .errors import EscapedGradientError
@@ -94,22 +93,26 @@ class Escapes:
         ]
 
 
-@contextmanager
-def watching(
-    given: Callable[[], Sequence[Any]],
-) -> Iterator[Callable[[Sequence[Tensor]], list[Tensor]]]:
+class watching:  # noqa: N801  (it reads as the function it would be)
     """A block in which a body runs; gives the function that marks its results afterwards."""
-    interpreter, listeners = CONTEXT.get()
-    if not listeners:
-        yield list
-        return
-    escapes = Escapes(given)
-    token = WATCHER.set(escapes.leaves)
-    try:
-        with using(interpreter, (*listeners, escapes)):
-            yield escapes.guarded
-    finally:
-        WATCHER.reset(token)
+
+    def __init__(self, given: Callable[[], Sequence[Any]]) -> None:
+        self._given = given
+
+    def __enter__(self) -> Callable[[Sequence[Tensor]], list[Tensor]]:
+        interpreter, listeners = CONTEXT.get()
+        self._watches = bool(listeners)
+        if not listeners:
+            return list
+        escapes = Escapes(self._given)
+        self._watcher = WATCHER.set(escapes.leaves)
+        self._context = CONTEXT.set(Context(interpreter, (*listeners, escapes)))
+        return escapes.guarded
+
+    def __exit__(self, *exception: object) -> None:
+        if self._watches:
+            CONTEXT.reset(self._context)
+            WATCHER.reset(self._watcher)
 
 
 def first_kernel(y: Any, *sources: Any, where: str) -> Any:

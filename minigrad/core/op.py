@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import CodeType
 from typing import Any, NamedTuple, Protocol
@@ -360,11 +359,16 @@ class Context(NamedTuple):
 CONTEXT: ContextVar[Context] = ContextVar("minigrad", default=Context(EAGER, ()))  # noqa: B039
 
 
-@contextmanager
-def using(interpreter: Interpreter, listeners: tuple[Listener, ...]) -> Iterator[None]:
+class using:  # noqa: N801  (it reads as the function it would be, and takes a third of its time)
     """Run the block with another interpreter and other listeners."""
-    token = CONTEXT.set(Context(interpreter, listeners))
-    try:
-        yield
-    finally:
-        CONTEXT.reset(token)
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, interpreter: Interpreter, listeners: tuple[Listener, ...]) -> None:
+        self._context = Context(interpreter, listeners)
+
+    def __enter__(self) -> None:
+        self._token = CONTEXT.set(self._context)
+
+    def __exit__(self, *exception: object) -> None:
+        CONTEXT.reset(self._token)
