@@ -114,8 +114,13 @@ def of_record(nodes: Sequence[Node], watched: Sequence[Any]) -> Diagram:
 
 def of_explanation(found: Explanation) -> Diagram:
     """The diagram of what lies between source and target: each cut is a box between two others."""
-    flows = "zero" if found.kind == "zero" else "connected" if found.connected else "None"
-    diagram = Diagram(f"the gradient is {flows}{', and cut' if found.cuts else ''}")
+    if not found.connected:
+        said = "is None: where its path ends"
+    elif found.kind:
+        said = "is zero"
+    else:
+        said = "flows, and a part is lost" if found.cuts else "flows"
+    diagram = Diagram(f"the gradient {said}")
     sketch = found.sketch
     if sketch is None:
         diagram.add(Box("note", "no recorded op leads from the source to the target"))

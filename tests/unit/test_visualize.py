@@ -220,3 +220,30 @@ def test_long_graphs_are_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_has_no_picture_is_refused() -> None:
     with pytest.raises(mg.errors.SpecError, match=r"graph_for\(x\)"):
         mg.visualize.svg(3)
+
+
+MODEL = """
+import numpy as np
+import minigrad as mg
+
+table = np.linspace(0, 1, 64, dtype=np.float32)
+
+def look_up(x):
+    return np.interp(x, table, np.sqrt(table)).astype(np.float32)
+
+x = mg.constant([0.3, 0.5])
+with mg.GradientTape() as tape:
+    tape.watch(x)
+    inside = mg.tanh(x)
+    bent = mg.numpy_function(look_up, [inside], mg.float32)
+    steps = mg.floor(8.0 * inside)
+    loss = mg.sum(mg.exp(bent) * steps)
+picture = mg.visualize.svg(tape.explain(loss, x))
+"""
+
+
+def test_the_picture_of_the_readme_is_what_the_library_draws() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(MODEL, "model.py", "exec"), names)
+    shown = Path(__file__).parents[2] / "docs" / "explain.svg"
+    assert names["picture"].text == shown.read_text("utf-8"), "names['picture'].save(shown)"
