@@ -9,12 +9,13 @@ WORKERS ?= 2
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help tour test conformance oracle lint format bench fuzz notebooks clean distclean
+.PHONY: help tour test test-long conformance oracle lint format bench fuzz notebooks clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make tour       the main job on real data: train, look inside, measure (under a minute)"
 	@echo "make test       all tests (HYPOTHESIS_PROFILE=dev|ci|long, ARGS='-k tape', WORKERS=2)"
+	@echo "make test-long  the laws with a thousand examples each: hours (ARGS='-k reduce_sum')"
 	@echo "make conformance  the public suite of the array API standard (ARRAY_API_TESTS=/its/path)"
 	@echo "make oracle     the same programs in TensorFlow, compared (ARGS='second_order --verbose')"
 	@echo "make lint       ruff and mypy --strict"
@@ -29,6 +30,9 @@ tour: $(VENV)/.tour
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+
+test-long: $(VENV)/.test
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n $(WORKERS) tests/laws $(ARGS)
 
 conformance: $(VENV)/.conformance
 	@ARRAY_API_TESTS="$(ARRAY_API_TESTS)" $(BIN)/python tests/conformance/suite.py $(ARGS)

@@ -154,7 +154,18 @@ from .tape import GradientTape, UnconnectedGradients
 from .variable import Variable
 
 if _TYPE_CHECKING:  # for checkers and editors; at run time __getattr__ does it
-    from . import fft, linalg, nn, optimizers, random, saved_model, special, visualize
+    from . import (
+        define,
+        fft,
+        linalg,
+        nn,
+        optimizers,
+        random,
+        saved_model,
+        special,
+        testing,
+        visualize,
+    )
     from .batching import vmap
     from .forward import jvp
     from .inspection import __array_namespace_info__
@@ -165,7 +176,8 @@ __array_api_version__ = "2025.12"
 # namespaces that are loaded when they are first named: `import minigrad` stays quick
 # fmt: off
 _LATER = (
-    "debug", "fft", "linalg", "nn", "optimizers", "random", "saved_model", "special", "visualize",
+    "debug", "define", "fft", "linalg", "nn", "optimizers", "random", "saved_model", "special",
+    "testing", "visualize",
 )
 # fmt: on
 _LATER_FUNCTIONS = {
@@ -209,23 +221,23 @@ __all__ = [
     "bitwise_right_shift", "bitwise_xor", "bool", "broadcast_arrays", "broadcast_shapes",
     "broadcast_to", "can_cast", "ceil", "clip", "complex64", "complex128", "concat", "cond",
     "conj", "constant", "convert_to_tensor", "copysign", "cos", "cosh", "count_nonzero",
-    "cumulative_prod", "cumulative_sum", "custom_gradient", "diff", "divide", "e", "einsum",
-    "empty", "empty_like", "ensure_shape", "equal", "errors", "executing_eagerly", "exp",
-    "expand_dims", "expm1", "eye", "fft", "finfo", "flip", "float16", "float32", "float64", "floor",
-    "floor_divide", "fori_loop", "from_dlpack", "full", "full_like", "function", "grad", "greater",
-    "greater_equal", "hessian", "hvp", "hypot", "identity", "iinfo", "imag", "inf", "init_scope",
-    "int8", "int16", "int32", "int64", "is_tensor", "isdtype", "isfinite", "isin", "isinf",
-    "isnan", "jacobian", "jvp", "less", "less_equal", "linalg", "linspace", "log", "log1p", "log2",
-    "log10", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "map",
-    "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum",
-    "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn", "nonzero",
-    "not_equal", "numpy_function", "ones", "ones_like", "optimizers", "pad", "permute_dims", "pi",
-    "positive", "pow", "prod", "py_function", "random", "real", "reciprocal", "recompute_grad",
-    "remainder", "repeat", "reshape", "result_type", "roll", "round", "saved_model", "scan",
-    "searchsorted", "shape", "sign", "signbit", "sin", "sinh", "sort", "special", "split", "sqrt",
-    "square", "squeeze", "stack", "std", "stop_gradient", "subtract", "sum", "swapaxes", "switch",
-    "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "tril", "triu", "trunc",
-    "uint8", "uint16", "uint32", "uint64", "unique_all", "unique_counts", "unique_inverse",
-    "unique_values", "unstack", "value_and_grad", "var", "vecdot", "visualize", "vjp", "vmap",
-    "where", "while_loop", "zeros", "zeros_like",
+    "cumulative_prod", "cumulative_sum", "custom_gradient", "define", "diff", "divide", "e",
+    "einsum", "empty", "empty_like", "ensure_shape", "equal", "errors", "executing_eagerly", "exp",
+    "expand_dims", "expm1", "eye", "fft", "finfo", "flip", "float16", "float32", "float64",
+    "floor", "floor_divide", "fori_loop", "from_dlpack", "full", "full_like", "function", "grad",
+    "greater", "greater_equal", "hessian", "hvp", "hypot", "identity", "iinfo", "imag", "inf",
+    "init_scope", "int8", "int16", "int32", "int64", "is_tensor", "isdtype", "isfinite", "isin",
+    "isinf", "isnan", "jacobian", "jvp", "less", "less_equal", "linalg", "linspace", "log",
+    "log1p", "log2", "log10", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "map", "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid",
+    "min", "minimum", "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn",
+    "nonzero", "not_equal", "numpy_function", "ones", "ones_like", "optimizers", "pad",
+    "permute_dims", "pi", "positive", "pow", "prod", "py_function", "random", "real", "reciprocal",
+    "recompute_grad", "remainder", "repeat", "reshape", "result_type", "roll", "round",
+    "saved_model", "scan", "searchsorted", "shape", "sign", "signbit", "sin", "sinh", "sort",
+    "special", "split", "sqrt", "square", "squeeze", "stack", "std", "stop_gradient", "subtract",
+    "sum", "swapaxes", "switch", "take", "take_along_axis", "tan", "tanh", "tensordot", "testing",
+    "tile", "tril", "triu", "trunc", "uint8", "uint16", "uint32", "uint64", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values", "unstack", "value_and_grad", "var",
+    "vecdot", "visualize", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]

@@ -12,6 +12,7 @@ MinigradError
 |-- NumericsError           a NaN or an infinity was made while mg.debug.check_numerics looked
 |-- UncompilableError       `jit_compile=True` met something that cannot be compiled
 |-- CallbackError           a Python body returned something else than it declared
+|-- DefinitionError         an op of your own under a name that is taken, or is none
 |-- SaveError               an object or a file that cannot be saved or loaded
 `-- ClientOnlyError         a callback that must stay in the process that made it
 """
@@ -143,6 +144,17 @@ class CallbackError(MinigradError, ValueError, TypeError):
 
     Symptom: the number, dtype, shape or structure of what came differs. Remedy: the one-line
     edit in the message, such as `.astype(np.float32)`.
+    """
+
+
+class DefinitionError(MinigradError, ValueError):
+    """An op of your own that cannot be made.
+
+    Symptom: `mg.define` refuses a function. Cause: its name is taken by another op, or is none.
+    Remedy: another name; `mg.define.forget` for one that is no longer wanted::
+
+        @mg.define.pointwise()
+        def exp(x): ...   # DefinitionError: ... minigrad has one; ... such as my_exp
     """
 
 

@@ -74,11 +74,12 @@ class PointwiseFunction(Protocol):
 
 
 def pointwise(
-    rule: Callable[..., Any] | Pointwise | None = None, **properties: Any
+    rule: Callable[..., Any] | Pointwise | None = None, *, public: bool = True, **properties: Any
 ) -> Callable[[Callable[..., Any]], PointwiseFunction]:
     """Make an op of a NumPy kernel that acts elementwise and broadcasts; the function that does it.
 
     rule: the loop body, `rule(emitter, *elements)`; None leaves the op to its kernel.
+    public: make it known to `api` by its name.
     The spec of the result is derived: shapes broadcast, the dtype is what the kernel gives.
     """
     lower = Pointwise(rule) if callable(rule) else rule
@@ -88,8 +89,9 @@ def pointwise(
         op = Op(kernel, infer=infer, lower=lower, broadcasts=True, elementwise=True, **properties)
         function: Any = functools.update_wrapper(short_way(op), kernel)
         function.op, function.defvjp, function.no_gradient = op, op.defvjp, op.no_gradient
-        publish(op.name, function)
-        if op.name in OPERATORS:
+        if public:
+            publish(op.name, function)
+        if public and op.name in OPERATORS:
             setattr(Tensor, OPERATORS[op.name], function)
         made: PointwiseFunction = function
         return made

@@ -42,6 +42,8 @@ class Op:
     elementwise: each element of the result is made of those in the same place of the inputs.
     linear: "jointly" in all floating inputs, as a sum is; or in "each", as a product is.
     domain: for each input, where those who draw inputs are to draw it; a Domain, or None.
+    row: draws inputs and attributes, `row(pen)`, where signature and domain do not tell them.
+    tolerance: how often the rounding of one op its results may differ by, between modes.
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
     batch: the batching rule, see `core/batch.py`; elementwise ops need none, others can do without.
     draws: what it gives differs from example to example, even of equal inputs.
@@ -62,6 +64,8 @@ class Op:
         linear: str = "",
         holomorphic: bool = True,
         domain: Any = None,
+        row: Callable[..., Any] | None = None,
+        tolerance: float = 1.0,
         saving: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
         self.name = name or kernel.__name__
@@ -74,6 +78,8 @@ class Op:
         self.linear = linear
         self.holomorphic = holomorphic
         self.domain = domain
+        self.row = row
+        self.tolerance = tolerance
         self.saving = saving
         self.vjps: tuple[Callable[..., Any] | None, ...] | None = None
         self.joint_vjp: Callable[..., Any] | None = None

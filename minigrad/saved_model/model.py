@@ -224,10 +224,11 @@ def check_ops(ops: Json, writer: str) -> None:
         ours = OP_VERSIONS.get(name, 1) if name in OPS else None
         if ours != stated:
             known = "does not have it" if ours is None else f"has version {ours}"
+            own = "; if it is one of yours, import the module that defines it before"
             raise SaveError(
                 f"a saved model was to be loaded with the op {name!r:.40} in version {stated}, "
                 f"written by minigrad {writer:.40}: this minigrad, {version()}, {known}; install "
-                "the one that wrote it, and save the model with ops of both"
+                f"the one that wrote it, and save the model with ops of both{own * (ours is None)}"
             )
 
 

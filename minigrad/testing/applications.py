@@ -13,7 +13,9 @@ from ..core.define import pointwise_spec
 from ..core.op import HOME, Op
 from ..core.tensor import Tensor
 from ..ops.create import constant
+from .report import importing, literal, name_of
 
+Array = np.ndarray[Any, Any]
 POINTWISE = pointwise_spec(np.positive).__code__  # what infer rules of pointwise ops share
 # what is not loaded to find ops: programs, and what needs optional libraries
 WITHOUT_OPS = ("minigrad.__main__", "minigrad.tour", "minigrad.testing")
@@ -42,6 +44,14 @@ class Application(NamedTuple):
         """The outputs of the op on other inputs, always as a tuple."""
         outputs = self.op(*inputs, **self.attrs)
         return outputs if type(outputs) is tuple else (outputs,)
+
+    def as_lines(self, name: str) -> str:
+        """The lines that bind `name` to this application."""
+        inputs = literal(self.inputs)
+        attrs = ", ".join([f"{key!r}: {literal(value)}" for key, value in self.attrs.items()])
+        lines = [*importing(self.op), "from minigrad.testing.applications import Application"]
+        op = f"getattr({name_of(self.op)}, 'op', {name_of(self.op)})"
+        return "\n".join([*lines, f"{name} = Application({op}, {inputs}, {{{attrs}}})"])
 
     def smooth(self) -> list[int]:
         """The places of the inputs that can have a derivative."""

@@ -8,9 +8,9 @@ import numpy as np
 from ..core.define import Domain
 from ..core.spec import DTYPES
 from ..ops.slice import ARRAY, FULL
+from .applications import Array
 from .extra import st
 
-Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 Drawn = tuple[tuple[Any, ...], dict[str, Any]]
 EVERYWHERE = Domain()

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..core.define import Domain
 from ..core.registry import OPS
-from .draws import FLOATS, Array, Drawn, Pen, Shape
+from .applications import Array
+from .draws import FLOATS, Drawn, Pen, Shape
 
 
 def image_inputs(pen: Pen) -> tuple[Array, Array, Array, dict[str, Any]]:

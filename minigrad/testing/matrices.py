@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .draws import Array, Drawn, Pen, Row, Shape
+from .applications import Array
+from .draws import Drawn, Pen, Row, Shape
 
 NORMS = ("backward", "ortho", "forward")
 

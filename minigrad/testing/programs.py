@@ -8,6 +8,7 @@ import numpy as np
 from ..core.later import namespace
 from ..errors import MinigradError
 from .extra import st
+from .report import literal
 
 mg = namespace()  # programs are written as users write them
 LARGEST = 48  # elements of a value
@@ -63,6 +64,7 @@ class Program:
 
     def __init__(self, arrays: Sequence[Any], statements: Sequence[Statement]) -> None:
         self.arrays = tuple(arrays)
+        self.statements = tuple(statements)
         self.arguments = [f"x{i}" for i in range(len(arrays))]
         self.lines: list[str] = []
         # traced anew for each program: too many shapes of one function are worth a warning
@@ -107,6 +109,14 @@ class Program:
         state.assign(1.0)
         results = (f or self.function)(*self.tensors())
         return [*results, state.value()]
+
+    def as_lines(self, name: str) -> str:
+        """The lines that bind `name` to this program."""
+        arrays = ", ".join([literal(x) for x in self.arrays])
+        statements = f"[{', '.join(map(repr, self.statements))}]"
+        lines = [f"# {line}" for line in repr(self).splitlines()]
+        lines += ["from minigrad.testing.programs import Program"]
+        return "\n".join([*lines, f"{name} = Program([{arrays}], {statements})"])
 
     def __repr__(self) -> str:
         arrays = ", ".join([f"{x.shape}" for x in self.arrays])

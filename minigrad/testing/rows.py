@@ -14,7 +14,8 @@ import numpy as np
 
 from ..core.registry import OPS
 from . import matrices as matrices_and_spectra
-from .draws import ANY, FLOATS, INTEGERS, Array, Drawn, Pen, Row, Shape
+from .applications import Array
+from .draws import ANY, FLOATS, INTEGERS, Drawn, Pen, Row, Shape
 from .extra import st
 from .images import (
     image_row,

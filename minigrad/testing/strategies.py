@@ -94,33 +94,37 @@ def names(wanted: Callable[[Op], bool] = lambda op: True) -> list[str]:
 
 def can_be_drawn(op: Op) -> bool:
     """Whether `applications` knows inputs for `op`."""
-    return op.name in TABLE or is_pointwise(op)
+    return op.row is not None or op.name in TABLE or is_pointwise(op)
 
 
 @st.composite
 def applications(
     draw: Any,
-    name: str,
+    of: str | Op,
     dtypes: Sequence[Any] = ANY,
     *,
     smooth: bool = False,
     numbers: bool = True,
 ) -> Application:
-    """Applications of the op `name` to arrays of `dtypes`.
+    """Applications of an op, or of one of minigrad's by its name, to arrays of `dtypes`.
 
     smooth: at points where it has derivatives, if it has any. numbers: Python numbers may stand
     among the inputs of pointwise ops. Raises LookupError for an op that nobody taught it to draw.
     """
-    op = OPS[name]
+    if isinstance(of, str) and of not in OPS:
+        load_all()
+    op = OPS[of] if isinstance(of, str) else of
     pen = Pen(draw, [np.dtype(dtype) for dtype in dtypes], smooth=smooth)
-    if name in TABLE:
-        inputs, attrs = TABLE[name](pen)
+    row = op.row or TABLE.get(op.name)
+    if row is not None:
+        inputs, attrs = row(pen)
     elif is_pointwise(op):
         inputs, attrs = pointwise_inputs(op, pen, numbers=numbers)
     else:
         raise LookupError(
-            f"no inputs can be drawn for the op {name}: it is not pointwise, and TABLE in "
-            "minigrad/testing/rows.py has no row for it; add one that draws inputs and attributes"
+            f"no inputs can be drawn for the op {op.name}: it is not pointwise, and has no row "
+            "that draws them; write @primitive(..., row=lambda pen: ((pen.array((2, 3)),), {})), "
+            "or for an op of minigrad's a row of TABLE in minigrad/testing/rows.py"
         )
     return Application(op, inputs, attrs)
 

@@ -41,7 +41,11 @@ UPWARDS = {
 }
 LONGEST = 400
 # the one file of each library that is not imported by `import minigrad`
-LAZY = {"llvmlite": "codegen/jit.py", "hypothesis": "testing/extra.py"}
+LAZY = {
+    "llvmlite": "codegen/jit.py",
+    "hypothesis": "testing/extra.py",
+    "pytest": "testing/plugin.py",
+}
 
 Rule = Callable[[Path], list[str]]
 
