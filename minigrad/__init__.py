@@ -56,7 +56,8 @@ from .ops.axes import (
     squeeze,
     swapaxes,
 )
-from .ops.broadcast import broadcast_arrays, broadcast_shapes, broadcast_to, sum
+from .ops.broadcast import broadcast_arrays, broadcast_shapes, broadcast_to, meshgrid, sum
+from .ops.computed import computed_range as _computed_range  # noqa: F401  (of `arange` and slices)
 from .ops.create import (
     arange,
     asarray,
@@ -70,7 +71,6 @@ from .ops.create import (
     full_like,
     is_tensor,
     linspace,
-    meshgrid,
     ones,
     ones_like,
     zeros,
@@ -149,6 +149,7 @@ from .ops.trigonometric import (
     tan,
     tanh,
 )
+from .ranks import at_known_rank as _at_known_rank  # noqa: F401  (waits for ranks)
 from .scan import map, scan
 from .tape import GradientTape, UnconnectedGradients
 from .variable import Variable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy import asarray, generic, ndarray
@@ -13,8 +13,8 @@ from numpy import asarray, generic, ndarray
 from ..errors import SpecError
 from .lowering import Lowering, Pointwise
 from .op import CONTEXT, EAGER, Node, Op
-from .registry import OPERATORS, publish
-from .spec import SCALARS, Spec, broadcast_shapes, default_dtype, spec_of
+from .registry import OPERATORS, api, publish
+from .spec import SCALARS, Spec, UnknownRankError, broadcast_shapes, default_dtype, spec_of
 from .tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -165,6 +165,28 @@ def composite(function: F) -> F:
     """Make a function written in ops public: it settles options, and has no rules of its own."""
     publish(function.__name__, function)
     return function
+
+
+# the functions that wait for ranks: a file may name them, and no others
+WAITING: set[str] = {"sum", "matmul"}
+
+
+def ranked(function: F) -> F:
+    """Make a function that counts axes wait where a trace does not know how many there are.
+
+    It becomes one node then, which does the same when the graph runs; see `ranks.py`.
+    """
+
+    @functools.wraps(function)
+    def with_rank(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except UnknownRankError as error:
+            return api.once_ranked(function.__name__, args, kwargs, error)
+
+    WAITING.add(function.__name__)
+    waiting: Any = with_rank
+    return cast(F, waiting)
 
 
 def pointwise_spec(kernel: Callable[..., Any]) -> Callable[..., Spec]:

@@ -36,6 +36,13 @@ KNOWN: dict[Any, DType] = {
 }
 
 
+class UnknownRankError(SpecError):
+    """What was asked needs the rank of a tensor, which a trace does not know.
+
+    Functions under `ranked` wait until it is known; from others this comes through to the user.
+    """
+
+
 class Spec:
     """Shape and dtype of a tensor, as far as known; public as `mg.TensorSpec`.
 
@@ -232,13 +239,18 @@ def promote(*xs: Any) -> DType:
     return np.result_type(*[x if isinstance(x, SCALARS) else x.dtype for x in xs])
 
 
+def unknown_rank(what: str) -> UnknownRankError:
+    """What to raise where `what` was asked of a tensor whose rank is not known."""
+    return UnknownRankError(
+        f"{what} of a tensor of unknown rank; an axis is counted among known ones; give the "
+        "argument a TensorSpec with a rank, such as (None, None)"
+    )
+
+
 def canonical_axis(name: str, axis: Any, ndim: int | None) -> int:
     """`axis` counted from the front. Raises SpecError where it is not one of `ndim` axes."""
     if ndim is None:
-        raise SpecError(
-            f"{name}: axis {axis!r} of a tensor of unknown rank; an axis is counted among known "
-            "ones; give the argument a TensorSpec with a rank, such as (None, None)"
-        )
+        raise unknown_rank(f"{name}: axis {axis!r}")
     index = index_of(axis)
     if index is None or not -ndim <= index < ndim:
         raise IndexSpecError(

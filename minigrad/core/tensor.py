@@ -73,6 +73,8 @@ class Tensor:
     @property
     def T(self) -> Tensor:  # noqa: N802  (the standard's name)
         """The transpose of a matrix. Raises SpecError unless it has two axes."""
+        if self.ndim is None:
+            return api.permute_dims(self, (1, 0))
         if self.ndim != 2:
             raise SpecError(
                 f"x.T of {self.spec}: T is defined for two axes; "

@@ -88,13 +88,15 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, mask: Any = None) -> An
     alike); or floating, added to the scores. Returns (..., m, e). Vaswani et al. (2017).
     """
     q, k, v = as_tensor(q), as_tensor(k), as_tensor(v)
-    if not q.shape or q.shape[-1] is None:
+    if q.shape == ():
         raise SpecError(
-            f"scaled_dot_product_attention: q is {q.spec}: it has two axes or more, and "
-            "the scale is 1/√d, so the last dim must be known; reshape them, or give the "
-            "argument a TensorSpec that has it"
+            f"scaled_dot_product_attention: q is {q.spec}: it has two axes or more; reshape it"
         )
-    scores = api.matmul(q * (1 / math.sqrt(max(1, q.shape[-1]))), k.mT)
+    if q.shape is None or q.shape[-1] is None:
+        scale = rsqrt(api.astype(api.maximum(api.shape(q)[-1], 1), q.dtype))
+    else:
+        scale = 1 / math.sqrt(max(1, q.shape[-1]))
+    scores = api.matmul(q * scale, k.mT)
     if mask is not None:
         mask = as_tensor(mask)
         lowest = float(np.finfo(scores.dtype).min)

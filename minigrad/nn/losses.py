@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.convert import as_tensor
+from ..core.define import composite, ranked
 from ..core.registry import api
-from ..core.spec import as_truth
+from ..core.spec import as_truth, unknown_rank
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from ..ops.exponential import exp, log
@@ -50,6 +51,8 @@ def logsumexp(x: Any, /, axis: Axis | None = -1, *, keepdims: bool = False) -> A
     return api.reshape(y, ()) if axis is None else api.squeeze(y, axis)
 
 
+@composite
+@ranked
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     """Cross entropy, in nats, between labels and the softmax of `logits`, row by row.
 
@@ -58,6 +61,8 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     A whole number that is no class gives nan. Raises SpecError for labels of another rank.
     """
     logits, labels = as_tensor(logits), as_tensor(labels)
+    if None in (logits.ndim, labels.ndim):
+        raise unknown_rank("softmax_cross_entropy")
     total = logsumexp(logits, keepdims=True)
     if labels.ndim == logits.ndim:
         return api.sum(api.astype(labels, logits.dtype) * (total - logits), axis=-1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.batch import along_axes
-from ..core.define import composite, primitive
+from ..core.define import composite, primitive, ranked
 from ..core.registry import api
 from ..core.spec import Spec, as_int, as_truth, canonical_axis, promote
 from ..core.tensor import Tensor
@@ -123,6 +123,7 @@ def recurrence_vjp(
 
 
 @composite
+@ranked
 def cumulative_sum(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -138,6 +139,7 @@ def cumulative_sum(
 
 
 @composite
+@ranked
 def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -153,6 +155,7 @@ def cumulative_prod(
 
 
 @composite
+@ranked
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along `axis`, each less the one before, taken `n` times over.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.batch import along_axes
-from ..core.define import composite, primitive
+from ..core.define import composite, primitive, ranked
 from ..core.registry import api
 from ..core.spec import Shape, Spec, as_truth, broadcast_shapes, canonical_axis
 from ..errors import IndexSpecError, SpecError
@@ -98,6 +98,7 @@ order_of.defbatch(along_axes)
 
 
 @composite
+@ranked
 def take_along_axis(x: Any, indices: Any, /, *, axis: int | None = -1) -> Any:
     """For each of `indices`, the element of `x` in that place along `axis`.
 
@@ -111,6 +112,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int | None = -1) -> Any:
 
 
 @composite
+@ranked
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
     """The indices, int64, that sort `x` along `axis`. stable: equal elements keep their order.
 

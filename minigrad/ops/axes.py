@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.batch import along_axes, as_it_is
-from ..core.define import composite, primitive
+from ..core.define import composite, primitive, ranked
 from ..core.lowering import Move
 from ..core.registry import api
-from ..core.spec import Spec, canonical_axes, canonical_axis
+from ..core.spec import Spec, canonical_axes, canonical_axis, unknown_rank
 from ..errors import SpecError
 from .shape import STATIC_FORMS, is_static
 
@@ -70,6 +70,7 @@ for _op in (insert_axes, drop_axes):
 
 
 @composite
+@ranked
 def expand_dims(x: Any, /, axis: Any = 0) -> Any:
     """`x` with new axes of length 1.
 
@@ -77,12 +78,12 @@ def expand_dims(x: Any, /, axis: Any = 0) -> Any:
     """
     x = api.asarray(x)
     several = several_axes(axis)
-    if x.ndim is None:
-        return insert_axes(x, axes=several)
-    return insert_axes(x, axes=canonical_axes("expand_dims", several, x.ndim + len(several)))
+    rank = None if x.ndim is None else x.ndim + len(several)
+    return insert_axes(x, axes=canonical_axes("expand_dims", several, rank))
 
 
 @composite
+@ranked
 def squeeze(x: Any, /, axis: Any = None) -> Any:
     """`x` without axes of length 1.
 
@@ -92,13 +93,9 @@ def squeeze(x: Any, /, axis: Any = None) -> Any:
     x = api.asarray(x)
     if axis is None:
         if not is_static(x):
-            raise SpecError(
-                f"squeeze: {x.spec} came without axis; which axes have length 1 is not known "
-                "while tracing; name them, as in mg.squeeze(x, axis=0)"
-            )
+            lengths = api.shape(x)
+            return api.reshape(x, lengths[lengths != 1])
         axis = tuple([i for i, n in enumerate(x.shape) if n == 1])
-    if x.ndim is None:
-        return drop_axes(x, axes=several_axes(axis))
     return drop_axes(x, axes=canonical_axes("squeeze", axis, x.ndim))
 
 
@@ -129,6 +126,7 @@ permute.defbatch(lambda op, n, x, *, axes: op(x, axes=(0, *[axis + 1 for axis in
 
 
 @composite
+@ranked
 def permute_dims(x: Any, /, axes: Any) -> Any:
     """`x` with its axes in another order: axis `axes[i]` of `x` comes in place `i`.
 
@@ -176,6 +174,7 @@ STATIC_FORMS["transpose_last"] = matrix_transpose
 
 
 @composite
+@ranked
 def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
     """`x` with some axes moved to other places; the others keep their order.
 
@@ -198,9 +197,12 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
 
 
 @composite
+@ranked
 def swapaxes(x: Any, axis1: int, axis2: int, /) -> Any:
     """`x` with two of its axes exchanged."""
     x = api.asarray(x)
+    if x.ndim is None:
+        raise unknown_rank("swapaxes")
     axes = list(range(x.ndim))
     i, k = (canonical_axis("swapaxes", a, x.ndim) for a in (axis1, axis2))
     axes[i], axes[k] = k, i
@@ -229,6 +231,7 @@ reverse.defbatch(along_axes)
 
 
 @composite
+@ranked
 def flip(x: Any, /, *, axis: Any = None) -> Any:
     """`x` with the elements along `axis` in reverse order.
 

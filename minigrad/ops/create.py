@@ -13,10 +13,19 @@ from ..core.define import composite, primitive
 from ..core.lowering import Pointwise
 from ..core.refusals import allocated, check_fits
 from ..core.registry import api
-from ..core.spec import DTYPES, SCALARS, Spec, as_dtype, as_int, as_truth, default_dtype, said
-from ..core.tensor import Tensor
+from ..core.spec import (
+    DTYPES,
+    SCALARS,
+    Spec,
+    as_dtype,
+    as_int,
+    as_truth,
+    default_dtype,
+    said,
+)
+from ..core.tensor import Symbol, Tensor
 from ..errors import SpecError
-from .broadcast import broadcast_arrays, broadcast_like, broadcast_to, reduce_sum
+from .broadcast import broadcast_like, broadcast_to, reduce_sum
 from .shape import is_static, static_dims
 
 # of what Python holds
@@ -275,7 +284,11 @@ def arange(
     Returns one axis. Array API: arange.
     """
     check_device(device)
-    first, last, by = numbers("arange", *((0, start) if stop is None else (start, stop)), step)
+    ends = (0, start) if stop is None else (start, stop)
+    if Symbol in map(type, (*ends, step)):
+        computed: Tensor = api.computed_range(*ends, step, dtype)
+        return computed
+    first, last, by = numbers("arange", *ends, step)
     if by == 0:
         raise SpecError(
             f"arange: from {first} to {last} by steps of 0 came; no number of them arrives; "
@@ -362,28 +375,3 @@ def eye(
     (n, m) = static_dims("eye", (n_rows, n_rows if n_cols is None else n_cols)) or (0, 0)
     diagonal = as_int("eye", "k", k)
     return Tensor(allocated(f"eye: {n} × {m}", lambda: np.eye(n, m, k=diagonal, dtype=wanted)))
-
-
-@composite
-def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
-    """Coordinates of a grid: each of `arrays`, with one axis, repeated along those of the others.
-
-    indexing: "ij" lays the first along axis 0, "xy" along axis 1 and the second along axis 0.
-    Array API: meshgrid.
-    """
-    tensors = [asarray(x) for x in arrays]
-    known = isinstance(indexing, str) and indexing in ("xy", "ij")
-    if not known or any(x.ndim not in (0, 1) for x in tensors):
-        raise SpecError(
-            f"meshgrid: {', '.join(str(x.spec) for x in tensors)} with indexing={indexing!r}; "
-            'each has one axis, and indexing is "xy" or "ij"; reshape them with mg.reshape(x, -1)'
-        )
-    places = list(range(len(tensors)))
-    if indexing == "xy" and len(tensors) > 1:
-        places[:2] = 1, 0
-    return broadcast_arrays(
-        *[
-            api.reshape(x, [-1 if i == place else 1 for i in range(len(tensors))])
-            for x, place in zip(tensors, places, strict=True)
-        ]
-    )

@@ -8,9 +8,9 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from ..core.convert import as_tensor
-from ..core.define import composite
+from ..core.define import composite, ranked
 from ..core.registry import api
-from ..core.spec import said
+from ..core.spec import said, unknown_rank
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .diagonals import diagonal_of
@@ -26,6 +26,7 @@ class Term(NamedTuple):
 
 
 @composite
+@ranked
 def einsum(equation: str, /, *operands: Any) -> Any:
     """Sum of products, by labels of axes: "ij,jk->ik" is the product of two matrices.
 
@@ -84,10 +85,7 @@ def labels_of(equation: str, part: str, x: Tensor) -> Labels:
     """A label for each axis of `x`, which `part` describes."""
     before, dots, after = part.partition("...")
     if x.ndim is None:
-        raise SpecError(
-            f"einsum: {equation!r} with {x.spec}: axes are counted among known ones; give the "
-            "argument a TensorSpec with a rank, such as (None, None)"
-        )
+        raise unknown_rank("einsum")
     rest = x.ndim - len(before) - len(after)
     if rest < 0 or (rest and not dots):
         raise SpecError(

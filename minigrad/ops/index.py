@@ -9,11 +9,11 @@ import numpy as np
 
 from ..core.batch import alone, has_one_row, is_shared, raised, rows, whole
 from ..core.convert import as_tensor
-from ..core.define import composite, primitive
+from ..core.define import composite, primitive, ranked
 from ..core.registry import api
 from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
 from ..core.tensor import Symbol, Tensor
-from ..errors import IndexSpecError, SpecError
+from ..errors import IndexSpecError, SpecError, TraceError
 from .broadcast import require_broadcast, unbroadcast
 from .shape import reshape
 from .slice import (
@@ -367,11 +367,15 @@ def getitem(x: Any, key: Any, /) -> Any:
     x = api.asarray(x)
     if type(key) is int:
         return take_slice(x, key=(key,))
-    parts, indices = parsed_key(x, key)
+    try:
+        parts, indices = parsed_key(x, key)
+    except TraceError:  # a slice by bounds that are computed
+        return api.computed_slices(x, key)
     return gather(x, *indices, key=parts) if indices else take_slice(x, key=parts)
 
 
 @composite
+@ranked
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
     """The slices of `x` along `axis` that `indices` name.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.batch import along_axes
 from ..core.convert import is_tensor_like
-from ..core.define import composite, primitive
+from ..core.define import composite, primitive, ranked
 from ..core.refusals import allocated
 from ..core.registry import api
 from ..core.spec import Spec, as_int, canonical_axis, promote, said
@@ -127,6 +127,7 @@ def several(name: str, arrays: Any) -> list[Tensor]:
 
 
 @composite
+@ranked
 def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
     """The tensors `arrays` one after the other along `axis`; None flattens them first.
 
@@ -136,10 +137,11 @@ def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
     if axis is None:
         return join(*[reshape(x, -1) for x in xs], axis=0)
     ranks = [x.ndim for x in xs if x.ndim is not None]
-    return join(*xs, axis=canonical_axis("concat", axis, ranks[0]) if ranks else axis)
+    return join(*xs, axis=canonical_axis("concat", axis, ranks[0] if ranks else None))
 
 
 @composite
+@ranked
 def stack(arrays: Any, /, *, axis: int = 0) -> Any:
     """The tensors `arrays`, all of one shape, side by side along a new axis.
 
@@ -147,7 +149,7 @@ def stack(arrays: Any, /, *, axis: int = 0) -> Any:
     """
     xs = several("stack", arrays)
     ranks = [x.ndim for x in xs if x.ndim is not None]
-    place = canonical_axis("stack", axis, ranks[0] + 1) if ranks else axis
+    place = canonical_axis("stack", axis, ranks[0] + 1 if ranks else None)
     return join(*[insert_axes(x, axes=(place,)) for x in xs], axis=place)
 
 
@@ -193,6 +195,7 @@ def is_row(x: Any) -> bool:
 
 
 @composite
+@ranked
 def split(x: Any, /, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """`x` in parts along `axis`.
 
@@ -214,6 +217,7 @@ def split(x: Any, /, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 
 
 @composite
+@ranked
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of `x` along `axis`, each without that axis. Array API: unstack."""
     x = api.asarray(x)
@@ -252,6 +256,7 @@ rotate.defvjp(
 
 
 @composite
+@ranked
 def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Any:
     """`x` moved along `axis` by `shift` places; what leaves at an end enters at the other.
 
@@ -273,6 +278,7 @@ def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Any:
 
 
 @composite
+@ranked
 def tile(x: Any, repetitions: Any, /) -> Any:
     """`x` laid side by side with itself.
 
@@ -290,6 +296,7 @@ def tile(x: Any, repetitions: Any, /) -> Any:
 
 
 @composite
+@ranked
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
     """`x` with each element along `axis` several times over.
 

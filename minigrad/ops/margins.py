@@ -8,9 +8,9 @@ import numpy as np
 
 from ..core.batch import as_it_is
 from ..core.convert import as_tensor
-from ..core.define import composite, primitive
+from ..core.define import composite, primitive, ranked
 from ..core.registry import api
-from ..core.spec import SCALARS, Spec, as_int, said
+from ..core.spec import SCALARS, Spec, as_int, said, unknown_rank
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .slice import take_slice
@@ -48,6 +48,7 @@ pad_with.defvjp(
 
 
 @composite
+@ranked
 def pad(x: Any, /, pad_width: Any, *, constant_values: Any = 0) -> Any:
     """`x` with margins of a constant.
 
@@ -69,6 +70,8 @@ def pad(x: Any, /, pad_width: Any, *, constant_values: Any = 0) -> Any:
 
 def margins(x: Tensor, pad_width: Any) -> tuple[tuple[int, int], ...]:
     """`pad_width` as one pair for each axis. Raises SpecError for what is none."""
+    if x.ndim is None:
+        raise unknown_rank("pad")
     try:
         given = np.asarray(pad_width)
         shape = given.shape if x.ndim is None else (x.ndim, 2)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.batch import along_axes
-from ..core.define import composite, primitive
+from ..core.define import composite, primitive, ranked
 from ..core.lowering import Reduce
 from ..core.registry import api
 from ..core.spec import Spec, as_number, canonical_axes, canonical_axis
@@ -85,6 +85,7 @@ for _op in (reduce_max, reduce_min):
 
 
 @composite
+@ranked
 def max(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """The largest element along `axis`; nan spreads.
 
@@ -98,6 +99,7 @@ def max(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
 
 
 @composite
+@ranked
 def min(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """The smallest element along `axis`; nan spreads.
 
@@ -146,6 +148,7 @@ for _op in (place_of_max, place_of_min):
 
 
 @composite
+@ranked
 def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """The index, int64, of the first largest element along `axis`.
 
@@ -157,6 +160,7 @@ def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any
 
 
 @composite
+@ranked
 def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
     """The index, int64, of the first smallest element along `axis`.
 
@@ -198,6 +202,7 @@ reduce_prod.defbatch(along_axes)
 
 
 @composite
+@ranked
 def prod(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """Product of the elements along `axis`. The derivative is right where elements are 0.
 
@@ -242,6 +247,7 @@ for _op in (reduce_any, reduce_all):
 
 
 @composite
+@ranked
 def any(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Whether any element along `axis` is true, that is, not 0; False of none. Array API: any."""
     x = astype(x, np.bool_)
@@ -250,6 +256,7 @@ def any(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
 
 
 @composite
+@ranked
 def all(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Whether all elements along `axis` are true, that is, not 0; True of none. Array API: all."""
     x = astype(x, np.bool_)
@@ -315,6 +322,7 @@ def floating(x: Any) -> Any:
 
 
 @composite
+@ranked
 def mean(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Mean of the elements along `axis`; nan of none.
 
@@ -327,6 +335,7 @@ def mean(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
 
 
 @composite
+@ranked
 def var(x: Any, /, axis: Any = None, *, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Variance of the elements along `axis`: the mean of |x - mean|^2, real.
 

@@ -13,7 +13,7 @@ from ..core.convert import as_tensor
 from ..core.define import composite, pointwise, primitive
 from ..core.lowering import Move
 from ..core.registry import api
-from ..core.spec import Shape, Spec, as_shape
+from ..core.spec import Shape, Spec, as_shape, unknown_rank
 from ..core.tensor import Symbol, Tensor
 from ..errors import SpecError, TraceError
 
@@ -76,6 +76,8 @@ def dims_of(x: Tensor, /) -> list[Any]:
     """The lengths of the axes of `x`: ints where known, else 0-d int32 tensors."""
     if is_static(x):
         return list(x.shape)
+    if x.shape is None:
+        raise unknown_rank("shape")
     lengths = shape_of(x)
     return [lengths[i] if n is None else n for i, n in enumerate(x.shape)]
 

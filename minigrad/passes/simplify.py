@@ -70,7 +70,7 @@ def simplify(graph: Graph) -> Graph:
         static = static_form(node)
         steps = [node] if static is None else static[0]
         if static is not None:
-            values[node.outputs[0]] = static[1]
+            values.update(zip(node.outputs, static[1], strict=True))
         nodes += steps
         made.update(makers(steps))
     return rebuilt(graph, nodes, values, makers(graph.nodes))
@@ -87,8 +87,8 @@ def simpler(node: Node, made: Makers) -> Any:
     return found if same else None
 
 
-def static_form(node: Node) -> tuple[list[Node], Any] | None:
-    """For a node that takes a shape at run time, if it is known: nodes for it, and the value."""
+def static_form(node: Node) -> tuple[list[Node], list[Any]] | None:
+    """For a node that takes a shape at run time, if it is known: nodes for it, and the values."""
     form = STATIC_FORMS.get(node.op.name)
     if form is None or not all(is_static(x) for x in node.inputs if isinstance(x, Tensor)):
         return None
@@ -101,7 +101,7 @@ def static_form(node: Node) -> tuple[list[Node], Any] | None:
         node.replaced(mapped(step.inputs, values), step.outputs, step.attrs, step.op)
         for step in tracer.nodes
     ]
-    return steps, values.get(y, y)
+    return steps, [values.get(part, part) for part in (y if type(y) is tuple else (y,))]
 
 
 # what rules ask

@@ -61,7 +61,11 @@ def specialize(graph: Graph, specs: Sequence[Spec]) -> Graph:
 
 def inferred(node: Node, inputs: Sequence[Any]) -> list[Symbol]:
     """The outputs of `node` for other inputs; what it knew of them before still holds."""
-    specs = node.op.infer(*inputs, **node.attrs)
+    try:
+        specs = node.op.infer(*inputs, **node.attrs)
+    except SpecError as error:
+        error.add_note(f"in {node.attrs.get('name') or node.op.name}, written at {node.where}")
+        raise
     return [
         Symbol(merged(spec.shape, y.shape), y.dtype, y.trace, y.where)
         for spec, y in zip(specs if type(specs) is tuple else (specs,), node.outputs, strict=True)

@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from ..core.define import WAITING
 from ..core.lowering import Reduce
 from ..core.op import Op
 from ..core.spec import SCALARS, Spec
@@ -134,6 +135,8 @@ def expected_roles(
     if op.name == "replay":
         check_replay(count, **attrs)
         return [RECORD] + [None] * (count - 1)
+    if op.name == "at_known_rank":
+        check_task(count, **attrs)
     if op.name in ("read_variable", "assign_variable"):
         return [CELL, VALUE][:count]
     return [VALUE] * count
@@ -237,6 +240,21 @@ def check_replay(count: int, program: Any, asked: Any, **_: Any) -> None:
         require(sound and n + len(given) == length, "a replay of another number of tensors")
         require(max(needed) < n and min(needed) >= 0, "a replay that asks for what is not there")
         program, length = inner, n
+
+
+def check_task(count: int, task: Any) -> None:
+    """A function that waited for ranks, or a derivative of one, outermost first."""
+    while type(task) is tuple and len(task) == 5 and task[0] == "vjp":
+        _, task, n, given, needed = task
+        sound = type(n) is int and conforms((given, needed), PLACES) and given and needed
+        require(sound and n + len(given) == count, "a derivative of another number of tensors")
+        require(
+            max(needed) < n and min((*given, *needed)) >= 0, "a derivative by what is not there"
+        )
+        count = n
+    applies = type(task) is tuple and len(task) == 4 and task[0] == "apply"
+    require(applies and type(task[1]) is str and task[1] in WAITING, "a function of unknown rank")
+    require(type(task[2]) is tuple and type(task[3]) is tuple, "a function without arguments")
 
 
 PLACES = tuple[tuple[int, ...], tuple[int, ...]]

@@ -276,6 +276,22 @@ def sorted_place_inputs(pen: Pen) -> Drawn:
     return (np.sort(x), pen.array(pen.shape(), x.dtype)), {"right": pen.of(False, True)}
 
 
+def range_inputs(pen: Pen) -> Drawn:
+    bounds = [np.asarray(pen.count(-5, 5), np.int32) for _ in range(2)]
+    return (*bounds, np.asarray(pen.of(-2, -1, 1, 3), np.int32)), {}
+
+
+def slice_places_inputs(pen: Pen) -> Drawn:
+    ends: list[Any] = []
+    bounds = []
+    for low, high in ((-6, 6), (-6, 6), (1, 3)):
+        number = pen.count(low, high)
+        ends.append(pen.of("array", None, number))
+        if ends[-1] == "array":
+            bounds.append(np.asarray(number, np.int32))
+    return (np.asarray(pen.count(0, 5), np.int32), *bounds), {"part": tuple(ends)}
+
+
 def membership_inputs(pen: Pen) -> Drawn:
     pair = repeating(pen, pen.shape()), repeating(pen, pen.shape())
     return pair, {"invert": pen.of(False, True)}
@@ -329,6 +345,9 @@ TABLE: dict[str, Row] = {
     ),
     "nonzero_places": lambda pen: ((repeating(pen, pen.shape(1)),), {}),
     "unique_places": lambda pen: ((repeating(pen, pen.shape()),), {}),
+    "range_length": range_inputs,
+    "counting": lambda pen: ((np.asarray(pen.count(0, 5)),), {"dtype": pen.dtype()}),
+    "places_of_slice": slice_places_inputs,
     "sorted_place": sorted_place_inputs,
     "membership": membership_inputs,
     "digamma_derivative": polygamma_inputs,

@@ -22,7 +22,7 @@ LAYERS = (
     ("errors", "tree"),
     ("core",),
     ("ops",),
-    ("tape", "explain", "pullback", "graph", "variable"),
+    ("tape", "explain", "pullback", "graph", "ranks", "variable"),
     ("text",),
     ("codegen",),
     ("passes",),
