@@ -161,6 +161,8 @@ def once_ranked(name: str, args: Any, kwargs: Any, error: UnknownRankError) -> A
     inputs: list[Any] = []
     named = tuple([(key, encoded(value, inputs)) for key, value in kwargs.items()])
     task = ("apply", name, encoded(tuple(args), inputs), named)
+    if all(x.shape is not None for x in inputs):
+        raise error
     try:
         result = guessed(task, inputs)
     except UnknownRankError:

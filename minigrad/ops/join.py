@@ -137,7 +137,9 @@ def concat(arrays: Any, /, *, axis: int | None = 0) -> Any:
     if axis is None:
         return join(*[reshape(x, -1) for x in xs], axis=0)
     ranks = [x.ndim for x in xs if x.ndim is not None]
-    return join(*xs, axis=canonical_axis("concat", axis, ranks[0] if ranks else None))
+    if xs:
+        axis = canonical_axis("concat", axis, ranks[0] if ranks else None)
+    return join(*xs, axis=axis)
 
 
 @composite
@@ -149,6 +151,8 @@ def stack(arrays: Any, /, *, axis: int = 0) -> Any:
     """
     xs = several("stack", arrays)
     ranks = [x.ndim for x in xs if x.ndim is not None]
+    if not xs:
+        return join(axis=axis)  # which refuses
     place = canonical_axis("stack", axis, ranks[0] + 1 if ranks else None)
     return join(*[insert_axes(x, axes=(place,)) for x in xs], axis=place)
 
