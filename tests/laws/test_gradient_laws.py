@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.core.op import Op
 from minigrad.core.registry import OPS
-from minigrad.errors import LinAlgError, MinigradError
+from minigrad.errors import MinigradError
 from minigrad.testing.applications import Application, is_inexact
 from minigrad.testing.draws import ANY
+from minigrad.testing.laws import (
+    gradients_have_the_spec_of_inputs,
+    narrow_is_wide,
+    pullback_is_linear,
+)
 from minigrad.testing.slopes import (
     inner,
     is_slope,
@@ -169,42 +174,14 @@ def test_the_gradient_of_the_gradient_is_its_slope(name: str, data: Any, seed: i
 @examples(0.2)
 @given(data=st.data(), seed=SEEDS)
 def test_the_pullback_is_linear(name: str, data: Any, seed: int) -> None:
-    application = data.draw(applications(name, REAL, smooth=True))
-    places = application.smooth()
-    ys = outputs_of(application, application.inputs)
-    one, other = randoms(ys, seed), randoms(ys, seed + 1)
-    both = [2 * g - 3 * h for g, h in zip(one, other, strict=True)]
-    a, b, c = (
-        pulled_back(application, application.inputs, gs, places) for gs in (one, other, both)
-    )
-    for x, y, z in zip(a, b, c, strict=True):
-        assert (x is None) == (y is None) == (z is None)
-        if x is not None:
-            np.testing.assert_allclose(2 * x - 3 * y, z, rtol=1e-9, atol=1e-9)
+    pullback_is_linear(data.draw(applications(name, REAL, smooth=True)), seed)
 
 
 @every_rule
 @examples(0.2)
 @given(data=st.data(), seed=SEEDS)
 def test_the_gradient_in_float32_is_that_in_float64(name: str, data: Any, seed: int) -> None:
-    application = data.draw(applications(name, (np.float32,), smooth=True))
-    wide = [
-        x.astype(np.float64) if isinstance(x, np.ndarray) and x.dtype == np.float32 else x
-        for x in application.inputs
-    ]
-    places = application.smooth()
-    ys = outputs_of(application, application.inputs)
-    gs = [g.astype(y.dtype) for g, y in zip(randoms(ys, seed), ys, strict=True)]
-    found = pulled_back(application, application.inputs, gs, places)
-    ys = outputs_of(application, wide)
-    gs = [g.astype(y.dtype) for g, y in zip(gs, ys, strict=True)]
-    expected = pulled_back(application, wide, gs, places)
-    for bar, exact in zip(found, expected, strict=True):
-        assert (bar is None) == (exact is None)
-        if bar is not None:
-            assert bar.dtype == np.float32
-            scale = 1 + np.max(np.abs(exact), initial=0)
-            np.testing.assert_allclose(bar, exact, rtol=1e-4, atol=1e-4 * scale)
+    narrow_is_wide(data.draw(applications(name, (np.float32,), smooth=True)), seed)
 
 
 @every_rule
@@ -212,20 +189,7 @@ def test_the_gradient_in_float32_is_that_in_float64(name: str, data: Any, seed: 
 @given(data=st.data(), seed=SEEDS)
 def test_gradients_have_the_spec_of_their_inputs(name: str, data: Any, seed: int) -> None:
     """Also of empty inputs, at inf and nan, and where dtypes are mixed."""
-    application = data.draw(applications(name, ANY))
-    try:
-        ys = outputs_of(application, application.inputs)
-    except MinigradError:
-        return
-    places = application.smooth()
-    try:
-        bars = pulled_back(application, application.inputs, randoms(ys, seed), places)
-    except LinAlgError:  # of a singular matrix, or of equal eigenvalues: said, not guessed
-        return
-    for i, bar in zip(places, bars, strict=True):
-        if bar is not None:
-            x = application.inputs[i]
-            assert (bar.shape, bar.dtype) == (x.shape, x.dtype)
+    gradients_have_the_spec_of_inputs(data.draw(applications(name, ANY)), seed)
 
 
 @pytest.mark.parametrize("name", names(lambda op: op.zero_gradient is not None))

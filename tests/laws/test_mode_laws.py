@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.codegen import jit
 from minigrad.core.op import Op
-from minigrad.core.spec import Spec
 from minigrad.errors import MinigradError
 from minigrad.testing.draws import ANY, FLOATS
 from minigrad.testing.modes import Outputs, Program, assert_close, assert_same, with_gradient
-from minigrad.testing.strategies import applications, names
+from minigrad.testing.strategies import applications, names, specs
 from tests.laws.budget import examples
 
 
@@ -51,14 +50,6 @@ def drawn(name: str, data: Any, dtypes: Any = ANY, *, smooth: bool = False) -> P
 RANKED = {"tensor_product", "cofactor", "over_gaps", "over_values"}
 
 
-def less_known(spec: Spec, data: Any, *, ranked: bool) -> Spec:
-    """`spec` with some dims unknown, or the rank too unless it is `ranked`."""
-    if not ranked and data.draw(st.integers(0, 4)) == 4:
-        return Spec(None, spec.dtype)
-    assert spec.shape is not None
-    return Spec(tuple([data.draw(st.sampled_from([None, n])) for n in spec.shape]), spec.dtype)
-
-
 # traced
 
 
@@ -71,8 +62,8 @@ def test_traced_is_eager_to_the_bit(name: str, data: Any) -> None:
         expected = program.forward(*program.tensors)
         traced = mg.function(program.forward)
         assert_same(traced(*program.tensors), expected)
-        specs = [less_known(spec, data, ranked=name in RANKED) for spec in program.specs]
-        open_ended = mg.function(program.forward, input_signature=specs)
+        known = [data.draw(specs(spec, ranked=name in RANKED)) for spec in program.specs]
+        open_ended = mg.function(program.forward, input_signature=known)
         assert_same(open_ended(*program.tensors), expected)
 
 
@@ -94,10 +85,10 @@ def test_gradients_are_the_same_with_unknown_dims(name: str, data: Any) -> None:
     program = drawn(name, data, FLOATS, smooth=True)
     assert program is not None
     expected = program.gradient(*program.tensors)
-    specs = [less_known(spec, data, ranked=name in RANKED) for spec in program.specs]
-    inside = mg.function(program.gradient, input_signature=specs)
+    known = [data.draw(specs(spec, ranked=name in RANKED)) for spec in program.specs]
+    inside = mg.function(program.gradient, input_signature=known)
     assert_close(inside(*program.tensors), expected)
-    outside = mg.function(program.forward, input_signature=specs)
+    outside = mg.function(program.forward, input_signature=known)
     assert_close(with_gradient(outside, *program.tensors), expected)
 
 

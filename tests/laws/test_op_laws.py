@@ -10,12 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.core.op import EAGER
 from minigrad.core.registry import OPS
 from minigrad.core.spec import SCALARS, Spec
 from minigrad.core.tensor import Symbol, Tensor
 from minigrad.errors import MinigradError
 from minigrad.testing.applications import Application
+from minigrad.testing.laws import (
+    any_layout_and_nothing_written,
+    computed,
+    infer_is_kernel,
+    inferred,
+)
 from minigrad.testing.rows import TABLE, TRUSTING
 from minigrad.testing.strategies import applications, names
 from tests.laws.budget import examples
@@ -82,41 +87,11 @@ def test_every_op_has_a_decision_on_its_derivative(name: str) -> None:
 # infer and kernel
 
 
-def computed(application: Application) -> Any:
-    """The outputs by the kernel, or the error."""
-    try:
-        return application(*application.tensors())
-    except Exception as error:
-        return error
-
-
-def inferred(application: Application, inputs: Any) -> Any:
-    """The specs of the outputs by the infer rule, or the error."""
-    try:
-        specs = application.op.infer(*inputs, **application.attrs)
-    except Exception as error:
-        return error
-    return specs if type(specs) is tuple else (specs,)
-
-
-def assert_agreement(application: Application, refusals: Any = MinigradError) -> None:
-    """Infer and kernel give the same, or refuse in the same words."""
-    found, stated = computed(application), inferred(application, application.tensors())
-    if isinstance(stated, Exception) or isinstance(found, Exception):
-        assert isinstance(found, refusals), f"{found!r} came, and infer says {stated!r}"
-        if isinstance(stated, Exception):
-            assert (type(stated), str(stated)) == (type(found), str(found))
-    else:
-        assert [y.dtype for y in found] == [spec.dtype for spec in stated]
-        assert all(spec.is_compatible_with(y) for y, spec in zip(found, stated, strict=True))
-        assert all(spec.known for spec in stated)
-
-
 @every_op
 @examples(0.7)
 @given(data=st.data())
 def test_infer_says_what_the_kernel_does(name: str, data: Any) -> None:
-    assert_agreement(data.draw(applications(name)))
+    infer_is_kernel(data.draw(applications(name)))
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name not in TRUSTING])
@@ -133,7 +108,7 @@ def test_infer_and_kernel_refuse_the_same(name: str, data: Any) -> None:
     inputs = [a if use else b for use, (a, b) in zip(itertools.cycle(choice), pairs, strict=False)]
     if not any(x is None for x in inputs):
         mixed = Application(one.op, tuple(inputs), one.attrs)
-        assert_agreement(mixed, (MinigradError, IndexError))
+        infer_is_kernel(mixed, (MinigradError, IndexError))
 
 
 def less_known(x: Any, data: Any) -> Any:
@@ -169,38 +144,13 @@ def test_what_is_inferred_of_unknown_dims_fits_the_result(name: str, data: Any) 
 # memory
 
 
-def laid_out(x: Any, layout: int) -> Any:
-    """The array `x` with its elements elsewhere in memory: backwards, by columns, or in steps."""
-    if not isinstance(x, np.ndarray) or x.ndim == 0:
-        return x
-    if layout == 0:
-        return np.ascontiguousarray(x[::-1])[::-1]
-    if layout == 1:
-        return np.asfortranarray(x)
-    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
-    wide[..., ::2] = x
-    return wide[..., ::2]
-
-
 @every_op
 @examples(0.3)
 @given(data=st.data())
 def test_kernels_take_any_layout_and_write_to_no_input(name: str, data: Any) -> None:
     application = data.draw(applications(name))
-    found = computed(application)
-    if isinstance(found, Exception):
-        return
     layouts = [data.draw(st.integers(0, 2)) for _ in application.inputs]
-    arrays = [laid_out(x, k) for x, k in zip(application.inputs, layouts, strict=True)]
-    before = [x.tobytes() if isinstance(x, np.ndarray) else x for x in arrays]
-    again = EAGER.run(
-        application.op,
-        tuple([Tensor(x) if isinstance(x, np.ndarray) else x for x in arrays]),
-        application.attrs,
-    )
-    assert before == [x.tobytes() if isinstance(x, np.ndarray) else x for x in arrays]
-    for y, z in zip(found, again if type(again) is tuple else (again,), strict=True):
-        np.testing.assert_allclose(z.numpy(), y.numpy(), rtol=1e-3)
+    any_layout_and_nothing_written(application, layouts)
 
 
 @every_op
