@@ -4,17 +4,56 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ..core.batch import along_axes
 from ..core.convert import as_tensor
-from ..core.define import composite, ranked
+from ..core.define import composite, primitive, ranked
 from ..core.registry import api
-from ..core.spec import as_truth, unknown_rank
+from ..core.spec import Spec, as_truth, canonical_axes, unknown_rank
 from ..core.tensor import Tensor
 from ..errors import SpecError
+from ..ops.broadcast import kept, reduced_shape
 from ..ops.exponential import exp, log
+from ..ops.reduce import lowest, reduce_max
+from ..ops.shape import STATIC_FORMS
 from ..ops.special_functions import softplus
 from ..ops.stop import stop_gradient
 
 Axis = int | tuple[int, ...]
+
+
+def bound_spec(x: Any, *, axes: tuple[int, ...] | None) -> Spec:
+    """The spec of the maximum, of which empty axes are no matter."""
+    return Spec(reduced_shape("softmax, logsumexp", x, axes), x.dtype)
+
+
+@primitive(infer=bound_spec, public=False)
+def upper_bound(x: Any, /, *, axes: tuple[int, ...] | None) -> Any:
+    """The largest element along `axes` (None: all), and the lowest number where there is none."""
+    nothing = {} if x.size else {"initial": lowest(x.dtype)}
+    return np.asarray(np.maximum.reduce(x, axis=axes, **nothing))
+
+
+upper_bound.no_gradient("it is only added and taken off again")
+upper_bound.defbatch(along_axes)
+
+
+def bound_where_known(x: Tensor, axes: tuple[int, ...] | None) -> Any:
+    """The same as the plain maximum, where a trace knows that no axis is empty."""
+    dims = [None] if x.shape is None else x.shape if axes is None else [x.shape[i] for i in axes]
+    return upper_bound(x, axes=axes) if None in dims or 0 in dims else reduce_max(x, axes=axes)
+
+
+STATIC_FORMS["upper_bound"] = lambda x, axes: bound_where_known(x, axes)
+
+
+@composite
+@ranked
+def largest_along(x: Any, axis: Any) -> Any:
+    """The largest element along `axis`, which is kept: a constant for derivatives."""
+    axes = canonical_axes("softmax, logsumexp", axis, x.ndim)
+    return kept(stop_gradient(bound_where_known(x, axes)), x, axis, True)
 
 
 def shifted(x: Tensor, axis: Axis) -> Any:
@@ -22,11 +61,13 @@ def shifted(x: Tensor, axis: Axis) -> Any:
 
     The largest is a constant for derivatives, since what it adds cancels.
     """
-    return x - stop_gradient(api.max(x, axis=axis, keepdims=True))
+    return x - largest_along(x, axis)
 
 
 def softmax(x: Any, /, axis: Axis = -1) -> Any:
-    """exp(x) divided by its sum along `axis`. x: floating. Returns the shape of `x`."""
+    """exp(x) divided by its sum along `axis`. x: floating. Returns the shape of `x`; of
+    empty rows, empty rows.
+    """
     e = exp(shifted(as_tensor(x), axis))
     return e / api.sum(e, axis=axis, keepdims=True)
 
@@ -40,10 +81,10 @@ def log_softmax(x: Any, /, axis: Axis = -1) -> Any:
 def logsumexp(x: Any, /, axis: Axis | None = -1, *, keepdims: bool = False) -> Any:
     """Logarithm of the sum of exp(x) along `axis` (None: all axes), without overflow.
 
-    keepdims: keep the summed axes, with length 1. Rows of -inf only give -inf.
+    keepdims: keep the summed axes, with length 1. Rows of -inf only give -inf; so do empty ones.
     """
     x = as_tensor(x)
-    largest = stop_gradient(api.max(x, axis=axis, keepdims=True))
+    largest = largest_along(x, axis)
     largest = api.where(api.isfinite(largest), largest, 0)  # inf - inf would be nan
     y = log(api.sum(exp(x - largest), axis=axis, keepdims=True)) + largest
     if as_truth("keepdims", keepdims):

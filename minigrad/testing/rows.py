@@ -316,6 +316,7 @@ TABLE: dict[str, Row] = {
     "fill": fill_inputs,
     "cast": cast_inputs,
     **{f"reduce_{name}": along_axes for name in ("sum", "prod", "max", "min", "any", "all")},
+    "upper_bound": along_axes,
     "place_of_max": along_axis(),
     "place_of_min": along_axis(),
     "accumulate_sum": along_axis(),

@@ -61,6 +61,7 @@ FUNCTIONS: dict[str, Function] = {
     "meshgrid": lambda x: mg.meshgrid(x[0], x[1])[0],
     "einsum": lambda x: mg.einsum("ij,kj->ik", x, x),
     "softmax_cross_entropy": lambda x: mg.nn.softmax_cross_entropy(x, mg.constant([0, 1])),
+    "largest_along": lambda x: mg.nn.log_softmax(x, axis=-1),
     "softmax": lambda x: mg.nn.softmax(x),
     "logsumexp": lambda x: mg.nn.logsumexp(x, axis=0),
     "layer_norm": lambda x: mg.nn.layer_norm(x, mg.ones(3), mg.zeros(3)),
@@ -162,3 +163,23 @@ def test_results_of_numpy_functions_have_axes_when_they_are_there() -> None:
     y = np.sinh(X)
     for z, expected in zip(found, (y.sum(-1), np.concatenate([y, X], -1), y[:1]), strict=True):
         np.testing.assert_allclose(z, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (None, None), None], ids=str)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_softmax_of_nothing_is_nothing_and_the_sum_of_no_exponentials_is_0(
+    shape: Any, jit_compile: bool
+) -> None:
+    x = mg.ones((2, 0))
+
+    def results(x: Any) -> list[Any]:
+        first = [mg.nn.softmax(x), mg.nn.log_softmax(x), mg.nn.logsumexp(x)]
+        return [*first, *[slope(f)(x) for f in (mg.nn.softmax, mg.nn.logsumexp)]]
+
+    f = mg.function(
+        results, input_signature=[mg.TensorSpec(shape, mg.float32)], jit_compile=jit_compile
+    )
+    for found in (results(x), f(x)):
+        assert [y.shape for y in found] == [(2, 0), (2, 0), (2,), (2, 0), (2, 0)]
+        assert found[2].numpy().tolist() == [-np.inf, -np.inf]
+    assert mg.nn.logsumexp(x, axis=None).numpy() == -np.inf
