@@ -145,6 +145,14 @@ def test_what_cannot_be_foreseen_is_refused_and_not_forgotten() -> None:
         lambda x: x * x.item(),
         lambda x: x + np.asarray(x),
         lambda x: mg.sin(x) * (x * x).numpy(),
+        lambda x: x * 2.0 * float(x),
+        lambda x: x ** float(x),
+        lambda x: x * (2.0 * float(x)),
+        lambda x: mg.clip(x, 0.0, 1e3 * float(x)) * x,
+        lambda x: mg.nn.leaky_relu(-x, float(x)),
+        lambda x: mg.where(x > 0.0, mg.full((), float(x)), 2.0) * x,
+        lambda x: mg.concat([x[None] * 2.0, mg.asarray([float(x)])]),
+        lambda x: [float(x), mg.sin(x) * Holding.of(x)][1],
     ],
 )
 def test_a_value_that_left_through_numpy_is_never_a_silently_wrong_number(
@@ -162,6 +170,46 @@ def test_a_value_that_left_through_numpy_is_never_a_silently_wrong_number(
 
 def log(value: Any) -> None:
     """Look at a value, and do nothing with it."""
+
+
+RATE = 0.5
+
+
+class Holding:
+    """A number, held from the beginning, or since a value left."""
+
+    rate = 0.25
+
+    def __init__(self) -> None:
+        self.rate = 0.5
+        self.late = 0.0
+
+    @classmethod
+    def of(cls, x: Any) -> Any:
+        holding = cls()
+        holding.late = float(x)
+        return holding.late
+
+
+holding = Holding()
+OWN_NUMBERS = [
+    lambda x: (log(float(x)), x * 2.0)[1],
+    lambda x: (log(float(x)), x + -2.0 * x + 3 * x)[1],
+    lambda x: (log(x.item()), x / RATE)[1],
+    lambda x: (log(x.numpy()), x / holding.rate)[1],
+    lambda x: (log(float(x)), sum(x * w for w in (0.5, 1.5)))[1],
+    lambda x, factor=2.0: (log(float(x)), log(x.item()), factor * x)[2],
+    lambda x: (log(float(x)), mg.nn.leaky_relu(2.0 * x, slope=0.5))[1],
+    lambda x: (log(float(x)), 2.0 * mg.nn.elu(x))[1],
+    lambda x: (log(float(x)), mg.clip(2.0 * x, 0.5, 9.5))[1],
+    lambda x: x * (2.0 if float(x) > 1.5 else 3.0),
+]
+
+
+@both
+@pytest.mark.parametrize("body", OWN_NUMBERS)
+def test_numbers_that_the_code_says_are_not_taken_for_what_escaped(mode: Any, body: Any) -> None:
+    same(slopes(mode(lambda x: mg.py_function(body, [x], F32)), mg.constant(2.0)), [2.0])
 
 
 @both
