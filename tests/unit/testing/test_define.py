@@ -1,5 +1,6 @@
 """Ops of users: defined in one place, at home everywhere, under the laws, refused in words."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -184,3 +185,16 @@ def test_what_is_no_name_and_no_op_of_ones_own_is_refused() -> None:
         pointwise()(lambda x: x)
     with pytest.raises(DefinitionError, match="no op that you have defined"):
         forget(mg.exp)
+
+
+@pytest.mark.parametrize(("tolerance", "holds"), [(1.0, False), (1e4, True)])
+def test_how_rough_a_loop_body_may_be_is_declared_on_the_op(tolerance: float, holds: bool) -> None:
+    @pointwise(
+        lambda b, x: b.mul(b.math("sin", x), b.const(1 + 1e-8, x.dtype)), tolerance=tolerance
+    )
+    def rough_sine(x: Any, /) -> Any:
+        return np.sin(x)
+
+    rough_sine.defvjp(lambda g, y, x: g * mg.cos(x))
+    with nullcontext() if holds else pytest.raises(LawError, match="compiled"):
+        check_op(rough_sine, np.array([0.5, 1.0]))
