@@ -193,9 +193,7 @@ def reject_opaque(graph: Graph) -> None:
 def rejection(name: str, nodes: Sequence[Node]) -> str:
     """The message of UncompilableError."""
     lines = "\n".join(
-        f"  {node.attrs.get('name', node.op.name)} at {node.where}"
-        f"{defined_at(node)}: {obstacle(node)}"
-        for node in nodes
+        f"  {node.title} at {node.where}{defined_at(node)}: {obstacle(node)}" for node in nodes
     )
     count = f"{len(nodes)} nodes have" if len(nodes) > 1 else "1 node has"
     return (

@@ -172,7 +172,7 @@ def flowing(
 ) -> tuple[tuple[str, ...], list[Cut]]:
     """One step for each node on the path, and the cuts and zeros that lie beside it."""
     path = tuple(
-        f"{node.op.name} at {node.where}"
+        f"{node.title} at {node.where}"
         for node in nodes
         if not on_path.isdisjoint(node.inputs) and not on_path.isdisjoint(node.outputs)
     )
@@ -193,12 +193,7 @@ def cut(node: Node, kind: str, reason: str) -> Cut:
     """The end of a path in `node`."""
     # an escape is noticed when the body has ended; it happened before
     where = node.attrs["where"] if kind == "escape" else str(node.where)
-    return Cut(kind, title(node), where, reason, REMEDIES[kind])
-
-
-def title(node: Node) -> str:
-    """What to call a node: the name that it was given, or that of its op."""
-    return str(node.attrs.get("name") or node.op.name)
+    return Cut(kind, node.title, where, reason, REMEDIES[kind])
 
 
 def is_end(kind: str) -> bool:
@@ -322,7 +317,7 @@ def sketched(
         if sources:
             spec = ", ".join(str(y.spec) for y in node.outputs if hasattr(y, "spec"))
             places.update(dict.fromkeys(node.outputs, len(steps)))
-            steps.append(Step(node.op, title(node), spec, str(node.where), sources))
+            steps.append(Step(node.op, node.title, spec, str(node.where), sources))
     ends = tuple(dict.fromkeys(places[y] for y in targets if y in places))
     return Sketch(str(source.spec), tuple(steps), ends)
 

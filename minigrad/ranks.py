@@ -78,6 +78,11 @@ def applied(task: Task, inputs: Sequence[Any]) -> Any:
     )
 
 
+def titled(task: Task) -> str:
+    """The function that a task applies, or differentiates."""
+    return str(task[1]) if task[0] == "apply" else f"gradient of {titled(task[1])}"
+
+
 def several(result: Any) -> tuple[Any, ...]:
     """The result of a function, one tensor or more, as a tuple."""
     return (result,) if isinstance(result, Tensor) else tuple(result)
@@ -136,6 +141,7 @@ def specs(*inputs: Any, task: Task) -> tuple[Spec, ...]:
 
 
 at_known_rank = Op(kernel, infer=specs, name="at_known_rank", holomorphic=False)
+at_known_rank.titled = lambda attrs: titled(attrs["task"])
 STATIC_FORMS["at_known_rank"] = lambda *inputs, task: several(applied(task, inputs))
 
 

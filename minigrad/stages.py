@@ -60,7 +60,7 @@ def capability_report(concrete: Any) -> str:
             verdict = "library call"
         else:
             verdict = "compiles"
-        rows.append(f"{node.attrs.get('name', node.op.name):24} {verdict:16} {node.where}")
+        rows.append(f"{node.title:24} {verdict:16} {node.where}")
     return "\n".join(rows)
 
 

@@ -93,7 +93,7 @@ def explained(nodes: dict[int, Node], values: dict[Any, str], error: Exception) 
     except Exception as better:
         found = better.with_traceback(trace)
         found.__suppress_context__ = True
-    note = f"in {node.attrs.get('name') or node.op.name}, written at {node.where}"
+    note = f"in {node.title}, written at {node.where}"
     if note not in getattr(found, "__notes__", ()):  # a body may raise one object again and again
         found.add_note(note)
     return found

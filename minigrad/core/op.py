@@ -34,6 +34,7 @@ class Op:
     joint_vjp: one rule for all inputs, `rule(gs, outputs, inputs, needed, **attrs)`.
     zero_gradient, opaque: why there is no derivative: none to have, or none to be known.
     cut: what kind of end it is to the path of a gradient, in explanations; "" where it is none.
+    titled: what to call an application in words to users, by its attributes; None for the name.
     flat: why the derivative is zero for real numbers, of an op that has one for complex numbers.
     lower: the loop body; None leaves the op to its kernel.
     prepare: makes, of the attributes, the kernel for them, for ops where that takes time.
@@ -87,6 +88,7 @@ class Op:
         self.opaque: str | None = None
         self.cut = ""
         self.flat: str | None = None
+        self.titled: Callable[[Attrs], str] | None = None
         self.prepare: Callable[..., Callable[..., Any]] | None = None
         self.batch: Callable[..., Any] | None = None
         self.draws = False
@@ -170,6 +172,12 @@ class Node:
     def ascribe(self, where: Where) -> None:
         """Say that it was asked for at `where`."""
         self._code, self._instruction = where
+
+    @property
+    def title(self) -> str:
+        """What to call it in words to users: the name that it was given, or that of its op."""
+        titled = self.op.titled
+        return str(self.attrs.get("name") or (titled(self.attrs) if titled else self.op.name))
 
     @classmethod
     def written(

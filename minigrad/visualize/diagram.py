@@ -168,7 +168,7 @@ def source_box(x: Any, followed: set[Any]) -> Box:
 def node_box(node: Node, names: Mapping[Any, str], shown: Mapping[Any, str], depth: int) -> Box:
     """The box of a node."""
     parts = tuple(inner_diagrams(node, shown, depth))
-    title = node.attrs.get("name") or node.op.name
+    title = node.title
     if len(parts) == 1 and parts[0].title:
         title = f"{title}: {parts[0].title}"
     kind = "group" if parts else kind_of(node)

@@ -300,3 +300,13 @@ def test_the_error_of_a_missing_path_carries_the_explanation() -> None:
         tape.gradient(y, x, unconnected_gradients="raise")
     assert caught.value.explanation == tape.explain(y, x)
     assert str(caught.value) == str(caught.value.explanation)
+
+
+def test_an_op_that_waits_for_the_rank_goes_by_the_name_of_its_function() -> None:
+    x = mg.constant([1.0, 2.0])
+    f = mg.function(lambda x: mg.mean(x, axis=0), input_signature=[mg.TensorSpec(None, F32)])
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = f(x)
+    assert tape.explain(y, x).path[0].startswith("mean at ")
+    assert "mean" in f.capability_report(x) and "mean" in mg.visualize.svg(tape.explain(y, x)).text
