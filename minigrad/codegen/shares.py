@@ -28,7 +28,7 @@ def share(nest: LoopNest) -> None:
     """Settle whether the longest loop of `nest` is shared: one is enough, all others are short."""
     loops = [statement for statement in nest.body if isinstance(statement, Loop)]
     loop = max(loops, key=work_of, default=None)
-    if loop is None or uses_sums_of_others(loop):
+    if loop is None or not is_apart(loop, nest):
         return
     step, total = rounds_in_a_row(loop), work_of(loop) * 64 // nest.vector_bytes
     if total < SHARED or step == 0:
@@ -40,11 +40,16 @@ def share(nest: LoopNest) -> None:
         loop.share = portion
 
 
-def uses_sums_of_others(loop: Loop) -> bool:
-    """Whether a loop clears or reads column sums that other loops make; they are not shared."""
-    places = [s for s in statements(loop.body) if isinstance(s, Load | Store | Update)]
-    made = {s.place.buffer for s in places if isinstance(s, Update)}
-    return any(s.place.buffer.role == "sums" and s.place.buffer not in made for s in places)
+def is_apart(loop: Loop, nest: LoopNest) -> bool:
+    """Whether what a loop keeps for itself is for itself: a share's scratch goes with the share."""
+    own = {b for b in buffers([loop]) if b.role in ("scratch", "sums")} - set(column_sums(loop))
+    return own.isdisjoint(buffers([s for s in nest.body if s is not loop]))
+
+
+def buffers(body: list[Statement]) -> set[Buffer]:
+    """The buffers that statements read or write."""
+    places = [s.place for s in statements(body) if isinstance(s, Load | Store | Update)]
+    return {place.buffer for place in places}
 
 
 def rounds_in_a_row(loop: Loop) -> int:

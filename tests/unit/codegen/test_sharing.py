@@ -29,7 +29,7 @@ def eager_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_llvm
 @pytest.mark.usefixtures("eager_to_share")
-@pytest.mark.parametrize("seed", range(300, 340))
+@pytest.mark.parametrize("seed", [*range(300, 340), 5387, 6319, 7084])
 def test_a_random_program_in_shares_gives_what_numpy_gives(seed: int) -> None:
     graph = programs.graph(seed)
     xs = programs.data(graph, seed)
@@ -63,6 +63,16 @@ def test_each_kind_of_loop_in_shares(name: str, shape: tuple[int, ...], dtype: s
     for y, z in zip(executable(graph)(x), executable(compiled)(x), strict=True):
         np.testing.assert_allclose(z, y, rtol=2e-5, atol=2e-4)
         assert z.dtype == y.dtype
+
+
+@needs_llvm
+@pytest.mark.usefixtures("eager_to_share")
+def test_what_is_kept_for_a_later_loop_is_not_lost_with_a_share() -> None:
+    x = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    body = lambda x: [api.exp(api.tanh(x)) * api.min(api.exp(api.tanh(x)))]  # noqa: E731
+    (expected,) = executable(optimize(trace(body, [Spec(x.shape, x.dtype)])[0]))(x)
+    (got,) = executable(fuse(optimize(trace(body, [Spec(x.shape, x.dtype)])[0])))(x)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 @needs_llvm
