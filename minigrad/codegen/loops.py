@@ -134,6 +134,7 @@ class Loop:
     lanes: so many rounds at once, in a vector. unroll: so many vectors in turn, each with
     accumulators of its own. chunk: what lanes have accumulated is combined after so many rounds.
     block: so many rounds of a loop around others are made in lockstep, statement by statement.
+    each: not a loop of its own: the rounds of the block around it, each by itself.
     calls: long functions are called in it, and not written out.
     share: so many rounds are what a thread does in a row; 0 where threads do not share the loop.
     """
@@ -146,6 +147,7 @@ class Loop:
     chunk: int = 0
     block: int = 1
     vector: bool = False
+    each: bool = False
     calls: bool = False
     share: int = 0
 
@@ -156,6 +158,8 @@ class Loop:
 
     def head(self) -> str:
         """The first line of the loop."""
+        if self.each:
+            return f"for each {self.var} of the block:"
         by = f" by {self.lanes}" + (f" x {self.unroll}" if self.unroll > 1 else "")
         by = by if self.vector else f" by {self.block}" if self.block > 1 else ""
         chunk = f", in chunks of {self.chunk}" if 0 < self.chunk < self.extent else ""

@@ -23,6 +23,16 @@ def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
         yield from [(x, dtype) for x, dtype in pairs if isinstance(x, str)]
 
 
+def defined(body: Sequence[Statement]) -> Iterator[str]:
+    """The names that statements give, but for those in loops among them."""
+    for statement in body:
+        match statement:
+            case Load() | Apply() | Fold():
+                yield statement.name
+            case Loop():
+                yield from [fold.name for fold in statement.folds]
+
+
 def divided_by(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
     """The operands that the statements in a vector loop divide by, and their dtypes."""
     for statement in body:
@@ -40,6 +50,8 @@ def varying(
     found: set[str] = set() if names is None else names
     for statement in body:
         match statement:
+            case Loop(each=True):
+                varying(statement.body, names=found)
             case Loop(var=var):
                 varying(statement.body, var if statement.block > 1 else block, var, found)
             case Load(place=place):

@@ -21,6 +21,7 @@ from ..graph import Graph
 from .arrange import Dims
 from .bodies import instructions, is_array, is_fold, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
+from .crosswise import turn
 from .dims import Nesting
 from .loops import (
     Apply,
@@ -92,6 +93,7 @@ class Scheduler:
             self.frames[0].body,
             self.vector_bytes,
         )
+        turn(nest)
         share(nest)
         return nest
 

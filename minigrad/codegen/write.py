@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..core.lowering import Pointwise, Value
 from ..core.op import Op
 from .arithmetic import lane_type
+from .crosswise import load_crosswise
 from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
 from .loops import (
@@ -43,7 +44,8 @@ FUSED_FROM = 32
 class Vector:
     """One round of a vector loop: emitter, variable, position, mask, names.
 
-    ready: scalars from outside of the loop, in every lane, by name and dtype.
+    filled: how many lanes the mask leaves. ready: scalars from outside of the loop, in every lane,
+    by name and dtype.
     calls: whether long functions are called, and not written out.
     """
 
@@ -51,6 +53,7 @@ class Vector:
     var: str
     index: Index
     mask: Value | None
+    filled: int
     ready: dict[tuple[str, DType], Copies]
     calls: bool
     names: dict[str, Copies] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class NestWriter:
         self.scalars: dict[str, Copies] = {}
         self.indices: dict[str, Index] = {}
         self.block: tuple[str, int] = ("", 1)  # the variable that goes in blocks, and how far
+        self.copy: Index = 0  # the first scratch row of each buffer
         self.pointers = {b.name: f"%{b.name}" for b in (*nest.inputs, *nest.outputs)}
         blocks = [s.block for s in statements(nest.body) if isinstance(s, Loop)]
         for buffer in nest.scratch:
@@ -91,6 +95,8 @@ class NestWriter:
             match statement:
                 case Loop(vector=True):
                     self.vector_loop(statement)
+                case Loop(each=True):
+                    self.each(statement)
                 case Loop():
                     self.scalar_loop(statement)
                 case Load():
@@ -143,6 +149,12 @@ class NestWriter:
             return [emitter.load(base, 0, dtype) for base in self.base(place, "")]
         stride = place.stride(vector.var)
         index = self.function.times(vector.index, stride)
+        rounds = self.block[1]
+        if 1 < emitter.lanes <= rounds and place.stride(self.block[0]) == 1 and abs(stride) > 1:
+            start, filled = self.bases[place][0], vector.filled
+            return load_crosswise(
+                emitter, start, index, stride, place, rounds=rounds, filled=filled
+            )
         return [
             emitter.load_strided(base, index, stride, dtype, mask=vector.mask)
             for base in self.bases[place]
@@ -183,7 +195,10 @@ class NestWriter:
         scratch = buffer.role == "scratch"
         found = []
         for k in range(count if scratch or place.stride(block) else 1):
-            start: Index = place.offset + (k * self.rows[buffer.name] if scratch else 0)
+            start: Index = place.offset
+            if scratch:
+                row = function.plus(self.copy, k)
+                start = function.plus(function.times(row, self.rows[buffer.name]), start)
             for name, stride in place.strides:
                 if name != var:
                     index = self.indices[name]
@@ -218,6 +233,15 @@ class NestWriter:
                 state.following = totals.add(state.following, xs)
             self.block = outside
         return state.values
+
+    def each(self, loop: Loop) -> None:
+        """The rounds of the block around, each by itself."""
+        outside, before = self.block, self.indices[loop.var]
+        with self.scalar.loop(0, outside[1], 1) as state:
+            self.block, self.copy = ("", 1), state.index
+            self.indices[loop.var] = self.function.plus(before, state.index)
+            self.run(loop.body)
+        self.block, self.copy, self.indices[loop.var] = outside, 0, before
 
     def finish(self, loop: Loop, totals: Totals, values: Copies) -> None:
         """Name what the reductions of a loop have come to."""
@@ -276,7 +300,7 @@ class NestWriter:
             middle = length // (lanes * unroll) * (lanes * unroll)
 
         def add_round(index: Index, u: int, sums: Copies) -> Copies:
-            vector = Vector(emitter, loop.var, index, None, ready, loop.calls)
+            vector = Vector(emitter, loop.var, index, None, lanes, ready, loop.calls)
             parts = self.round(loop, slots, vector)
             return [
                 *sums[: u * n],
@@ -315,7 +339,7 @@ class NestWriter:
         emitter = self.vectors(lanes)
         mask = None if rest == lanes else emitter.first_lanes(rest)
         ready = self.ready(loop, emitter)
-        vector = Vector(emitter, loop.var, length - rest, mask, ready, loop.calls)
+        vector = Vector(emitter, loop.var, length - rest, mask, rest, ready, loop.calls)
         parts = []
         for slot, x in zip(slots, self.round(loop, slots, vector), strict=True):
             zero = neutral(self.scalar, slot.fold.op, x.dtype)
