@@ -121,6 +121,16 @@ def as_dtype(dtype: Any) -> DType:
     return DTYPES[found.name]
 
 
+def real_dtype(dtype: DType) -> DType:
+    """The dtype of the parts of numbers of `dtype`: itself, where they are not complex."""
+    return np.empty(0, dtype).real.dtype
+
+
+def complex_dtype(dtype: DType) -> DType:
+    """The complex dtype whose parts have the precision of the floating or complex `dtype`."""
+    return np.result_type(dtype, np.complex64)
+
+
 def as_shape(shape: Any) -> tuple[int | None, ...]:
     """`shape`, an int or an iterable of ints and Nones, as a tuple. Dims must not be negative."""
     if isinstance(shape, (int, np.integer)):

@@ -25,10 +25,10 @@ def diagonal_spec(x: Any, *, offset: int) -> Spec:
             "make them with mg.reshape or x[:, None]"
         )
     *batch, m, n = x.shape
-    return Spec((*batch, None if None in (m, n) else on_it(m, n, offset)), x.dtype)
+    return Spec((*batch, None if None in (m, n) else diagonal_length(m, n, offset)), x.dtype)
 
 
-def on_it(m: int, n: int, offset: int) -> int:
+def diagonal_length(m: int, n: int, offset: int) -> int:
     """How many elements of an m by n matrix lie on the diagonal."""
     return max(0, min(m + min(offset, 0), n - max(offset, 0)))
 
@@ -44,7 +44,7 @@ def on_diagonal(v: Any, like: Any, /, *, offset: int) -> Any:
     """`v` on the diagonal of matrices of the shape of `like`, and zeros."""
     y = np.zeros(like.shape, v.dtype)
     m, n = like.shape[-2:]
-    k = np.arange(on_it(m, n, offset))
+    k = np.arange(diagonal_length(m, n, offset))
     y[..., k - min(offset, 0), k + max(offset, 0)] = v
     return y
 
@@ -52,7 +52,7 @@ def on_diagonal(v: Any, like: Any, /, *, offset: int) -> Any:
 def by_slice(x: Tensor, *, offset: int) -> Any:
     """The diagonal of matrices of known dims, in steps of one row and one column: as a loop."""
     *batch, m, n = x.shape
-    k = on_it(m, n, offset)
+    k = diagonal_length(m, n, offset)
     start = offset if offset >= 0 else -offset * n
     places = (start, start + (k - 1) * (n + 1) + 1, n + 1) if k else (0, 0, 1)
     return take_slice(reshape_to(x, shape=(*batch, m * n)), key=(..., places))

@@ -12,19 +12,17 @@ import numpy as np
 from ..core.batch import as_it_is
 from ..core.define import primitive
 from ..core.registry import api
-from ..core.spec import Spec
+from ..core.spec import Spec, complex_dtype, real_dtype
 from ..core.tensor import Tensor
 from .linalg import matrix_product
 from .matrices import (
-    CHECK,
-    NOT_FINITE,
     added,
     adjoint,
     check_dtype,
     check_matrix,
+    converged,
     hermitian,
-    real_dtype,
-    refused,
+    hermitian_array,
     solve_matrix,
 )
 from .vectors import inner_products, over_gaps, unturned, upright
@@ -35,17 +33,14 @@ from .vectors import inner_products, over_gaps, unturned, upright
 def eigenvalues_spec(x: Any) -> Spec:
     """As many real numbers as there are rows."""
     check_matrix("eigvalsh", x, square=True)
-    return Spec(x.shape and x.shape[:-1], real_dtype(x))
+    return Spec(x.shape and x.shape[:-1], real_dtype(x.dtype))
 
 
 @primitive(infer=eigenvalues_spec, holomorphic=False)
 def hermitian_eigenvalues(x: Any, /) -> Any:
     """The eigenvalues of the Hermitian part of each matrix, ascending; behind `eigvalsh`."""
     check_dtype(x)
-    try:
-        return np.linalg.eigvalsh((x + x.swapaxes(-1, -2).conj()) / 2)
-    except np.linalg.LinAlgError:
-        raise refused("eigvalsh", x, NOT_FINITE, CHECK) from None
+    return converged("eigvalsh", np.linalg.eigvalsh, hermitian_array(x))
 
 
 def hermitian_eigenvalues_vjp(g: Tensor, y: Tensor, x: Tensor) -> Any:
@@ -61,17 +56,14 @@ hermitian_eigenvalues.defbatch(as_it_is)
 def hermitian_eigen_spec(x: Any) -> tuple[Spec, Spec]:
     """The values, real, and the vectors."""
     check_matrix("eigh", x, square=True)
-    return Spec(x.shape and x.shape[:-1], real_dtype(x)), Spec(x.shape, x.dtype)
+    return Spec(x.shape and x.shape[:-1], real_dtype(x.dtype)), Spec(x.shape, x.dtype)
 
 
 @primitive(infer=hermitian_eigen_spec, holomorphic=False)
 def hermitian_eigen(x: Any, /) -> Any:
     """Eigenvalues, ascending, and eigenvectors of the Hermitian part of each matrix; `eigh`."""
     check_dtype(x)
-    try:
-        values, v = np.linalg.eigh((x + x.swapaxes(-1, -2).conj()) / 2)
-    except np.linalg.LinAlgError:
-        raise refused("eigh", x, NOT_FINITE, CHECK) from None
+    values, v = converged("eigh", np.linalg.eigh, hermitian_array(x))
     return values, v * upright(v)
 
 
@@ -93,15 +85,10 @@ hermitian_eigen.defbatch(as_it_is)
 # general matrices
 
 
-def complex_dtype(x: Any) -> Any:
-    """The complex dtype of the precision of `x`."""
-    return np.dtype(x.dtype.char.upper())
-
-
 def general_eigen_spec(x: Any) -> tuple[Spec, Spec]:
     """The values and the vectors, complex."""
     check_matrix("eig", x, square=True)
-    dtype = complex_dtype(x)
+    dtype = complex_dtype(x.dtype)
     return Spec(x.shape and x.shape[:-1], dtype), Spec(x.shape, dtype)
 
 
@@ -109,12 +96,10 @@ def general_eigen_spec(x: Any) -> tuple[Spec, Spec]:
 def general_eigen(x: Any, /) -> Any:
     """Eigenvalues and eigenvectors of length 1 of each matrix, always complex; behind `eig`."""
     check_dtype(x)
-    try:
-        values, v = np.linalg.eig(x)
-    except np.linalg.LinAlgError:
-        raise refused("eig", x, NOT_FINITE, CHECK) from None
-    v = v.astype(complex_dtype(x))
-    return values.astype(complex_dtype(x)), v * upright(v)
+    values, v = converged("eig", np.linalg.eig, x)
+    dtype = complex_dtype(x.dtype)
+    v = v.astype(dtype)
+    return values.astype(dtype), v * upright(v)
 
 
 @general_eigen.defvjp_joint

@@ -13,21 +13,18 @@ import numpy as np
 from ..core.batch import as_it_is
 from ..core.define import primitive
 from ..core.registry import api
-from ..core.spec import Spec, promote
+from ..core.spec import Spec, promote, real_dtype
 from ..core.tensor import Tensor
 from ..errors import DegenerateError, SpecError
 from .fit import fitted, length_of
 from .linalg import matrix_product
 from .matrices import (
-    CHECK,
-    NOT_FINITE,
     added,
     adjoint,
     check_dtype,
     check_matrix,
+    converged,
     hermitian,
-    real_dtype,
-    refused,
     square_spec,
     times_inverse_adjoint,
 )
@@ -44,17 +41,14 @@ def smaller(m: int | None, n: int | None) -> int | None:
 def singular_values_spec(x: Any) -> Spec:
     """As many real numbers as rows or columns, whichever are fewer."""
     check_matrix("svdvals", x)
-    return Spec(x.shape and (*x.shape[:-2], smaller(*x.shape[-2:])), real_dtype(x))
+    return Spec(x.shape and (*x.shape[:-2], smaller(*x.shape[-2:])), real_dtype(x.dtype))
 
 
 @primitive(infer=singular_values_spec, holomorphic=False)
 def singular_values(x: Any, /) -> Any:
     """The singular values of each matrix, descending; the op behind `svdvals`."""
     check_dtype(x)
-    try:
-        return np.linalg.svd(x, compute_uv=False)
-    except np.linalg.LinAlgError:
-        raise refused("svdvals", x, NOT_FINITE, CHECK) from None
+    return converged("svdvals", np.linalg.svd, x, compute_uv=False)
 
 
 def singular_values_vjp(g: Tensor, y: Tensor, x: Tensor) -> Any:
@@ -71,12 +65,12 @@ def singular_factors_spec(x: Any) -> tuple[Spec, Spec, Spec]:
     """Left vectors as columns, values, right vectors as rows."""
     check_matrix("svd", x)
     if x.shape is None:
-        return Spec(None, x.dtype), Spec(None, real_dtype(x)), Spec(None, x.dtype)
+        return Spec(None, x.dtype), Spec(None, real_dtype(x.dtype)), Spec(None, x.dtype)
     *batch, m, n = x.shape
     k = smaller(m, n)
     return (
         Spec((*batch, m, k), x.dtype),
-        Spec((*batch, k), real_dtype(x)),
+        Spec((*batch, k), real_dtype(x.dtype)),
         Spec((*batch, k, n), x.dtype),
     )
 
@@ -85,10 +79,7 @@ def singular_factors_spec(x: Any) -> tuple[Spec, Spec, Spec]:
 def singular_factors(x: Any, /) -> Any:
     """The reduced singular value decomposition of each matrix; the op behind `svd`."""
     check_dtype(x)
-    try:
-        u, s, vh = np.linalg.svd(x, full_matrices=False)
-    except np.linalg.LinAlgError:
-        raise refused("svd", x, NOT_FINITE, CHECK) from None
+    u, s, vh = converged("svd", np.linalg.svd, x, full_matrices=False)
     phases = upright(u)
     return u * phases, s, vh * phases.swapaxes(-1, -2).conj()
 

@@ -17,10 +17,14 @@ from ..errors import SpecError
 def fitted_spec(x: Any, n: Any, *, axis: int) -> Spec:
     """The spec of `x`, with the length along `axis` that `n` says."""
     length = known_length("fit", n)
-    if x.shape is None:
-        return Spec(None, x.dtype)
-    place = canonical_axis("fit", axis, len(x.shape))
-    return Spec((*x.shape[:place], length, *x.shape[place + 1 :]), x.dtype)
+    shape = None if x.shape is None else with_length("fit", x.shape, axis, length)
+    return Spec(shape, x.dtype)
+
+
+def with_length(name: str, shape: Any, axis: int, length: int | None) -> tuple[Any, ...]:
+    """`shape` with another length along `axis`; raises SpecError, for `name`, where it has none."""
+    place = canonical_axis(name, axis, len(shape))
+    return (*shape[:place], length, *shape[place + 1 :])
 
 
 def known_length(name: str, n: Any) -> int | None:
@@ -35,30 +39,37 @@ def known_length(name: str, n: Any) -> int | None:
     return int(n._value) if type(n) is Tensor and n._value.ndim == 0 else None
 
 
+def given_length(name: str, n: Any) -> int:
+    """The int that a kernel is given, as itself or as an array."""
+    return known_length(name, Tensor(n) if isinstance(n, np.ndarray) else n) or 0
+
+
 @primitive(infer=fitted_spec, linear="each")
 def fit_axis(x: Any, n: Any, /, *, axis: int) -> Any:
     """`x` with `n` elements along `axis`: the first of them, or all and zeros behind.
 
     n: an int, or a 0-d tensor of integers where a trace does not know it.
     """
-    length = known_length("fit", Tensor(n) if isinstance(n, np.ndarray) else n) or 0
+    length = given_length("fit", n)
     have = x.shape[axis]
     lead = (slice(None),) * (axis % x.ndim)
     if length <= have:
         return x[(*lead, slice(length))]
-    y = np.zeros((*x.shape[: axis % x.ndim], length, *x.shape[axis % x.ndim + 1 :]), x.dtype)
+    y = np.zeros(with_length("fit", x.shape, axis, length), x.dtype)
     y[(*lead, slice(have))] = x
     return y
 
 
-@fit_axis.defbatch
-def fit_batch(op: Any, n: Any, x: Tensor, length: Any, *, axis: int) -> Any:
+def length_batch(op: Any, n: Any, x: Tensor, length: Any, *, axis: int, **attrs: Any) -> Any:
     """Along the same axis; the examples must agree on the length."""
     if isinstance(length, Tensor):
         if not has_one_row(length):
             return NotImplemented
         length = alone(length)
-    return op(whole(n, x), length, axis=axis if axis < 0 else axis + 1)
+    return op(whole(n, x), length, axis=axis if axis < 0 else axis + 1, **attrs)
+
+
+fit_axis.defbatch(length_batch)
 
 
 def fitted(x: Tensor, n: Any, axis: int) -> Any:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.batch import alone, along_axes, has_one_row, whole
+from ..core.batch import along_axes
 from ..core.define import primitive
-from ..core.spec import Spec, canonical_axis, spec_of
+from ..core.spec import Spec, canonical_axis, complex_dtype, real_dtype, spec_of
 from ..core.tensor import Tensor
 from ..errors import SpecError
-from .fit import known_length, length_of
+from .fit import given_length, known_length, length_batch, length_of, with_length
 
 # of the other direction, with the same factor
 DUAL: dict[Any, Any] = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
@@ -55,7 +55,7 @@ def check_signal(x: Any, dtypes: str, axes: tuple[int, ...], norm: str) -> None:
 def fourier_spec(x: Any, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Spec:
     """The shape of `x`, complex."""
     check_signal(x, "fdFD", axes, norm)
-    return Spec(x.shape, np.dtype(x.dtype.char.upper()))
+    return Spec(x.shape, complex_dtype(x.dtype))
 
 
 @primitive(infer=fourier_spec, linear="jointly")
@@ -67,7 +67,7 @@ def fourier(x: Any, /, *, axes: tuple[int, ...], inverse: bool, norm: str) -> An
     if x.dtype.char not in "fdFD":
         raise TypeError("floating dtypes only")
     if not axes:
-        return x.astype(x.dtype.char.upper())
+        return x.astype(complex_dtype(x.dtype))
     y = (np.fft.ifftn if inverse else np.fft.fftn)(x, axes=axes, norm=as_literal(norm))
     return np.ascontiguousarray(y)
 
@@ -87,19 +87,13 @@ fourier.defbatch(along_axes)
 # half of a spectrum says all of it where the signal is real
 
 
-def along(x: Any, axis: int, length: int | None) -> Any:
-    """The shape of `x` with another length along `axis`."""
-    place = canonical_axis("fft", axis, len(x.shape))
-    return (*x.shape[:place], length, *x.shape[place + 1 :])
-
-
 def real_fourier_spec(x: Any, *, axis: int, norm: str, doubled: bool) -> Spec:
     """n // 2 + 1 complex numbers for n real ones."""
     check_signal(x, "fd", (axis,), norm)
     n = None if x.shape is None else x.shape[axis]
     half = None if n is None else n // 2 + 1
-    dtype = np.dtype(x.dtype.char.upper())
-    return Spec(None if x.shape is None else along(x, axis, half), dtype)
+    shape = None if x.shape is None else with_length("fft", x.shape, axis, half)
+    return Spec(shape, complex_dtype(x.dtype))
 
 
 @primitive(infer=real_fourier_spec, linear="jointly", holomorphic=False)
@@ -125,7 +119,7 @@ def half_fourier_spec(y: Any, n: Any, *, axis: int, norm: str, halved: bool) -> 
     """n real numbers for n // 2 + 1 complex ones."""
     check_signal(y, "fdFD", (axis,), norm)
     length = known_length("fft", n)
-    dtype = np.dtype(y.dtype.char.lower())
+    dtype = real_dtype(y.dtype)
     if y.shape is None:
         return Spec(None, dtype)
     have = y.shape[canonical_axis("fft", axis, len(y.shape))]
@@ -134,7 +128,7 @@ def half_fourier_spec(y: Any, n: Any, *, axis: int, norm: str, halved: bool) -> 
             f"fft: {y.spec} came as half of a spectrum of {length} points along axis {axis}; "
             "n is at least 1, and half of it n // 2 + 1 numbers; state n, at least 1"
         )
-    return Spec(along(y, axis, length), dtype)
+    return Spec(with_length("fft", y.shape, axis, length), dtype)
 
 
 @primitive(infer=half_fourier_spec, linear="each", holomorphic=False)
@@ -144,7 +138,7 @@ def half_fourier(y: Any, n: Any, /, *, axis: int, norm: str, halved: bool) -> An
     n: an int, or a 0-d tensor of integers where a trace does not know it. halved: numbers that
     stand for their mirror image too count half.
     """
-    length = known_length("fft", Tensor(n) if isinstance(n, np.ndarray) else n) or 0
+    length = given_length("fft", n)
     if y.dtype.char not in "fdFD" or length < 1 or y.shape[axis] != length // 2 + 1:
         raise ValueError("no half of a spectrum")
     if halved:
@@ -171,13 +165,4 @@ def half_fourier_vjp(
 real_fourier.defvjp(real_fourier_vjp)
 real_fourier.defbatch(along_axes)
 half_fourier.defvjp(half_fourier_vjp, None)
-
-
-@half_fourier.defbatch
-def half_fourier_batch(op: Any, n: Any, y: Tensor, length: Any, *, axis: int, **attrs: Any) -> Any:
-    """Along the same axis; the examples must agree on the length."""
-    if isinstance(length, Tensor):
-        if not has_one_row(length):
-            return NotImplemented
-        length = alone(length)
-    return op(whole(n, y), length, axis=axis + 1, **attrs)
+half_fourier.defbatch(length_batch)

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.batch import alone, as_it_is, is_shared, raised
 from ..core.define import primitive
 from ..core.registry import api
-from ..core.spec import Spec, broadcast_shapes, promote, spec_of
+from ..core.spec import Spec, broadcast_shapes, promote, real_dtype, spec_of
 from ..core.tensor import Tensor
 from ..errors import LinAlgError, SpecError
 from .axes import matrix_transpose
@@ -59,6 +59,17 @@ def refused(name: str, x: Any, rule: str, remedy: str) -> LinAlgError:
     return LinAlgError(f"{name}: {Spec(x.shape, x.dtype)} came, and {rule}; {remedy}")
 
 
+def converged(name: str, decompose: Callable[..., Any], x: Any, **options: Any) -> Any:
+    """What the iteration `decompose`, of numpy.linalg, makes of the array `x`.
+
+    Raises LinAlgError, in the name of the function `name`, where it finds no end.
+    """
+    try:
+        return decompose(x, **options)
+    except np.linalg.LinAlgError:
+        raise refused(name, x, NOT_FINITE, CHECK) from None
+
+
 def square_spec(name: str) -> Callable[..., Spec]:
     """The infer rule of ops that give a square matrix for a square matrix."""
 
@@ -78,6 +89,11 @@ def adjoint(x: Any) -> Any:
 def hermitian(x: Any) -> Any:
     """The Hermitian part of each matrix."""
     return (x + adjoint(x)) / 2
+
+
+def hermitian_array(x: Any) -> Any:
+    """The same of an array, for kernels."""
+    return (x + x.swapaxes(-1, -2).conj()) / 2
 
 
 def added(x: Any, y: Any) -> Any:
@@ -191,10 +207,7 @@ def cofactor(x: Any, /) -> Any:
             return y
     except np.linalg.LinAlgError:
         pass
-    try:
-        u, s, vh = np.linalg.svd(x)
-    except np.linalg.LinAlgError:
-        raise refused("det", x, NOT_FINITE, CHECK) from None
+    u, s, vh = converged("det", np.linalg.svd, x)
     n = s.shape[-1]
     others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
     phase = (np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
@@ -220,12 +233,7 @@ def sign_spec(x: Any) -> tuple[Spec, Spec]:
     """A number of the dtype of `x` for each matrix, and a real one."""
     check_matrix("slogdet", x, square=True)
     shape = x.shape and x.shape[:-2]
-    return Spec(shape, x.dtype), Spec(shape, real_dtype(x))
-
-
-def real_dtype(x: Any) -> Any:
-    """The dtype of the real part of `x`."""
-    return np.dtype(x.dtype.char.lower())
+    return Spec(shape, x.dtype), Spec(shape, real_dtype(x.dtype))
 
 
 @primitive(infer=sign_spec, holomorphic=False)
@@ -260,7 +268,7 @@ def cholesky_factor(x: Any, /, *, upper: bool) -> Any:
     """The Cholesky factor of the Hermitian part of each matrix; the op behind `cholesky`."""
     check_dtype(x)
     try:
-        y = np.linalg.cholesky((x + x.swapaxes(-1, -2).conj()) / 2)
+        y = np.linalg.cholesky(hermitian_array(x))
     except np.linalg.LinAlgError:
         rule = "the Hermitian part of one of the matrices is not positive definite"
         raise refused("cholesky", x, rule, "add a multiple of mg.eye(n)") from None

@@ -15,7 +15,7 @@ from ..core.spec import Spec, broadcast_shapes, spec_of
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .linalg import matrix_product
-from .matrices import CHECK, NOT_FINITE, adjoint, check_dtype, check_matrix, refused
+from .matrices import adjoint, check_dtype, check_matrix, converged
 
 
 def cut_spec(name: str, x: Any, rtol: Any) -> Any:
@@ -66,10 +66,7 @@ def pseudo_inverse(x: Any, rtol: Any, /) -> Any:
     rtol: which share of the largest singular value counts as 0, a number or one for each matrix.
     """
     check_dtype(x)
-    try:
-        u, s, vh = np.linalg.svd(x, full_matrices=False)
-    except np.linalg.LinAlgError:
-        raise refused("pinv", x, NOT_FINITE, CHECK) from None
+    u, s, vh = converged("pinv", np.linalg.svd, x, full_matrices=False)
     large = cut(s, rtol)
     shares = np.where(large, 1 / np.where(large, s, 1), 0).astype(s.dtype)
     return np.matmul(vh.swapaxes(-1, -2).conj() * shares[..., None, :], u.swapaxes(-1, -2).conj())
@@ -105,10 +102,7 @@ pseudo_inverse.defbatch(cut_batch)
 def rank_of(x: Any, rtol: Any, /) -> Any:
     """How many singular values of each matrix are not 0, int32; the op behind `matrix_rank`."""
     check_dtype(x)
-    try:
-        s = np.linalg.svd(x, compute_uv=False)
-    except np.linalg.LinAlgError:
-        raise refused("matrix_rank", x, NOT_FINITE, CHECK) from None
+    s = converged("matrix_rank", np.linalg.svd, x, compute_uv=False)
     return np.asarray(cut(s, rtol).sum(-1, dtype=np.int32))
 
 

@@ -13,7 +13,7 @@ from ..core.batch import along_axes
 from ..core.define import composite, primitive, ranked
 from ..core.lowering import Reduce
 from ..core.registry import api
-from ..core.spec import Spec, as_number, canonical_axes, canonical_axis
+from ..core.spec import Spec, as_number, canonical_axes, canonical_axis, real_dtype
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .accumulate import product_of_others
@@ -288,11 +288,6 @@ def divided(total: Tensor, n: Any) -> Any:
     if isinstance(n, Tensor):
         return total / astype(where(greater(n, 0), n, math.nan), real_dtype(total.dtype))
     return total / n if n > 0 else total * math.nan
-
-
-def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of the parts of numbers of `dtype`."""
-    return np.empty(0, dtype).real.dtype
 
 
 def mean_over(x: Tensor, axes: Axes) -> Any:

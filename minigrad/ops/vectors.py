@@ -15,10 +15,10 @@ import numpy as np
 from ..core.batch import as_it_is
 from ..core.define import primitive
 from ..core.registry import api
-from ..core.spec import Spec, promote
+from ..core.spec import Spec, promote, real_dtype
 from ..core.tensor import Tensor
 from ..errors import DegenerateError
-from .matrices import check_dtype, check_matrix, real_dtype
+from .matrices import check_dtype, check_matrix
 
 TOGETHER = 4.0  # distance, in units of rounding of the sum of all, up to which values are equal
 
@@ -44,14 +44,14 @@ def pivots_of(v: Any) -> Any:
 def mask_spec(v: Any) -> Spec:
     """The shape of `v`, real."""
     check_matrix("derivative of vectors", v)
-    return Spec(v.shape, real_dtype(v))
+    return Spec(v.shape, real_dtype(v.dtype))
 
 
 @primitive(infer=mask_spec)
 def pivot_mask(v: Any, /) -> Any:
     """1 at the component of each column that decides on its phase, else 0."""
     check_dtype(v)
-    y = np.zeros(v.shape, real_dtype(v))
+    y = np.zeros(v.shape, real_dtype(v.dtype))
     if v.size:
         np.put_along_axis(y, pivots_of(v), 1, -2)
     elif v.ndim < 2:
