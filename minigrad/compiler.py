@@ -14,6 +14,7 @@ from .errors import UncompilableError
 from .graph import Graph
 from .passes.fuse import fuse
 from .passes.inline import inline
+from .passes.layout import lay_out
 from .passes.lift import lift, liftable
 from .passes.pipeline import optimize
 from .passes.products import native_products
@@ -77,7 +78,7 @@ def fused(graph: Graph) -> Fused:
         cells = set(liftable(simple))
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
-        compiled = native_products(fuse(optimize(lifted.graph)))
+        compiled = native_products(fuse(lay_out(optimize(lifted.graph))))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made

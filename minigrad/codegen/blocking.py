@@ -44,6 +44,8 @@ class Product(NamedTuple):
 
     y is contiguous, and has rows, columns and the axes `batch` in front; depth: the length of
     the summed axis. Neither is zero.
+    levels: of what the summed axis of x1 is made up where it has no single stride, as windows of
+    images: extents and strides, the outermost first.
     """
 
     dtype: np.dtype[Any]
@@ -53,6 +55,12 @@ class Product(NamedTuple):
     depth: int
     x1: Layout
     x2: Layout
+    levels: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def step(self) -> int:
+        """How much of the summed axis the outermost level has in each of its places."""
+        return math.prod([extent for extent, _ in self.levels[1:]])
 
     @property
     def size(self) -> int:
@@ -90,11 +98,12 @@ def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
     itemsize = product.dtype.itemsize
     lanes = vector_bytes // itemsize
     rows, vectors = tile(product.rows, -(-product.columns // lanes), registers)
-    depth = even(product.depth, PANEL_BYTES // (vectors * vector_bytes), lanes)
+    unit = product.step if product.levels else lanes
+    depth = even(product.depth, PANEL_BYTES // (vectors * vector_bytes), unit)
     block = even(product.rows, BLOCK_BYTES // (min(product.depth, depth) * itemsize), rows)
     contiguous = product.x2.strides[-1] == 1
     small = product.depth * product.columns * itemsize <= UNPACKED_BYTES
-    packed = not contiguous or (not small and product.rows >= REUSE)
+    packed = not contiguous or (not small and product.rows >= REUSE and not product.levels)
     found = Plan(lanes, rows, vectors, block, depth, packed)
     if product.x1.strides[-1] != 1 and product.rows * product.depth * itemsize > SCATTERED:
         found = in_strips(product, found)
@@ -103,7 +112,7 @@ def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
 
 def in_strips(product: Product, plan: Plan) -> Plan:
     """`plan` with blocks of x1 copied, if enough panels read them."""
-    if product.columns < 2 * plan.width:
+    if product.columns < 2 * plan.width or product.levels:
         return plan
     most = STRIPS_BYTES // (min(product.depth, plan.depth) * product.dtype.itemsize)
     return plan._replace(strips=True, block=even(product.rows, most, plan.rows))

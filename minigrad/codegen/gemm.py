@@ -14,16 +14,24 @@ from contextlib import contextmanager
 from ..core.lowering import Value
 from .blocking import Plan, Product
 from .emitter import VectorEmitter
-from .packing import Lanes, Packer, minus, smaller
+from .packing import Packer, minus, smaller
 from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
 
+Level = tuple[Index, int, int]
+"""A loop over a part of the summed axis: its extent, and how far it steps in x1 and x2."""
+UNROLLED = 8
+"""Steps of an innermost loop that are written out one by one, if there are no more."""
 
-def render(product: Product, plan: Plan, entry: str) -> str:
-    """The module whose function `entry(ptr x1, ptr x2, ptr y)` computes `product`."""
+
+def render(product: Product, plan: Plan, entry: str, unread: int = 0) -> str:
+    """The module whose function `entry(ptr x1, ptr x2, ptr y)` computes `product`.
+
+    unread: how many more pointers it takes before y, for inputs that only give a shape.
+    """
     module = Module()
     writer = Writer(product, plan, module)
-    writer.entry(entry)
+    writer.entry(entry, unread)
     return module.render()
 
 
@@ -37,7 +45,7 @@ class Writer(Packer):
 
     # From the whole to the panels.
 
-    def entry(self, name: str) -> None:
+    def entry(self, name: str, unread: int) -> None:
         """The function that is called: it has the chunks done, by several threads or by one."""
         if self.whole:
             self.panel("panel", self.plan.width)
@@ -47,7 +55,8 @@ class Writer(Packer):
             self.strips("strips")
         self.task("chunk")
         arrays = ("x1", "x2", "y")
-        f = self.module.function(name, [f"ptr noalias %{x}" for x in arrays])
+        given = ("x1", "x2", *[f"unread{k}" for k in range(unread)], "y")
+        f = self.module.function(name, [f"ptr noalias %{x}" for x in given])
         argument = f.scratch(8 * len(arrays))
         for k, x in enumerate(arrays):
             f.do(f"store ptr %{x}, ptr {f.address(argument, k, 'ptr')}")
@@ -106,7 +115,7 @@ class Writer(Packer):
         packed = f.scratch(self.strips_bytes()) if plan.strips else ""
         with blocks(f, product.depth, plan.depth) as (k, depth):
             fresh = f.let(f"icmp eq i64 {k}, 0")
-            a = f.address(x1, f.times(k, self.column1), self.kind)
+            a = f.address(x1, self.place(f, k), self.kind)
             b = f.address(x2, f.times(k, self.row2), self.kind)
             if plan.strips:
                 f.do(f"call void @strips(ptr {a}, ptr {packed}, i64 {rows}, i64 {depth})")
@@ -125,6 +134,12 @@ class Writer(Packer):
                 last = f.let(f"icmp eq i64 {group}, {self.grid[-1] - 1}")
                 with f.when(last):
                     call("tail_panel", self.whole)
+
+    def place(self, f: Function, k: Index) -> Index:
+        """How far element `k` of the summed axis is in x1, where a block of depth begins."""
+        if not self.product.levels or isinstance(k, int):
+            return f.times(k, self.column1)  # a number is 0: there is one block
+        return f.times(f.let(f"udiv i64 {k}, {self.product.step}"), self.product.levels[0][1])
 
     def at(self, f: Function, x: str, places: Sequence[Index], strides: Sequence[int]) -> str:
         """The address of an element of the array at `x`."""
@@ -176,37 +191,68 @@ class Writer(Packer):
         packed = self.plan.packed
         stride = self.plan.width if packed else self.row2
         row, column = (1, self.plan.rows) if self.plan.strips else (self.row1, self.column1)
-        with emitter.loop(0, "%depth", carried=self.begin(emitter, rows, vectors)) as loop:
-            place = f.times(loop.index, stride)
-            b = f.address("%b", place, self.kind)
+
+        def step(a: str, b: str, before: Sequence[Value]) -> list[Value]:
             x2 = [emitter.load(b, j, dtype, mask=None if packed else mask) for j, mask in vectors]
-            a = f.address("%a", f.times(loop.index, column), self.kind)
             sums: list[Value] = []
             for i in range(rows):
                 x = emitter.splat(emitter.scalar.load(a, i * row, dtype))
-                before = loop.values[len(sums) : len(sums) + len(x2)]
-                sums += [emitter.fma(x, y, z) for y, z in zip(x2, before, strict=True)]
-            loop.following = sums
-        results = iter(loop.values)
-        for i in range(rows):
-            for j, mask in vectors:
-                emitter.store(next(results), "%c", i * self.product.columns + j, mask=mask)
+                some = before[len(sums) : len(sums) + len(x2)]
+                sums += [emitter.fma(x, y, z) for y, z in zip(x2, some, strict=True)]
+            return sums
 
-    def begin(self, emitter: VectorEmitter, rows: int, vectors: Sequence[Lanes]) -> list[Value]:
-        """What the accumulators start from: zero, or what earlier blocks of depth gave."""
-        f, dtype = emitter.function, self.product.dtype
+        def summed(levels: Sequence[Level], a: str, b: str, sums: list[Value]) -> list[Value]:
+            if not levels:
+                return step(a, b, sums)
+            (extent, step1, step2), *inner = levels
+
+            def one(k: Index, sums: list[Value]) -> list[Value]:
+                there = f.address(b, f.times(k, step2), self.kind)
+                return summed(inner, f.address(a, f.times(k, step1), self.kind), there, sums)
+
+            if isinstance(extent, int) and extent <= UNROLLED and not inner:
+                for k in range(extent):
+                    sums = one(k, sums)
+                return sums
+            with emitter.loop(0, extent, carried=sums) as loop:
+                loop.following = one(loop.index, loop.values)
+            return loop.values
+
         zero = emitter.const(0, dtype)
-        if self.plan.depth >= self.product.depth:
-            return [zero] * (rows * len(vectors))
-        go_on, start = f.label("continue"), f.label("start")
-        f.branch("%fresh", start, go_on)
-        f.place(go_on)
+        sums = [zero] * (rows * len(vectors))
+        sums = summed(self.levels(f, column, stride), "%a", "%b", sums)
         places = [(i * self.product.columns + j, mask) for i in range(rows) for j, mask in vectors]
+        for x, (place, mask) in zip(self.total(emitter, sums, places), places, strict=True):
+            emitter.store(x, "%c", place, mask=mask)
+
+    def levels(self, f: Function, column: int, stride: int) -> list[Level]:
+        """The loops over the depth of a tile, given how far its elements are in x1 and x2."""
+        if not self.product.levels:
+            return [("%depth", column, stride)]
+        extents, steps = zip(*self.product.levels, strict=True)
+        further = [math.prod(extents[k + 1 :]) * stride for k in range(len(extents))]
+        outermost: Index = extents[0]
+        if self.plan.depth < self.product.depth:
+            outermost = f.let(f"udiv i64 %depth, {self.product.step}")
+        return list(zip((outermost, *extents[1:]), steps, further, strict=True))
+
+    def total(
+        self, emitter: VectorEmitter, sums: list[Value], places: Sequence[tuple[int, Value | None]]
+    ) -> list[Value]:
+        """`sums`, and what earlier blocks of depth gave: blocks are summed one by one, so that
+        rounding grows with the length and with the number of blocks, not with their product."""
+        if self.plan.depth >= self.product.depth:
+            return sums
+        f, dtype = emitter.function, self.product.dtype
+        go_on, done, here = f.label("continue"), f.label("done"), f.block
+        f.branch("%fresh", done, go_on)
+        f.place(go_on)
         earlier = [emitter.load("%c", place, dtype, mask=mask) for place, mask in places]
-        f.jump(start)
-        f.place(start)
+        totals = [emitter.add(x, y) for x, y in zip(earlier, sums, strict=True)]
+        f.jump(done)
+        f.place(done)
         kind = emitter.type_of(dtype)
-        pairs = [((zero.text, "entry"), (x.text, go_on)) for x in earlier]
+        pairs = [((x.text, here), (y.text, go_on)) for x, y in zip(sums, totals, strict=True)]
         return [Value(f.phi(kind, *pair), dtype) for pair in pairs]
 
 

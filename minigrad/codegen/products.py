@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Body
+from ..core.lowering import Body, Contract
 from ..core.op import Op
 from ..graph import Graph
 from . import jit, pool
@@ -48,7 +50,7 @@ def product_llvm(graph: Graph) -> str:
         found = product(graph)
         width = jit.host().vector_bytes if jit.available() else PORTABLE_VECTOR_BYTES
         chosen = plan(found, width, registers(width))
-        graph.cache["llvm"] = render(found, chosen, ENTRY)
+        graph.cache["llvm"] = render(found, chosen, ENTRY, len(graph.inputs) - 2)
     made: str = graph.cache["llvm"]
     return made
 
@@ -70,14 +72,57 @@ def product(graph: Graph) -> Product:
         (x,) = node.inputs
         y = node.outputs[0]
         views[y], begins[y] = node.op.kernel(views[x], **node.attrs), begins[x]
-    y = last.outputs[0]
+    y, lower = last.outputs[0], last.op.lower
+    if isinstance(lower, Contract) and lower.operands is not None:
+        found = lower.operands(*[views[x] for x in last.inputs], **last.attrs)
+        assert found is not None, f"{last.op.name} of {graph.inputs} is no product of views"
+        return product_of_views(*found)
     *batch, rows, columns = y.shape
     depth = last.inputs[0].shape[-1]
     shapes = ((*batch, rows, depth), (*batch, depth, columns))
     layouts = [
         layout(views[x], begins[x], shape) for x, shape in zip(last.inputs, shapes, strict=True)
     ]
-    return Product(y.dtype, tuple(batch), rows, columns, depth, *layouts)
+    first, second = layouts
+    return Product(y.dtype, tuple(batch), rows, columns, depth, first, second)
+
+
+def product_of_views(x1: Any, x2: Any) -> Product:
+    """What is multiplied where x1 is (*places, *depths), and x2 (*depths, columns), contiguous.
+
+    Axes that are as one in memory become one: windows, and rows of images that follow each other.
+    """
+    *depths, columns = x2.shape
+    axes = list(zip(x1.shape, [stride // x1.itemsize for stride in x1.strides], strict=True))
+    places = merged(axes[: len(axes) - len(depths)])
+    levels = merged(axes[len(axes) - len(depths) :])
+    *batch, (rows, row) = places
+    depth = math.prod(depths)
+    strides = (*[stride for _, stride in batch], row, levels[-1][1])
+    second = Layout(0, (*[0] * len(batch), columns, 1))
+    return Product(
+        x1.dtype,
+        tuple([extent for extent, _ in batch]),
+        rows,
+        columns,
+        depth,
+        Layout(0, strides),
+        second,
+        tuple(levels) if len(levels) > 1 else (),
+    )
+
+
+def merged(axes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """`axes`, extents and strides, in as few as reach the same places in the same order."""
+    found: list[tuple[int, int]] = []
+    for extent, stride in axes:
+        if extent == 1:
+            continue
+        if found and found[-1][1] == extent * stride:
+            found[-1] = (found[-1][0] * extent, stride)
+        else:
+            found.append((extent, stride))
+    return found or [(1, 1)]
 
 
 def layout(view: Any, begin: int, shape: tuple[int, ...]) -> Layout:

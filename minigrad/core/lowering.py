@@ -111,7 +111,17 @@ class Move:
 
 @dataclass(frozen=True)
 class Contract:
-    """A product of matrices over the last two axes: a library call, to be given an epilogue."""
+    """Sums of products: of matrices, in the last two axes; or as `operands` says.
+
+    operands: of arrays for the inputs, by the attributes, two views that the result is the product
+    of: `(*places, *depths)` and `(*depths, columns)`, for a result that has `(*places, columns)`
+    elements in this order. None where there are no such views.
+    means: the same of tensors, by ops that lay operands out until there are; None where that
+    would not help.
+    """
+
+    operands: Callable[..., tuple[Any, Any] | None] | None = None
+    means: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,12 @@ import numpy as np
 from ..core.batch import alone, folded, is_shared
 from ..core.convert import as_tensor
 from ..core.define import primitive
+from ..core.lowering import Contract
 from ..core.registry import api
 from ..core.spec import Spec, index_of, promote, said
 from ..errors import SpecError
+from ..ops.margins import pad_with
+from ..ops.shape import identity
 
 PATCHES = 1 << 21  # elements of patches held at a time: they should stay in the cache
 
@@ -48,15 +51,20 @@ def padded(x: Any, rows: Window, columns: Window) -> Any:
 
 def patches(x: Any, rows: Window, columns: Window) -> Any:
     """The windows of padded images `x`, one per row: (n * places, height * width * channels)."""
+    count = x.shape[0] * rows.steps * columns.steps
+    return seen(x, rows, columns).reshape(count, rows.size * columns.size * x.shape[3])
+
+
+def seen(x: Any, rows: Window, columns: Window) -> Any:
+    """A view of padded images `x`: (n, places, places, height, width, channels)."""
     n, _, _, channels = x.shape
     s0, s1, s2, s3 = x.strides
-    view = np.lib.stride_tricks.as_strided(
+    return np.lib.stride_tricks.as_strided(
         x,
         (n, rows.steps, columns.steps, rows.size, columns.size, channels),
         (s0, s1 * rows.stride, s2 * columns.stride, s1, s2, s3),
         writeable=False,
     )
-    return view.reshape(n * rows.steps * columns.steps, rows.size * columns.size * channels)
 
 
 def windows(x: Any, w: Any, strides: tuple[int, int], padding: str) -> tuple[Window, Window]:
@@ -112,7 +120,65 @@ def conv2d_spec(x: Any, w: Any, *, strides: tuple[int, int], padding: str) -> Sp
     return Spec((x.shape[0], *places, w.shape[3]), dtype)
 
 
-@primitive(infer=conv2d_spec, broadcasts=True, public=False, linear="each")
+# What compiled code makes of them: products of views, in which windows are seen, and not copied.
+
+
+def margins(x: Any, w: Any, strides: tuple[int, int], padding: str) -> tuple[Any, ...]:
+    """How much is added around the images `x`: a pair for each axis."""
+    rows, columns = windows(x, w, strides, padding)
+    return ((0, 0), rows[2:4], columns[2:4], (0, 0))
+
+
+def convolution_views(x: Any, w: Any, *, strides: tuple[int, int], padding: str) -> Any:
+    """The windows of `x`, and `w`; None where there is padding."""
+    if np.any(margins(x, w, strides, padding)):
+        return None
+    return seen(x, *windows(x, w, strides, padding)), w
+
+
+def filter_gradient_views(x: Any, g: Any, w: Any, *, strides: tuple[int, int], padding: str) -> Any:
+    """The windows of `x`, seen from each of their elements, and `g`; None with padding."""
+    if np.any(margins(x, w, strides, padding)):
+        return None
+    return seen(x, *windows(x, w, strides, padding)).transpose(3, 4, 5, 0, 1, 2), g
+
+
+def convolution_means(x: Any, w: Any, *, strides: tuple[int, int], padding: str) -> Any:
+    """The convolution of images padded first."""
+    widths = margins(x, w, strides, padding)
+    if not np.any(widths):
+        return None
+    return convolution(pad_with(x, widths=widths, value=0), w, strides=strides, padding="VALID")
+
+
+def filter_gradient_means(x: Any, g: Any, w: Any, *, strides: tuple[int, int], padding: str) -> Any:
+    """The gradient for images padded first."""
+    widths = margins(x, w, strides, padding)
+    if not np.any(widths):
+        return None
+    x = pad_with(x, widths=widths, value=0)
+    return filter_gradient(x, g, w, strides=strides, padding="VALID")
+
+
+def image_gradient_means(g: Any, w: Any, x: Any, *, strides: tuple[int, int], padding: str) -> Any:
+    """A convolution of padded cotangents with filters turned round; None for larger steps."""
+    if strides != (1, 1):
+        return None
+    both = [(a.size - 1 - a.before, a.size - 1 - a.after) for a in windows(x, w, strides, padding)]
+    turned = api.permute_dims(api.flip(w, axis=(0, 1)), (0, 1, 3, 2))
+    if np.any(both):
+        g = pad_with(g, widths=((0, 0), *both, (0, 0)), value=0)
+    # a copy, for a product reads filters row by row
+    return convolution(g, identity(turned), strides=strides, padding="VALID")
+
+
+@primitive(
+    infer=conv2d_spec,
+    lower=Contract(convolution_views, convolution_means),
+    broadcasts=True,
+    public=False,
+    linear="each",
+)
 def convolution(x: Any, w: Any, /, *, strides: tuple[int, int], padding: str) -> Any:
     """Sums over windows of `x` times `w`; the op behind `conv2d`."""
     rows, columns = checked(x, w, strides, padding)
@@ -128,6 +194,7 @@ def convolution(x: Any, w: Any, /, *, strides: tuple[int, int], padding: str) ->
 
 @primitive(
     infer=lambda g, w, x, **attrs: Spec(x.shape, promote(g, w)),
+    lower=Contract(lambda g, w, x, **attrs: None, image_gradient_means),
     broadcasts=True,
     public=False,
     linear="each",
@@ -159,6 +226,7 @@ def places(axis: Window, i: int) -> slice:
 
 @primitive(
     infer=lambda x, g, w, **attrs: Spec(w.shape, promote(x, g)),
+    lower=Contract(filter_gradient_views, filter_gradient_means),
     broadcasts=True,
     public=False,
     linear="each",

@@ -21,6 +21,9 @@ LARGEST = 1 << 30
 """Bytes of the numbers multiplied; beyond, a library is faster, for its blocks are larger."""
 LARGEST_SCATTERED = 1 << 29
 """The same, where rows of the first operand are not contiguous."""
+LEVEL, LARGEST_FILTER = 1 << 10, 1 << 19
+"""Where the summed axis is of several levels, how much of the second operand, which is read where
+it lies, stays in a cache: bytes of some steps of depth."""
 THIN = 1 << 13
 """Pairs of numbers up to which no library is faster in a product of few rows or columns."""
 
@@ -65,7 +68,15 @@ def native(node: Node, made: Mapping[Any, Node]) -> Node:
         return node
     if y.dtype not in (np.float32, np.float64) or 0 in (*y.shape, node.inputs[0].shape[-1]):
         return node
-    chains = [views(x, made) for x in node.inputs]
+    if node.op.lower.operands is None:
+        chains = [views(x, made) for x in node.inputs]
+    else:
+        arrays = [np.empty(x.shape, x.dtype) for x in node.inputs]
+        if 0 in [n for x in arrays for n in x.shape]:
+            return node
+        if node.op.lower.operands(*arrays, **node.attrs) is None:
+            return node
+        chains = [[] for _ in node.inputs]
     begins = tuple(
         [chain[0].inputs[0] if chain else x for chain, x in zip(chains, node.inputs, strict=True)]
     )
@@ -106,6 +117,9 @@ def views(x: Any, made: Mapping[Any, Node]) -> list[Node]:
 
 def wins(product: Product) -> bool:
     """Whether native code is faster than a call of a library, as measured."""
+    if product.levels:
+        panel = min(product.depth, max(LEVEL, product.step)) * product.columns
+        return panel * product.dtype.itemsize <= LARGEST_FILTER and product.columns >= 4
     scattered = product.x1.strides[-1] != 1
     if product.size * product.dtype.itemsize > (LARGEST_SCATTERED if scattered else LARGEST):
         return False

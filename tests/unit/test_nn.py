@@ -207,6 +207,27 @@ def test_conv2d(size: Any, strides: Any, padding: str, check_gradients: Any) -> 
     check_gradients(lambda x, w: nn.conv2d(x, w, strides, padding), x, w)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize("strides", [1, 2, (2, 3)])
+@pytest.mark.parametrize("size", [(5, 5, 6, 16), (2, 3, 6, 5), (1, 1, 6, 33)])
+def test_conv2d_compiled_is_the_same(size: Any, strides: Any, padding: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, w = (mg.asarray(rng.standard_normal(n).astype(dtype)) for n in ((3, 9, 12, 6), size))
+
+    def both(x: Any, w: Any) -> Any:
+        with mg.GradientTape() as tape:
+            tape.watch([x, w])
+            y = nn.conv2d(x, w, strides, padding)
+            loss = mg.sum(mg.sin(y))
+        return (y, *tape.gradient(loss, [x, w]))
+
+    tolerance = 1e-3 if dtype == "float32" else 1e-11
+    for ours, theirs in zip(mg.function(both, jit_compile=True)(x, w), both(x, w), strict=True):
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=tolerance)
+
+
 def test_conv2d_in_blocks_is_the_same(
     monkeypatch: pytest.MonkeyPatch, check_gradients: Any
 ) -> None:

@@ -10,7 +10,7 @@ from minigrad.codegen import jit, pool
 from minigrad.codegen.blocking import PANEL_BYTES, Layout, Plan, Product
 from minigrad.codegen.blocking import plan as planned
 from minigrad.codegen.gemm import render
-from minigrad.codegen.products import registers
+from minigrad.codegen.products import product_of_views, registers
 from tests.unit.codegen.native import Array, needs_llvm, pointer_function
 
 MACHINES = [(64, 32), (32, 16), (16, 16), (16, 32)]
@@ -162,6 +162,47 @@ def test_a_batch_broadcasts_by_strides_of_zero() -> None:
     width = jit.host().vector_bytes
     y = run(product, planned(product, width, registers(width)), x1, x2)
     assert_product(y, x1, x2)
+
+
+@needs_llvm
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("machine", [None, (32, 16), (16, 32)])
+@pytest.mark.parametrize(("size", "channels", "out"), [((2, 3), 3, 5), ((5, 9), 1, 70)])
+def test_windows_are_multiplied_where_they_lie(
+    size: tuple[int, int], channels: int, out: int, machine: Any, dtype: str
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 12, 14, channels)).astype(dtype)
+    seen = np.lib.stride_tricks.sliding_window_view(x, size, axis=(1, 2))[:, ::2, ::3]
+    seen = seen.transpose(0, 1, 2, 4, 5, 3)
+    for x1, depths in ((seen, seen.shape[3:]), (seen.transpose(3, 4, 5, 0, 1, 2), seen.shape[:3])):
+        x2 = rng.standard_normal((*depths, out)).astype(dtype)
+        product = product_of_views(x1, x2)
+        assert product.levels
+        width = jit.host().vector_bytes
+        plan = planned(product, *(machine or (width, registers(width))))
+        rows, columns = x1.reshape(-1, product.depth), x2.reshape(-1, out)
+        for depth in (plan.depth, product.step):  # in one block, and in many
+            y = run(product, plan._replace(depth=depth), x, x2)
+            assert_product(y.reshape(-1, out), rows, columns)
+
+
+def test_levels_of_windows_are_no_more_than_memory_needs() -> None:
+    x = np.zeros((2, 6, 7, 4), np.float32)
+    seen = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    product = product_of_views(seen.transpose(0, 1, 2, 4, 5, 3), np.zeros((3, 3, 4, 8)))
+    assert (product.batch, product.rows, product.depth) == ((2, 4), 5, 36)
+    assert product.levels == ((3, 28), (12, 1))
+    assert product_of_views(x, np.zeros((4, 8))).levels == ()
+    assert product_of_views(x, np.zeros((4, 8))).rows == 84
+
+
+@needs_llvm
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_long_sum_is_rounded_block_by_block(packed: bool) -> None:
+    x1, x2 = np.full((3, 1 << 16), 0.1, np.float32), np.ones((1 << 16, 20), np.float32)
+    y = run(problem(3, 20, 1 << 16, x1, x2), Plan(16, 3, 2, 3, 256, packed), x1, x2)
+    np.testing.assert_allclose(y, 65536 * np.float64(np.float32(0.1)), rtol=1e-5)
 
 
 @needs_llvm
