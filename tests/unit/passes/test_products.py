@@ -167,6 +167,14 @@ def test_what_is_left_to_the_library(first: Spec, second: Spec) -> None:
     assert native_products(graph) is graph
 
 
+@needs_llvm
+def test_threads_of_a_library_are_kept_away_from_loops() -> None:
+    specs = Spec((1024, 1024)), Spec((1024, 512))
+    assert names(compiled(lambda x, w: [x @ w], *specs)) == ["matrix_product"]
+    among = compiled(lambda x, w: [api.tanh(x @ w)], *specs)
+    assert names(among) == ["native_product", "fused"]
+
+
 def test_the_report_on_the_groups_is_kept() -> None:
     body = lambda x, w: [api.exp(x @ w)]  # noqa: E731
     graph = compiled(body, Spec((20, 30)), Spec((30, 8)))
