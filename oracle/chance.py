@@ -110,13 +110,8 @@ def chance(seed: int) -> Callable[[Any], Iterator[tuple[str, Any]]]:
 
 
 def described(name: str) -> str:
-    """The program of a name, a step after the other."""
+    """The program of a name, one step after the other."""
     found = NAME.fullmatch(name)
-    return (
-        ""
-        if found is None
-        else "; ".join(
-            f"{i}: {step}({', '.join(map(str, taken))})"
-            for i, (step, taken) in enumerate(drawn(int(found[1])), 2)
-        )
-    )
+    program = drawn(int(found[1])) if found else []
+    steps = [f"{step}({', '.join(map(str, taken))})" for step, taken in program]
+    return "; ".join(f"{i}: {step}" for i, step in enumerate(steps, 2))

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from oracle.scenario import raised, scenario
-from oracle.scenarios.common import counted, gradients
+from oracle.scenarios.questions import counted, gradients
 
 
 @scenario

@@ -1,7 +1,7 @@
 """cond and switch: values, gradients and effects."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import value_and_gradient
+from oracle.scenarios.questions import value_and_gradient
 
 
 @scenario

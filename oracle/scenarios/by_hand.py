@@ -1,7 +1,7 @@
 """custom_gradient and recompute_grad: gradients by hand, and computed twice."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import both_ways, value_and_gradient
+from oracle.scenarios.questions import both_ways, value_and_gradient
 
 
 @scenario

@@ -1,7 +1,7 @@
 """jit_compile: the same answers, or a refusal before anything runs."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import value_and_gradient
+from oracle.scenarios.questions import value_and_gradient
 
 
 def compiled(xp, f):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import both_ways, gradients
+from oracle.scenarios.questions import both_ways, gradients
 
 
 def opaque(xp, x):

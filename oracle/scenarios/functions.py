@@ -3,7 +3,7 @@
 import numpy as np
 
 from oracle.scenario import raised, scenario
-from oracle.scenarios.common import counted
+from oracle.scenarios.questions import counted
 
 
 @scenario

@@ -1,7 +1,7 @@
 """Losses, layers, special functions, and optimizers against those of Keras."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import both_ways, gradients
+from oracle.scenarios.questions import both_ways, gradients
 
 
 def trained(xp, kind, rate, steps=5, **options):

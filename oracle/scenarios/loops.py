@@ -1,7 +1,7 @@
 """while_loop, scan and map: values, gradients, effects and invariants."""
 
 from oracle.scenario import raised, scenario
-from oracle.scenarios.common import value_and_gradient
+from oracle.scenarios.questions import value_and_gradient
 
 
 @scenario

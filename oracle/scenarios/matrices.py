@@ -1,7 +1,7 @@
 """Linear algebra and Fourier transforms: values, and derivatives that have one meaning."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import both_ways, gradients, value_and_gradient
+from oracle.scenarios.questions import both_ways, gradients, value_and_gradient
 
 REGULAR = [[4.0, 1.0, 0.5], [1.0, 3.0, 0.2], [0.5, 0.2, 2.0]]
 CROOKED = [[1.0, 2.0, 0.5], [-1.0, 3.0, 1.0], [0.3, 0.7, 2.0]]

@@ -1,7 +1,7 @@
 """py_function: its runs, where it stands, and what it uses by name."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import both_ways, values_and_gradients
+from oracle.scenarios.questions import both_ways, values_and_gradients
 
 
 @scenario

@@ -3,7 +3,7 @@
 import numpy as np
 
 from oracle.scenario import raised, scenario
-from oracle.scenarios.common import both_ways, values_and_gradients
+from oracle.scenarios.questions import both_ways, values_and_gradients
 
 
 @scenario

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import counted
+from oracle.scenarios.questions import counted
 
 
 @scenario

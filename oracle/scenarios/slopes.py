@@ -1,7 +1,7 @@
 """Derivatives of single ops: ties, kinks, edges, indices and complex numbers."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import gradients
+from oracle.scenarios.questions import gradients
 
 
 @scenario

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import both_ways
+from oracle.scenarios.questions import both_ways
 
 
 @scenario

@@ -1,7 +1,7 @@
 """Dims and ranks that are not known while a function is traced."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import counted
+from oracle.scenarios.questions import counted
 
 
 @scenario

@@ -1,7 +1,7 @@
 """Variables: when they are made, read and assigned in functions."""
 
 from oracle.scenario import scenario
-from oracle.scenarios.common import counted
+from oracle.scenarios.questions import counted
 
 
 @scenario
