@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import SpecError, TraceError, leak_message, made_at
-from .later import namespace
 from .leaving import leaving
 from .registry import Functions, functions
 from .spec import OPAQUE, SCALARS, DType, Shape, Spec
@@ -168,7 +167,7 @@ class Tensor:
         return np.array(array, dtype) if copy or dtype not in (None, self.dtype) else array
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        return namespace(api_version)
+        return api.array_namespace(api_version)
 
     def __array_ufunc__(self, ufunc: Any, method: str, /, *inputs: Any, **options: Any) -> Any:
         return api.array_ufunc(ufunc, method, inputs, options)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.later import namespace
 from ..core.spec import Spec
+from ..neighbours.protocols import array_namespace
 from .applications import Application, is_inexact
 
-mg = namespace()
+mg = array_namespace()
 Outputs = list[Any]
 # relative to the largest element: what vector math and contracted products may differ by
 TOLERANCE = {"e": 2e-3, "f": 2e-5, "d": 1e-11, "F": 2e-5, "D": 1e-11}

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.later import namespace
 from ..errors import MinigradError
+from ..neighbours.protocols import array_namespace
 from .extra import st
 from .report import literal
 
-mg = namespace()  # programs are written as users write them
+mg = array_namespace()  # programs are written as users write them
 LARGEST = 48  # elements of a value
 Statement = tuple[str, int, int]
 

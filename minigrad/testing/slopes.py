@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.later import namespace
+from ..neighbours.protocols import array_namespace
 from .applications import Application, Array, is_inexact
 
-mg = namespace()
+mg = array_namespace()
 STEPS = (1e-4, 1e-5, 1e-3, 1e-6)
 # of the sweep, largest first; where float32 computes, smaller ones see only rounding
 SWEEP = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.core.later import API_VERSIONS
 from minigrad.errors import SpecError
+from minigrad.neighbours.protocols import API_VERSIONS
 from tests.conformance.standard import (
     ATTRIBUTES,
     CONSTANTS,
