@@ -8,7 +8,6 @@ exist, as that of eigenvectors of equal eigenvalues, `DegenerateError`.
 
 from __future__ import annotations
 
-import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from .ops.axes import matrix_transpose
 from .ops.diagonals import diagonal_of
 from .ops.eigen import general_eigen, hermitian_eigen, hermitian_eigenvalues
 from .ops.factors import (
+    is_whole,
     orthogonal_complement,
     orthogonal_factors,
     singular_factors,
@@ -175,12 +175,7 @@ def matrix_power(x: Any, n: int, /) -> Any:
     """
     x = as_tensor(x)
     check_matrix("matrix_power", x, square=True)
-    try:
-        n = operator.index(n)
-    except TypeError:
-        raise SpecError(
-            f"matrix_power: {n!r} came; an int power of a matrix is a product; write an int"
-        ) from None
+    n = as_int("matrix_power", "n", n)
     if n == 0:
         ones = api.ones_like(x)
         return api.tril(ones) * api.triu(ones)
@@ -280,9 +275,7 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
 
 def filled_up(q: Tensor) -> Any:
     """The orthonormal columns of `q`, and those that are missing to a basis."""
-    if q.shape is not None and q.shape[-1] is not None and q.shape[-1] == q.shape[-2]:
-        return q
-    return api.concat([q, orthogonal_complement(q)], axis=-1)
+    return q if is_whole(q) else api.concat([q, orthogonal_complement(q)], axis=-1)
 
 
 # matrices of any rank
@@ -328,7 +321,12 @@ def with_tolerance(name: str, x: Tensor, rtol: Any) -> tuple[Tensor, Any]:
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """Cross product of the vectors along `axis`, which has 3 elements; other axes broadcast."""
+    """Cross product of the vectors along `axis`.
+
+    x1, x2: numeric; `axis` has 3 elements in both, other axes broadcast. Returns the broadcast
+    shape, in the dtype to which both promote. Raises SpecError for vectors of another length.
+    Array API, linalg: cross.
+    """
     x1, x2 = as_tensor(x1), as_tensor(x2)
     for x in (x1, x2):
         if x.shape is not None and x.shape[canonical_axis("cross", axis, x.ndim)] not in (3, None):
@@ -353,8 +351,9 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
-    """Sum of the diagonal of each matrix in the last two axes; see `diagonal`.
+    """Sum of the diagonal of each matrix.
 
-    dtype: of the sum; None keeps floating dtypes and widens integers to 64 bits.
+    x: (..., m, n). offset: as of `diagonal`. dtype: of the sum; None keeps floating dtypes and
+    widens integers to 64 bits. Returns (...). Array API, linalg: trace.
     """
     return api.sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.registry import api
 from ..core.spec import DTYPES, canonical_axis
+from ..ops.diagonals import diagonal_of
 
 Function = Callable[..., Any]
 
@@ -221,11 +222,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
 @row
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonal of two axes, as the last axis."""
-    a = api.moveaxis(a, (axis1, axis2), (-2, -1))
-    m, n = a.shape[-2:]
-    k = max(0, min(m + min(offset, 0), n - max(offset, 0)))
-    along = np.arange(k)
-    return a[..., along - min(offset, 0), along + max(offset, 0)]
+    return diagonal_of(api.moveaxis(a, (axis1, axis2), (-2, -1)), offset=offset)
 
 
 # --- reductions, and along an axis --------------------------------------------------------------

@@ -65,8 +65,9 @@ def shifted(x: Tensor, axis: Axis) -> Any:
 
 
 def softmax(x: Any, /, axis: Axis = -1) -> Any:
-    """exp(x) divided by its sum along `axis`. x: floating. Returns the shape of `x`; of
-    empty rows, empty rows.
+    """exp(x) divided by its sum along `axis`.
+
+    x: floating; rows may be empty. Returns the shape of `x`.
     """
     e = exp(shifted(as_tensor(x), axis))
     return e / api.sum(e, axis=axis, keepdims=True)
