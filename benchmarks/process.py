@@ -66,8 +66,12 @@ class Worker:
 
 
 def environment() -> dict[str, str]:
-    """What every process gets: OPENBLAS_* is unset, for it may choose slow kernels."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    """What every process gets.
+
+    OPENBLAS_* is unset, for it may choose slow kernels; JAX is told to leave float64 as it is.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    return {**kept, "JAX_ENABLE_X64": "1"}
 
 
 def serve(answer: Callable[[Any], dict[str, Any]]) -> None:

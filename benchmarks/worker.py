@@ -43,6 +43,7 @@ class Prepared:
         self.first = perf_counter() - start
         for _ in range(workload.checks - 1):
             self.results = self.run()
+        require_precision(self.data, self.results, framework)
 
     def calibrate(self) -> None:
         """Settle how many runs make one measurement long enough to be read off the clock."""
@@ -67,6 +68,15 @@ class Prepared:
         while not found or perf_counter() < end:
             found.append(self.measure() / self.workload.units)
         return found
+
+
+def require_precision(data: Data, results: Any, framework: str) -> None:
+    """Raise TypeError for results that are of fewer bits than what they were computed from."""
+    given = max((x.dtype.itemsize for x in data.values() if x.dtype.kind == "f"), default=0)
+    for y in results if isinstance(results, tuple) else (results,):
+        dtype = np.asarray(y).dtype
+        if dtype.kind == "f" and dtype.itemsize < given:
+            raise TypeError(f"{framework} made {dtype} of numbers of {8 * given} bits")
 
 
 def digest(arrays: Iterable[Any]) -> list[list[float]]:
