@@ -103,8 +103,10 @@ class Checking(Eager):
             with using(self, ()):
                 for node in graph.nodes:
                     self._within.append((graph, node))
-                    outputs = node.op(*[known.get(x, x) for x in node.inputs], **node.attrs)
-                    self._within.pop()
+                    try:
+                        outputs = node.op(*[known.get(x, x) for x in node.inputs], **node.attrs)
+                    finally:
+                        self._within.pop()
                     several = outputs if type(outputs) is tuple else (outputs,)
                     known.update(zip(node.outputs, several, strict=True))
             return tuple([raw(known.get(y, y)) for y in graph.outputs])
@@ -122,7 +124,6 @@ class Checking(Eager):
             place, way = str(node.where), f"backward, {op.name}" if origins else way
         elif culprit is not None:
             name, way, place = culprit.op.name, f"backward, {op.name}", str(culprit.where)
-        self._within.clear()
         first = [int(i) for i in np.argwhere(bad)[0]]
         came = ", ".join(filter(None, map(described, inputs))) or "no tensors"
         remedies = [DOMAINS[name]] if name in DOMAINS else []
@@ -131,8 +132,8 @@ class Checking(Eager):
         remedy = "; ".join(remedies) or "bring its arguments into a smaller range"
         return NumericsError(
             f"check_numerics: {name} at {place} ({way}) made {int(np.sum(bad))} {kind} among "
-            f"{bad.size} elements, the first at {first}, and {came} came: what is given "
-            f"finite is to stay so; {remedy}"
+            f"{bad.size} elements, the first at {first}, and {came} came: of finite numbers "
+            f"finite ones are to be made; {remedy}"
         )
 
 

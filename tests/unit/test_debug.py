@@ -1,5 +1,6 @@
 """check_numerics: the op, forward or backward, and the line that made the first NaN."""
 
+import sys
 import threading
 from typing import Any
 
@@ -43,9 +44,9 @@ def test_nan_is_found_where_it_is_made_and_not_where_it_passes(mode: Any) -> Non
 def test_the_message_in_full() -> None:
     assert found(lambda x: mg.log(x), X) == (
         "check_numerics: log at test_debug.py:LINE (forward) made 1 inf among 3 elements, the "
-        "first at [2], and float32[3] from 0 to 4 came: what is given finite is to stay so; keep "
-        "its argument positive, as in mg.log(mg.maximum(x, 1e-12)), or use mg.log1p or "
-        "mg.special.xlogy; if that is a branch of mg.where that is not taken, it is computed "
+        "first at [2], and float32[3] from 0 to 4 came: of finite numbers finite ones are to "
+        "be made; keep its argument positive, as in mg.log(mg.maximum(x, 1e-12)), or use mg.log1p "
+        "or mg.special.xlogy; if that is a branch of mg.where that is not taken, it is computed "
         "nevertheless: choose twice, as in mg.where(x > 0, mg.log(mg.where(x > 0, x, 1.0)), 0.0)"
     )
 
@@ -149,3 +150,16 @@ def test_a_block_in_a_traced_function_is_refused() -> None:
 
     with pytest.raises(TraceError, match="put the call of the function into the block"):
         f(X)
+
+
+def test_a_run_that_a_body_ended_leaves_no_line_behind() -> None:
+    def refuse(x: Any) -> Any:
+        raise ValueError("not today")
+
+    f = mg.function(lambda x: mg.numpy_function(refuse, [x], mg.float32))
+    with mg.debug.check_numerics():
+        with pytest.raises(ValueError, match="not today"):
+            f(X)
+        line = sys._getframe().f_lineno + 2
+        with pytest.raises(NumericsError, match=rf"test_debug\.py:{line} "):
+            mg.log(X)
