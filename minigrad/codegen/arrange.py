@@ -12,7 +12,7 @@ import math
 from typing import Any, NamedTuple
 
 from ..core.op import Node
-from .bodies import cost, is_array, is_fold, is_map
+from .bodies import cost, is_array, is_fold, is_map, is_scan
 from .index import MisfitError, Space
 
 Dims = frozenset[int]
@@ -57,6 +57,7 @@ def arrange(space: Space) -> Arrangement:
         late_values(space, reduced, cols, batch),
     )
     check_prefixes(space, found)
+    check_scans(space, found)
     return found
 
 
@@ -67,7 +68,7 @@ def folded(space: Space, node: Node) -> Dims:
 
 def memory_order(space: Space) -> tuple[int, ...]:
     """All dims in the order in which elements lie in memory, outermost first."""
-    made = [y for node in space.nodes if is_map(node) for y in node.outputs]
+    made = [y for node in space.nodes if is_map(node) or is_scan(node) for y in node.outputs]
     most = max((len(space.maps[x]) for x in space.fixed), default=0)
     full = [y for y in made if len(space.maps[y]) == most]
     if full:
@@ -152,6 +153,30 @@ def check_prefixes(space: Space, found: Arrangement) -> None:
         rest = math.prod(space.extents[d] for d in order if d not in dims)
         if dims and 1 < rest < SHORT and y not in of_rows:
             raise MisfitError("rows too short for work that is done row by row")
+
+
+def check_scans(space: Space, found: Arrangement) -> None:
+    """Raise MisfitError unless running results go along the innermost loop, one way only."""
+    backwards = {scans_backwards(n) for n in space.nodes if n.outputs[0] in space.scans}
+    for y, axis in space.scans.items():
+        dims = [part.dim for part in refined(space, y).spelled(y, axis)]
+        inner, whole = [*found.order[-1:]], {*found.order} == space.dims(y) and dims
+        if not whole or dims != inner or y in found.late or space.extents[dims[0]] != y.shape[axis]:
+            raise MisfitError("running results along another axis than the last")
+    if len(backwards) > 1 or (True in backwards and any(map(is_fold, space.nodes))):
+        raise MisfitError("running results in the other direction")
+
+
+def refined(space: Space, y: Any) -> Space:
+    """A space in which each dim belongs to one axis of `y`."""
+    other = space.copy()
+    other.refine(y)
+    return other
+
+
+def scans_backwards(node: Node) -> bool:
+    """Whether running results begin with the last element."""
+    return bool(node.attrs.get("backwards"))
 
 
 def is_prefix(dims: Dims, order: tuple[int, ...]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Contract, Move, Pointwise, Reduce, Value
+from ..core.lowering import Contract, Move, Pointwise, Reduce, Scan, Value
 from ..core.op import Node, Op
 from ..core.spec import SCALARS, promote
 from ..core.tensor import Tensor
@@ -28,6 +28,11 @@ def is_map(node: Node) -> bool:
 def is_fold(node: Node) -> bool:
     """Whether elements along some axes are combined."""
     return isinstance(node.op.lower, Reduce)
+
+
+def is_scan(node: Node) -> bool:
+    """Whether elements are combined with all before them along an axis."""
+    return isinstance(node.op.lower, Scan)
 
 
 def is_move(node: Node) -> bool:
@@ -55,7 +60,7 @@ def refusal(node: Node) -> str | None:
             return "no elements"
     if isinstance(lower, Pointwise):
         return refused_map(node, lower)
-    if isinstance(lower, Reduce):
+    if isinstance(lower, Reduce | Scan):
         kinds = {node.inputs[0].dtype.kind, node.outputs[0].dtype.kind}
         return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"
     return None if isinstance(lower, Move) else f"not inlined: {node.op.name}"
@@ -91,7 +96,7 @@ def fits(number: Any, dtype: np.dtype[Any]) -> bool:
 def operand_dtypes(node: Node) -> DTypes:
     """The dtype that each operand is cast to before the body of `node` sees it."""
     lower, y = node.op.lower, node.outputs[0]
-    if isinstance(lower, Reduce):
+    if isinstance(lower, Reduce | Scan):
         return (y.dtype,)
     assert isinstance(lower, Pointwise)
     if lower.operands is not None:
@@ -121,8 +126,9 @@ def body(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> tuple[str, ...] | Non
     emitter = VectorEmitter(function, 1)
     values = [Value(f"%x{k}", dtype) for k, dtype in enumerate(dtypes)]
     lower = op.lower
-    rule = lower.combine if isinstance(lower, Reduce) else lower.rule  # type: ignore[union-attr]
-    if isinstance(lower, Reduce):
+    folds = isinstance(lower, Reduce | Scan)
+    rule = lower.combine if folds else lower.rule  # type: ignore[union-attr]
+    if folds:
         values *= 2
     try:
         emitter.cast(rule(emitter, *values), output)

@@ -82,7 +82,7 @@ def give_panels(nest: LoopNest, parent: Loop, outer: Loop) -> bool:
     others = sum(math.prod(b.shape) * b.dtype.itemsize for b in nest.scratch)
     if block > outer.extent or extent < FEWEST or others * block > PANEL:
         return False  # too few elements, or too much on the stack
-    if length < extent and any(loop.folds for loop in loops):
+    if length < extent and any(loop.folds or loop.scans for loop in loops):
         return False  # its sums would be parted
     panels = {}
     for place in found:

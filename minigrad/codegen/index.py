@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.op import Node
-from .bodies import is_array, is_fold, is_map, is_move
+from .bodies import is_array, is_fold, is_map, is_move, is_scan
 
 Map = dict[int, int]
 """Dim -> how many elements further one step along it leads. Dims not named change nothing."""
@@ -69,6 +69,7 @@ class Space:
         self.fixed: dict[Any, None] = {}  # made, or folded: the map binds; others' are hints
         self.views: dict[Any, View] = {}
         self.nodes: list[Node] = []
+        self.scans: dict[Any, int] = {}  # the axes of running results, by value
         self.serial = 0
 
     def copy(self) -> Space:
@@ -77,6 +78,7 @@ class Space:
         other.extents, other.serial = dict(self.extents), self.serial
         other.maps = dict(self.maps)  # a map is replaced, never changed
         other.made, other.fixed = dict(self.made), dict(self.fixed)
+        other.scans = dict(self.scans)
         other.views, other.nodes = dict(self.views), list(self.nodes)
         return other
 
@@ -88,6 +90,8 @@ class Space:
             self.admit_fold(node)
         else:
             self.admit_map(node, [x for x in node.inputs if is_array(x)])
+            if is_scan(node):
+                self.scans[node.outputs[0]] = node.attrs["axis"] % len(node.outputs[0].shape)
         self.nodes.append(node)
         self.settle()
 

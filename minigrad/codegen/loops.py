@@ -116,6 +116,19 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """`name` is `value` combined by `op` with all before it in the loop, in `dtype`."""
+
+    name: str
+    op: Op
+    value: Operand
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.op.name}({self.value}), so far"
+
+
+@dataclass(frozen=True)
 class Update:
     """Combine `value` into the element at `place`, which lives in memory, by `op`."""
 
@@ -134,6 +147,7 @@ class Loop:
     lanes: so many rounds at once, in a vector. unroll: so many vectors in turn, each with
     accumulators of its own. chunk: what lanes have accumulated is combined after so many rounds.
     block: so many rounds of a loop around others are made in lockstep, statement by statement.
+    backwards: from the last round to the first.
     each: not a loop of its own: the rounds of the block around it, each by itself.
     calls: long functions are called in it, and not written out.
     share: so many rounds are what a thread does in a row; 0 where threads do not share the loop.
@@ -148,6 +162,7 @@ class Loop:
     block: int = 1
     vector: bool = False
     each: bool = False
+    backwards: bool = False
     calls: bool = False
     share: int = 0
 
@@ -155,6 +170,11 @@ class Loop:
     def folds(self) -> list[Fold]:
         """The reductions that this loop makes."""
         return [statement for statement in self.body if isinstance(statement, Fold)]
+
+    @property
+    def scans(self) -> list[Scan]:
+        """The running results that this loop makes."""
+        return [statement for statement in self.body if isinstance(statement, Scan)]
 
     def head(self) -> str:
         """The first line of the loop."""
@@ -164,11 +184,12 @@ class Loop:
         by = by if self.vector else f" by {self.block}" if self.block > 1 else ""
         chunk = f", in chunks of {self.chunk}" if 0 < self.chunk < self.extent else ""
         shared = f", shared by {self.share}" if self.share else ""
+        by += ", backwards" if self.backwards else ""
         calls = ", calling functions" if self.calls else ""
         return f"for {self.var} in {self.extent}{by}{chunk}{calls}{shared}:"
 
 
-Statement: TypeAlias = Load | Apply | Store | Fold | Update | Loop
+Statement: TypeAlias = Load | Apply | Store | Fold | Scan | Update | Loop
 
 
 @dataclass

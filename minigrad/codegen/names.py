@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .bodies import divides_by
-from .loops import Apply, DType, Fold, Load, Loop, Statement, Store, Update
+from .loops import Apply, DType, Fold, Load, Loop, Scan, Statement, Store, Update
 
 
 def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
@@ -16,7 +16,7 @@ def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
                 pairs = list(zip(statement.operands, statement.dtypes, strict=True))
             case Store() | Update():
                 pairs = [(statement.value, statement.place.buffer.dtype)]
-            case Fold():
+            case Fold() | Scan():
                 pairs = [(statement.value, statement.dtype)]
             case _:
                 pairs = []
@@ -27,7 +27,7 @@ def defined(body: Sequence[Statement]) -> Iterator[str]:
     """The names that statements give, but for those in loops among them."""
     for statement in body:
         match statement:
-            case Load() | Apply() | Fold():
+            case Load() | Apply() | Fold() | Scan():
                 yield statement.name
             case Loop():
                 yield from [fold.name for fold in statement.folds]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .arrange import Dims
-from .bodies import cost, is_array, is_fold
+from .bodies import cost, is_array, is_fold, is_scan
 from .dims import Nesting
 
 AGAIN = 6
@@ -42,6 +42,8 @@ class Phases:
         if is_fold(node):
             self.changing[y] = self.nest.dims(y)
             self.first[y] = before + bool(self.nest.folded(y) & self.cols)
+        elif is_scan(node):
+            self.changing[y], self.first[y] = self.nest.dims(y), before
         else:
             self.changing[y] = frozenset().union(*[self.changes(x, y) for x in operands])
             self.first[y] = before

@@ -18,8 +18,8 @@ import numpy as np
 from ..core.lowering import Reduce
 from ..core.op import Op
 from ..graph import Graph
-from .arrange import Dims
-from .bodies import instructions, is_array, is_fold, is_sum, operand_dtypes
+from .arrange import Dims, scans_backwards
+from .bodies import instructions, is_array, is_fold, is_scan, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
 from .crosswise import turn
 from .dims import Nesting
@@ -31,6 +31,7 @@ from .loops import (
     Loop,
     LoopNest,
     Operand,
+    Scan,
     Statement,
     Store,
     Update,
@@ -137,6 +138,9 @@ class Scheduler:
             loop.lanes, loop.unroll = sizes
             loop.calls = work >= HEAVY
             loop.chunk = CHUNK if loop.folds else 0
+            if loop.scans:
+                loop.unroll = 1
+                loop.backwards = any(map(scans_backwards, self.nesting.graph.nodes))
         if loop.body:
             self.emit(loop)
 
@@ -146,6 +150,7 @@ class Scheduler:
         simple = list(self.phases.roots) == [0] and not any(
             self.phases.in_row(y) and not self.phases.is_column_sum(y) for y in makers
         )
+        simple = simple and not self.nesting.space.scans
         return ROWS if simple and any(map(self.phases.is_column_sum, makers)) else 1
 
     def weight(self, statement: Statement) -> int:
@@ -296,11 +301,18 @@ class Scheduler:
         else:
             operands = tuple([self.operand(x, y) for x in node.inputs])
             name = self.fresh()
-            op = None if is_fold(node) else node.op  # folded over axes of length 1: itself
-            self.emit(Apply(name, op, operands, operand_dtypes(node), y.dtype), level)
+            if is_scan(node):
+                self.emit(Scan(name, node.op, operands[0], y.dtype), level)
+            else:
+                self.emit(self.applied(name, node, operands), level)
             if kept == self.current and y in self.places.own:
                 self.emit(Store(self.places.kept(y), name), level)
         self.frames[level].names[y] = name
+
+    def applied(self, name: str, node: Any, operands: tuple[Operand, ...]) -> Apply:
+        """The statement of a map; what is folded over axes of length 1 is itself."""
+        op = None if is_fold(node) else node.op
+        return Apply(name, op, operands, operand_dtypes(node), node.outputs[0].dtype)
 
     def operand(self, x: Any, y: Any) -> Operand:
         """The name of the input `x` of the node that makes `y`."""

@@ -10,7 +10,19 @@ import math
 
 from ..core.op import Op
 from .bodies import instructions
-from .loops import Apply, Buffer, Fold, Load, Loop, LoopNest, Statement, Store, Update, statements
+from .loops import (
+    Apply,
+    Buffer,
+    Fold,
+    Load,
+    Loop,
+    LoopNest,
+    Scan,
+    Statement,
+    Store,
+    Update,
+    statements,
+)
 
 SHARED = 1 << 21
 """Instructions, on 64 bytes of float32 each, times 16: from here on threads share; some 40 us."""
@@ -20,6 +32,8 @@ MOST = 64
 """Shares of a loop."""
 OWN_BYTES = 1 << 17
 """Bytes on the stack for what the shares of a loop sum up in memory."""
+SCAN = 12
+"""What a running sum counts, in instructions."""
 MEMORY = 4
 """What a load or a store counts, in instructions."""
 
@@ -56,6 +70,8 @@ def rounds_in_a_row(loop: Loop) -> int:
     """The rounds of a loop that cannot be parted; 0 if it cannot be shared."""
     if not loop.vector:
         return loop.block
+    if loop.scans:
+        return 0
     if not loop.folds:
         return loop.lanes * loop.unroll
     return loop.chunk if loop.chunk < loop.extent else 0
@@ -84,4 +100,6 @@ def work_of(statement: Statement) -> int:
             return 2 * MEMORY
         case Fold():
             return 1
+        case Scan():
+            return SCAN * max(1, statement.dtype.itemsize // 4)
     return 1

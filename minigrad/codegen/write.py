@@ -9,10 +9,8 @@ What threads share is written in `sharing.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from ..core.lowering import Pointwise, Value
-from ..core.op import Op
+from ..core.lowering import Value
 from .arithmetic import lane_type
 from .crosswise import load_crosswise
 from .emitter import VectorEmitter, memory_dtype
@@ -26,6 +24,7 @@ from .loops import (
     LoopNest,
     Operand,
     Place,
+    Scan,
     Statement,
     Store,
     Update,
@@ -33,30 +32,13 @@ from .loops import (
 )
 from .names import divided_by, used, varying
 from .outline import called, is_worth_a_call
+from .scans import scan_of, scanned, start
 from .text import Function, Index
 from .uniform import UniformEmitter
+from .vector import Vector, mapped
 
 FUSED_FROM = 32
 """Bytes of the vectors of machines that all have a fused product and sum."""
-
-
-@dataclass
-class Vector:
-    """One round of a vector loop: emitter, variable, position, mask, names.
-
-    filled: how many lanes the mask leaves. ready: scalars from outside of the loop, in every lane,
-    by name and dtype.
-    calls: whether long functions are called, and not written out.
-    """
-
-    emitter: VectorEmitter
-    var: str
-    index: Index
-    mask: Value | None
-    filled: int
-    ready: dict[tuple[str, DType], Copies]
-    calls: bool
-    names: dict[str, Copies] = field(default_factory=dict)
 
 
 class NestWriter:
@@ -79,6 +61,7 @@ class NestWriter:
         self.scalars: dict[str, Copies] = {}
         self.indices: dict[str, Index] = {}
         self.block: tuple[str, int] = ("", 1)  # the variable that goes in blocks, and how far
+        self.cells: dict[str, tuple[str, int]] = {}  # what running results have come to; lanes
         self.copy: Index = 0  # the first scratch row of each buffer
         self.pointers = {b.name: f"%{b.name}" for b in (*nest.inputs, *nest.outputs)}
         blocks = [s.block for s in statements(nest.body) if isinstance(s, Loop)]
@@ -103,6 +86,9 @@ class NestWriter:
                     names[statement.name] = self.load(statement.place, vector)
                 case Apply():
                     names[statement.name] = self.apply(statement, vector)
+                case Scan():
+                    assert vector is not None
+                    names[statement.name] = [self.scan(statement, vector)]
                 case Store():
                     place = statement.place
                     self.store(place, self.get(statement.value, place.buffer.dtype, vector), vector)
@@ -141,6 +127,15 @@ class NestWriter:
             else:
                 made.append(emitter.cast(mapped(emitter, op, xs), dtype))
         return made
+
+    def scan(self, statement: Scan, vector: Vector) -> Value:
+        """The running results in a vector."""
+        emitter, op, dtype = vector.emitter, statement.op, statement.dtype
+        (x,) = self.get(statement.value, dtype, vector)
+        if vector.mask is not None and vector.backwards:
+            x = emitter.select(vector.mask, x, emitter.const(scan_of(op).init(dtype), dtype))
+        cell, width = self.cells[statement.name]
+        return scanned(emitter, op, x, cell, width=width, backwards=vector.backwards)
 
     def load(self, place: Place, vector: Vector | None) -> Copies:
         """The elements at a place."""
@@ -253,6 +248,10 @@ class NestWriter:
     def vector_loop(self, loop: Loop) -> None:
         """A loop over lanes, in chunks where reductions would otherwise lose digits."""
         slots = [Slot(fold, k) for fold in loop.folds for k in range(self.copies(fold.name))]
+        for scan in loop.scans:
+            width = min(loop.lanes, max(self.nest.vector_bytes // scan.dtype.itemsize, 1))
+            self.cells[scan.name] = self.function.scratch(width * scan.dtype.itemsize), width
+            start(self.scalar, scan.op, *self.cells[scan.name], scan.dtype)
         size, end = loop.chunk, loop.extent
         if not slots or end <= size:
             results = self.segment(loop, slots, 0, end)
@@ -295,12 +294,12 @@ class NestWriter:
         emitter = self.vectors(lanes)
         ready = self.ready(loop, emitter)
         sums = [neutral(emitter, slot.fold.op, slot.fold.dtype) for slot in slots] * unroll
-        middle = length
+        middle, backwards = length, loop.backwards
         if isinstance(length, int):
             middle = length // (lanes * unroll) * (lanes * unroll)
 
         def add_round(index: Index, u: int, sums: Copies) -> Copies:
-            vector = Vector(emitter, loop.var, index, None, lanes, ready, loop.calls)
+            vector = Vector(emitter, loop.var, index, None, lanes, ready, loop.calls, backwards)
             parts = self.round(loop, slots, vector)
             return [
                 *sums[: u * n],
@@ -308,17 +307,22 @@ class NestWriter:
                 *sums[u * n + n :],
             ]
 
+        if backwards and isinstance(length, int) and length % lanes:
+            self.tail(loop, slots, length)
         if middle:
             with emitter.loop(0, middle, lanes * unroll, sums) as state:
                 sums = state.values
                 for u in range(unroll):
-                    sums = add_round(self.function.plus(state.index, u * lanes), u, sums)
+                    index = self.function.plus(state.index, u * lanes)
+                    if backwards:
+                        index = self.function.let(f"sub i64 {int(middle) - lanes}, {index}")
+                    sums = add_round(index, u, sums)
                 state.following = sums
             sums = state.values
         if isinstance(length, int) and isinstance(middle, int):
             for u, index in enumerate(range(middle, length - lanes + 1, lanes)):
                 sums = add_round(index, u, sums)
-            if length % lanes:
+            if length % lanes and not backwards:
                 sums[-n or len(sums) :] = joined(
                     emitter, slots, sums[-n or len(sums) :], self.tail(loop, slots, length)
                 )
@@ -339,7 +343,9 @@ class NestWriter:
         emitter = self.vectors(lanes)
         mask = None if rest == lanes else emitter.first_lanes(rest)
         ready = self.ready(loop, emitter)
-        vector = Vector(emitter, loop.var, length - rest, mask, rest, ready, loop.calls)
+        vector = Vector(
+            emitter, loop.var, length - rest, mask, rest, ready, loop.calls, loop.backwards
+        )
         parts = []
         for slot, x in zip(slots, self.round(loop, slots, vector), strict=True):
             zero = neutral(self.scalar, slot.fold.op, x.dtype)
@@ -383,11 +389,3 @@ class NestWriter:
                     for x, everywhere in zip(scalars, found[name, dtype], strict=True):
                         emitter.announce(x, everywhere)
         return found
-
-
-def mapped(emitter: VectorEmitter, op: Op | None, xs: Sequence[Value]) -> Value:
-    """The body of an elementwise op; of None, the operand."""
-    if op is None:
-        return xs[0]
-    assert isinstance(op.lower, Pointwise)
-    return op.lower.rule(emitter, *xs)

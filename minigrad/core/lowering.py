@@ -1,4 +1,4 @@
-"""How an op says what its loop body is: five small records, and the Emitter they speak to.
+"""How an op says what its loop body is: six small records, and the Emitter they speak to.
 
 An op without a lowering is not compilable into a loop; the compiled schedule then calls its
 NumPy kernel. Nothing here knows LLVM: an `Emitter` writes LLVM text, and another could write C.
@@ -100,6 +100,19 @@ class Reduce:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """Running results along the attribute `axis`: each element combined with all before it.
+
+    init, combine, kinds: as of `Reduce`. The attribute `backwards`, if there is one and it is
+    true, goes from the last element to the first.
+    """
+
+    init: Callable[..., Any]
+    combine: Callable[..., Value]
+    kinds: str = "fiu"
+
+
+@dataclass(frozen=True)
 class Move:
     """Elements change their place and nothing else.
 
@@ -136,4 +149,4 @@ class Body:
     transparent: bool = True
 
 
-Lowering = Pointwise | Reduce | Move | Contract | Body
+Lowering = Pointwise | Reduce | Scan | Move | Contract | Body

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.batch import along_axes
 from ..core.define import composite, primitive, ranked
+from ..core.lowering import Scan
 from ..core.registry import api
 from ..core.spec import Spec, as_int, as_truth, canonical_axis, promote
 from ..core.tensor import Tensor
@@ -18,22 +19,34 @@ from .join import join
 from .slice import FULL, take_slice
 
 
-def accumulated_spec(x: Any, *, axis: int) -> Spec:
+def accumulated_spec(x: Any, *, axis: int, backwards: bool = False) -> Spec:
     """The spec of `x` itself."""
     if x.shape is not None:
         canonical_axis("cumulative sum or product", axis, len(x.shape))
     return Spec(x.shape, x.dtype)
 
 
-@primitive(infer=accumulated_spec, linear="jointly")
-def accumulate_sum(x: Any, /, *, axis: int) -> Any:
-    """Sums of all elements so far along `axis`; the op behind `cumulative_sum`."""
+@primitive(
+    infer=accumulated_spec,
+    linear="jointly",
+    # -0 is neutral: 0 would make 0 of it
+    lower=Scan(lambda dtype: -0.0 if dtype.kind == "f" else 0, lambda b, x1, x2: b.add(x1, x2)),
+)
+def accumulate_sum(x: Any, /, *, axis: int, backwards: bool = False) -> Any:
+    """Sums of all elements so far along `axis`; the op behind `cumulative_sum`.
+
+    backwards: from the last element to the first.
+    """
+    if backwards:
+        return np.flip(np.add.accumulate(np.flip(x, axis), axis, x.dtype), axis)
     return np.add.accumulate(x, axis, x.dtype)
 
 
-def accumulate_sum_vjp(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Any:
+def accumulate_sum_vjp(
+    g: Tensor, y: Tensor, x: Tensor, *, axis: int, backwards: bool = False
+) -> Any:
     """An element counts in all sums from its own on."""
-    return reverse(accumulate_sum(reverse(g, axes=(axis,)), axis=axis), axes=(axis,))
+    return accumulate_sum(g, axis=axis, backwards=not backwards)
 
 
 accumulate_sum.defvjp(accumulate_sum_vjp)

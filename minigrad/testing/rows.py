@@ -319,7 +319,7 @@ TABLE: dict[str, Row] = {
     "upper_bound": along_axes,
     "place_of_max": along_axis(),
     "place_of_min": along_axis(),
-    "accumulate_sum": along_axis(),
+    "accumulate_sum": along_axis(lambda pen: {"backwards": pen.of(False, True)}),
     "accumulate_product": along_axis(),
     "recurrence": recurrence_inputs,
     "join": join_inputs,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Body, Contract, Move, Pointwise, Reduce
+from ..core.lowering import Body, Contract, Move, Pointwise, Reduce, Scan
 from ..core.op import Node, Op
 from ..core.spec import SCALARS, Spec
 from ..core.tensor import Tensor
@@ -21,7 +21,13 @@ from ..variable import Cell, assign_variable, read_variable
 MOST = 1000  # boxes of one diagram; what comes after is counted
 DEEPEST = 3  # graphs in graphs in graphs; what is deeper is named
 WIDEST = 36  # characters of a line in a box
-KINDS = {Pointwise: "pointwise", Reduce: "reduction", Move: "move", Contract: "product"}
+KINDS = {
+    Pointwise: "pointwise",
+    Reduce: "reduction",
+    Scan: "reduction",
+    Move: "move",
+    Contract: "product",
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""Running sums in a loop: added up within vectors, and carried from one vector to the next.
+
+In a register the lanes are added in log2 steps. Between registers only one addition has to wait
+for the one before: the totals of registers are known before what comes in front of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.lowering import Scan, Value
+from ..core.op import Op
+from .arithmetic import lane_type
+from .emitter import VectorEmitter
+
+
+def scan_of(op: Op) -> Scan:
+    """How `op` combines what has been so far with the next element."""
+    assert isinstance(op.lower, Scan)
+    return op.lower
+
+
+def start(emitter: VectorEmitter, op: Op, cell: str, lanes: int, dtype: object) -> None:
+    """Let the memory at `cell`, of `lanes` lanes, hold what comes before the first element."""
+    vector = emitter.with_lanes(lanes)
+    vector.store(vector.const(scan_of(op).init(dtype), dtype), cell, 0)
+
+
+def scanned(
+    emitter: VectorEmitter, op: Op, x: Value, cell: str, *, width: int, backwards: bool
+) -> Value:
+    """The running results of `op` along the lanes of `x`, after what is in each lane at `cell`.
+
+    width: the lanes of a register; `cell` has as many. backwards: from the last lane to the first.
+    The new total is left at `cell`.
+    """
+    combine, neutral = scan_of(op).combine, scan_of(op).init(x.dtype)
+    n = min(width, emitter.lanes)
+    register = emitter.with_lanes(n)
+    carried = register.load(cell, 0, x.dtype)
+    count = emitter.lanes // n
+    found = []
+    for k in reversed(range(count)) if backwards else range(count):
+        part = piece(emitter, x, k * n, n)
+        part = within(register, op, part, neutral, backwards=backwards)
+        found.append(combine(register, carried, part))
+        last = shuffled(register, part, part, [0 if backwards else n - 1] * n)
+        carried = combine(register, carried, last)
+    whole = register.with_lanes(width)
+    everywhere = shuffled(register, carried, carried, [0] * width, width)
+    whole.store(everywhere, cell, 0)
+    return together(register, found[::-1] if backwards else found)
+
+
+def within(emitter: VectorEmitter, op: Op, x: Value, neutral: object, *, backwards: bool) -> Value:
+    """The running results along the lanes of one register. Hillis and Steele (1986)."""
+    n, step = emitter.lanes, 1
+    zero = emitter.const(neutral, x.dtype)
+    while step < n:
+        order = [k + step if k + step < n else n for k in range(n)] if backwards else []
+        order = order or [k - step if k >= step else n for k in range(n)]
+        before = shuffled(emitter, x, zero, order)
+        x = scan_of(op).combine(emitter, before, x)
+        step *= 2
+    return x
+
+
+def piece(emitter: VectorEmitter, x: Value, first: int, count: int) -> Value:
+    """`count` lanes of `x`, from `first` on."""
+    if count == emitter.lanes:
+        return x
+    return shuffled(emitter, x, x, [*range(first, first + count)], count)
+
+
+def together(emitter: VectorEmitter, parts: Sequence[Value]) -> Value:
+    """The lanes of `parts`, a power of two of them, in one vector."""
+    while len(parts) > 1:
+        n = 2 * emitter.lanes
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [shuffled(emitter, one, other, [*range(n)], n) for one, other in pairs]
+        emitter = emitter.with_lanes(n)
+    return parts[0]
+
+
+def shuffled(
+    emitter: VectorEmitter, one: Value, other: Value, order: Sequence[int], count: int = 0
+) -> Value:
+    """Lanes of two vectors by number, those of `other` after those of `one`; `count` of them."""
+    n, lane = emitter.lanes, lane_type(one.dtype)
+    if n == 1:
+        return emitter.with_lanes(count or 1).splat(one)
+    kind = f"<{n} x {lane}>"
+    lanes = ", ".join(f"i32 {k}" for k in order)
+    if len(order) == 1:
+        return emitter.lane(one, order[0])
+    source = f"{kind} {one.text}, {kind} {other.text}, <{len(order)} x i32> <{lanes}>"
+    return emitter.let(f"shufflevector {source}", one.dtype)

@@ -1,0 +1,108 @@
+"""Running sums in loop nests: exact for integers, as NumPy's for floats, in both directions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.codegen import jit
+
+pytestmark = pytest.mark.skipif(not jit.available(), reason="native code needs llvmlite")
+
+LENGTHS = [2, 3, 7, 15, 16, 17, 33, 63, 64, 65, 129, 1000]
+PLACES = {"float32": 2e-6, "float64": 1e-14}
+
+
+def drawn(shape: tuple[int, ...], dtype: str) -> Any:
+    """Numbers of both signs where there are any."""
+    numbers = np.random.default_rng(0).standard_normal(shape) * 9
+    return mg.constant(
+        numbers.astype(np.int64).astype(dtype) if dtype[0] in "iu" else numbers, dtype
+    )
+
+
+def compare(f: Callable[..., Any], *xs: Any, says: str) -> None:
+    """Compiled results against eager ones, whose loop nest contains `says`."""
+    compiled = mg.function(f, jit_compile=True)
+    assert says in compiled.compiler_ir(*xs, stage="loops")
+    found, expected = np.asarray(compiled(*xs)), np.asarray(f(*xs))
+    assert found.dtype == expected.dtype
+    most = float(np.abs(expected).max())
+    tolerance = 20 * PLACES.get(str(found.dtype), 0) * max(most, 1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "int8", "uint16"])
+@pytest.mark.parametrize("n", LENGTHS)
+def test_running_sums_of_rows(n: int, dtype: str) -> None:
+    for shape in ((n,), (5, n)):
+        x = drawn(shape, dtype)
+        compare(lambda x: mg.cumulative_sum(x, axis=-1, dtype=dtype), x, says="so far")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", LENGTHS)
+def test_gradients_run_from_the_end(n: int, dtype: str) -> None:
+    x, weights = drawn((5, n), dtype), mg.sin(drawn((n,), dtype))
+
+    def loss(x: Any) -> Any:
+        return mg.sum(mg.cumulative_sum(x * x, axis=-1) * weights)
+
+    compare(mg.grad(loss), x, says=", backwards")
+
+
+PROGRAMS: dict[str, Callable[[Any, Any], Any]] = {
+    "around": lambda x, b: mg.exp(mg.cumulative_sum(x * b, axis=1) * 0.01) - b,
+    "a sum of each row": lambda x, b: mg.sum(mg.cumulative_sum(x, axis=1) * b, axis=1),
+    "a sum of each column": lambda x, b: mg.sum(mg.cumulative_sum(x, axis=1) * b, axis=0),
+    "all": lambda x, b: mg.sum(mg.cumulative_sum(x, axis=1) * b),
+    "a softmax before": lambda x, b: mg.cumulative_sum(mg.nn.softmax(x), axis=1),
+    "a mean taken off": lambda x, b: mg.cumulative_sum(x - mg.mean(x, axis=1)[:, None], axis=1),
+    "twice": lambda x, b: mg.cumulative_sum(mg.cumulative_sum(x, axis=1), axis=1),
+    "a transpose before": lambda x, b: mg.cumulative_sum(x.T, axis=1),
+    "a row for all": lambda x, b: mg.cumulative_sum(b) * x,
+    "other rows": lambda x, b: mg.cumulative_sum(mg.reshape(x * 2, (-1, 8)), axis=1) + 1,
+    "other rows behind": lambda x, b: mg.reshape(mg.cumulative_sum(x, axis=1) * 2, (-1, 8)),
+    "a flip": lambda x, b: mg.cumulative_sum(mg.flip(x, axis=1), axis=1),
+    "a beginning": lambda x, b: mg.cumulative_sum(x, axis=1, include_initial=True),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_running_sums_among_other_ops(name: str) -> None:
+    compare(PROGRAMS[name], drawn((40, 104), "float64"), drawn((104,), "float64"), says="so far")
+
+
+@pytest.mark.parametrize("program", ["columns", "both ways"])
+def test_what_does_not_fit_is_right_all_the_same(program: str) -> None:
+    def f(x: Any) -> Any:
+        if program == "columns":
+            return mg.cumulative_sum(x, axis=0) * 2
+        y = mg.cumulative_sum(x, axis=1)
+        return mg.grad(lambda x: mg.sum(mg.cumulative_sum(x, axis=1) * y * x))(x)
+
+    compare(f, drawn((20, 70), "float64"), says="multiply")
+
+
+def test_a_long_row_is_one_loop_in_one_thread() -> None:
+    x = drawn((200_000,), "float64")
+    compare(lambda x: mg.cumulative_sum(x) * 2, x, says="so far")
+    compare(lambda x: mg.sum(mg.cumulative_sum(x) * x), x, says="so far")
+
+
+def test_running_sums_of_float32_lose_less_than_one_after_the_other() -> None:
+    x = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
+    exact = np.cumsum(x.astype(np.float64))
+    compiled = mg.function(lambda x: mg.cumulative_sum(x), jit_compile=True)
+    lost = np.abs(np.asarray(compiled(mg.constant(x))) - exact).max()
+    assert lost < np.abs(np.cumsum(x) - exact).max()
+
+
+def test_signed_zeros_infinities_and_nan_are_numpys() -> None:
+    x = np.array([-0.0, -0.0, 1, np.inf, 2, np.nan, 3] * 3)
+    compiled = mg.function(lambda x: mg.cumulative_sum(x), jit_compile=True)
+    y = np.asarray(compiled(mg.constant(x)))
+    np.testing.assert_array_equal(y, np.cumsum(x))
+    assert np.signbit(y[:2]).all()
