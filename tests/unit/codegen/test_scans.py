@@ -53,6 +53,14 @@ def test_gradients_run_from_the_end(n: int, dtype: str) -> None:
     compare(mg.grad(loss), x, says=", backwards")
 
 
+@pytest.mark.parametrize("n", LENGTHS)
+def test_lanes_behind_the_end_do_not_count(n: int) -> None:
+    def f(x: Any) -> Any:
+        return mg.grad(lambda w: mg.sum(mg.cumulative_sum(w, axis=1) * mg.exp(x)))(x)
+
+    compare(f, mg.sin(drawn((3, n), "float64")), says=", backwards")
+
+
 PROGRAMS: dict[str, Callable[[Any, Any], Any]] = {
     "around": lambda x, b: mg.exp(mg.cumulative_sum(x * b, axis=1) * 0.01) - b,
     "a sum of each row": lambda x, b: mg.sum(mg.cumulative_sum(x, axis=1) * b, axis=1),
