@@ -146,11 +146,11 @@ class Rebuilding:
             for node in self.grouping.takers.get(y, [])
             if node not in members
             and (
-                node.outputs[0] not in self.grouping.free
+                self.grouping.free.keys().isdisjoint(node.outputs)
                 or self.is_asked_for(node.outputs[0], members)
             )
         ]
-        z = takers[0].outputs[0] if len(takers) == 1 else None
+        z = takers[0].outputs[0] if len(takers) == 1 and takers[0].outputs else None
         if z not in self.moves or y in self.grouping.outputs or self.is_read_by_groups(z):
             return y
         space = unit.space.copy()

@@ -262,8 +262,9 @@ class Grouping:
             if x in self.outputs:
                 return True
             for node in self.takers.get(x, []):
-                if node.outputs[0] in self.free:
-                    todo.append(node.outputs[0])
+                views = [z for z in node.outputs if z in self.free]  # an assignment gives nothing
+                if views:
+                    todo += views
                 elif node not in members:
                     return True
         return False

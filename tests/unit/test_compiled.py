@@ -110,3 +110,37 @@ def test_what_is_constant_in_pieces_has_no_gradient(name: str) -> None:
 
 def test_sign_has_the_gradient_zero() -> None:
     same(mg.grad(mg.sign)(mg.constant(1.5)), 0.0)
+
+
+@pytest.mark.parametrize("kind", ["fori_loop", "while_loop", "scan", "map", "cond"])
+def test_a_variable_that_a_body_uses_by_name_may_be_assigned_afterwards(kind: str) -> None:
+    """The step of every recurrent network: weights in the loop, and an optimizer behind it."""
+
+    def body(w: mg.Variable, x: Any) -> Any:
+        match kind:
+            case "fori_loop":
+                return mg.fori_loop(0, 3, lambda i, y: y * w, x)
+            case "while_loop":
+                return mg.while_loop(lambda y: mg.sum(y) < 50.0, lambda y: (y * w,), (x,))[0]
+            case "scan":
+                return mg.scan(lambda c, v: (c * w + v, c), x[0], x)[1]
+            case "map":
+                return mg.map(lambda v: v * w, x)
+        return mg.cond(mg.sum(x) > 0, lambda: x * w, lambda: x)
+
+    def trained(mode: Any) -> list[Any]:
+        w, optimizer = mg.Variable(2.0), mg.optimizers.Adam(0.1)
+
+        @mode
+        def step(x: Any) -> Any:
+            with mg.GradientTape() as tape:
+                loss = mg.sum(body(w, x) ** 2)
+            optimizer.apply_gradients([(tape.gradient(loss, w), w)])
+            return loss
+
+        x = mg.constant([1.0, 0.5, 0.25])
+        return [*[step(x).item() for _ in range(3)], w.numpy()]
+
+    expected = trained(lambda f: f)
+    np.testing.assert_allclose(trained(mg.function), expected, rtol=1e-5)
+    np.testing.assert_allclose(trained(mg.function(jit_compile=True)), expected, rtol=1e-5)
