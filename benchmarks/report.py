@@ -110,18 +110,18 @@ def standing(outcomes: Mapping[str, Outcome]) -> str:
     )
 
 
-def compiling(outcomes: Mapping[str, Outcome], peer: str = "jax") -> str:
-    """First calls against those of a peer, where both compile."""
+def compiling(outcomes: Mapping[str, Outcome]) -> str:
+    """First calls against those of JAX, where both compile."""
     pairs = {
-        name: outcome.first["minigrad"] / outcome.first[peer]
+        name: outcome.first["minigrad"] / outcome.first["jax"]
         for name, outcome in outcomes.items()
-        if {"minigrad", peer} <= outcome.first.keys()
+        if {"minigrad", "jax"} <= outcome.first.keys()
     }
     if not pairs:
-        return f"first calls: {peer} did not run"
+        return "first calls: jax did not run"
     slow = sorted((found, name) for name, found in pairs.items() if found > 0.5)[::-1]
     return (
-        f"first calls, minigrad/{peer}: geometric mean {geometric_mean(pairs.values()):.2f}\n"
+        f"first calls, minigrad/jax: geometric mean {geometric_mean(pairs.values()):.2f}\n"
         f"above 0.5: {', '.join(f'{name} {found:.2f}' for found, name in slow) or 'none'}"
     )
 

@@ -62,10 +62,10 @@ class Diagram:
         self.places.update(dict.fromkeys(outputs, index))
 
 
-def of_graph(graph: Graph, title: str | None = None, depth: int = 0) -> Diagram:
+def of_graph(graph: Graph) -> Diagram:
     """The diagram of a graph, and of the graphs in its nodes."""
     names = named(graph)
-    return of_inner(graph, title or graph.name, depth, names, names)
+    return of_inner(graph, graph.name, 0, names, names)
 
 
 def of_inner(

@@ -39,3 +39,12 @@ def test_a_hessian_vector_product_does_not_see_other_uses_of_the_same_tensor() -
     x = mg.constant([1.0, 2.0], mg.float64)
     product = mg.hvp(lambda z: mg.sum(x * z * z), x, mg.ones_like(x))
     np.testing.assert_allclose(np.asarray(product), [2.0, 4.0])
+
+
+def test_a_hessian_is_of_the_argument_that_is_asked_for() -> None:
+    def f(a: Any, b: Any) -> Any:
+        return mg.sum(a * b**3)
+
+    a, b = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    np.testing.assert_allclose(mg.hessian(f, 1)(a, b).numpy(), np.diag(6 * a * b))
+    np.testing.assert_array_equal(mg.hessian(f)(a, b).numpy(), np.zeros((2, 2)))

@@ -40,6 +40,12 @@ def test_gelu_can_be_exact(check_gradients: Any) -> None:
     check_gradients(lambda x: nn.gelu(x, approximate=False), np.array([-0.7, 1.2]))
 
 
+def test_elu_falls_to_minus_alpha(check_gradients: Any) -> None:
+    x = np.array([-40.0, -1.0, 2.0])
+    np.testing.assert_allclose(nn.elu(x, 0.5).numpy(), [-0.5, 0.5 * np.expm1(-1.0), 2.0])
+    check_gradients(lambda x: nn.elu(x, 0.5), np.array([-2.0, -0.5, 0.3]))
+
+
 def test_the_derivative_of_relu_at_0_is_0() -> None:
     x = mg.constant([-1.0, 0.0, 1.0])
     with mg.GradientTape() as tape:
