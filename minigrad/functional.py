@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import tree
 from .core.convert import as_tensor
@@ -29,21 +29,43 @@ def value_and_grad(
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        filled, sources = with_sources(func, args, chosen)
-        with GradientTape() as tape:
-            tape.watch(sources)
-            returned = func(*filled, **kwargs)
-        value = returned[0] if has_aux else returned
-        if not isinstance(value, Tensor) or value.ndim not in (0, None):
-            raise GradientError(
-                f"grad of {getattr(func, '__name__', 'a function')}: its value is "
-                f"{getattr(value, 'spec', type(value).__name__)}: a gradient belongs to one "
-                "number; return mg.sum(y), or use mg.jacobian or mg.vjp"
-            )
-        grads = tape.gradient(value, sources)
-        return returned, grads[0] if isinstance(argnums, int) else tuple(grads)
+        found = slopes_of(func, args, kwargs, chosen, has_aux=has_aux)
+        return found.returned, found.grads[0] if isinstance(argnums, int) else tuple(found.grads)
 
     return wrapper
+
+
+class Slopes(NamedTuple):
+    """What a function returned, its gradients, and the tape that can explain them."""
+
+    returned: Any
+    grads: list[Any]
+    tape: GradientTape
+    value: Any
+    sources: list[Any]
+
+
+def slopes_of(
+    func: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    chosen: Sequence[int],
+    *,
+    has_aux: bool = False,
+) -> Slopes:
+    """The gradients of a scalar function by the `chosen` arguments."""
+    filled, sources = with_sources(func, args, chosen)
+    with GradientTape() as tape:
+        tape.watch(sources)
+        returned = func(*filled, **kwargs)
+    value = returned[0] if has_aux else returned
+    if not isinstance(value, Tensor) or value.ndim not in (0, None):
+        raise GradientError(
+            f"grad of {getattr(func, '__name__', 'a function')}: its value is "
+            f"{getattr(value, 'spec', type(value).__name__)}: a gradient belongs to one "
+            "number; return mg.sum(y), or use mg.jacobian or mg.vjp"
+        )
+    return Slopes(returned, tape.gradient(value, sources), tape, value, sources)
 
 
 def with_sources(func: Any, args: Any, chosen: Sequence[int]) -> tuple[list[Any], list[Any]]:
@@ -126,29 +148,57 @@ def jacobian(
 def hessian(func: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """A function that gives the second derivatives of a scalar `func` by one tensor argument.
 
-    The result has shape `argument.shape + argument.shape`; zeros where `func` is linear.
+    The result has shape `argument.shape + argument.shape`; zeros where `func` is linear, and None
+    where nobody can know it, behind a numpy_function say.
     """
-    first = grad(func, argnums)
 
     @functools.wraps(func)
-    def slope(*args: Any, **kwargs: Any) -> Any:
-        found = first(*args, **kwargs)
-        return api.zeros_like(as_tensor(args[argnums])) if found is None else found
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        filled, (source,) = with_sources(func, args, (argnums,))
+        with GradientTape(persistent=True) as tape:
+            tape.watch(source)
+            found = slopes_of(func, filled, kwargs, (argnums,))
+        (slope,) = found.grads
+        if slope is None:
+            if not is_known(found.tape, found.value, found.sources[0]):
+                return None
+            slope = api.zeros_like(source)
+        second = tape.jacobian(slope, source)
+        if second is None and is_known(tape, slope, source):
+            return tape.jacobian(slope, source, "zero")
+        return second
 
-    return jacobian(slope, argnums, unconnected_gradients="zero")
+    return wrapper
+
+
+UNKNOWN = ("opaque", "escape", "rule by hand")
+
+
+def is_known(tape: GradientTape, target: Any, source: Any) -> bool:
+    """Whether a gradient that is None is zero, and not cut off where nobody can see."""
+    return tape.explain(target, source).kind not in UNKNOWN
 
 
 def hvp(func: Callable[..., Any], primal: Any, tangent: Any) -> Any:
     """The Hessian of a scalar `func` at `primal`, times `tangent`, without the Hessian.
 
-    primal, tangent: nests of equal structure and shapes; so is the result.
+    primal, tangent: nests of equal structure and shapes; so is the result. Zeros where `func` is
+    linear, and None where nobody can know it, behind a numpy_function say.
     """
     source = tree.map(as_source, primal)
     sources, structure = tree.flatten(source)
     directions = tree.flatten_like(structure, tangent)
     with GradientTape() as tape:
         tape.watch(source)
-        slopes = tree.flatten(grad(func)(source))[0]
+        inner = slopes_of(func, (source,), {}, (0,))
+    slopes = tree.flatten(inner.grads[0])[0]
+    copies = tree.flatten(inner.sources[0])[0]
     pairs = [(g, t) for g, t in zip(slopes, directions, strict=True) if g is not None]
-    found = tape.gradient([g for g, _ in pairs], sources, [as_tensor(t) for _, t in pairs], "zero")
+    targets = [g for g, _ in pairs]
+    found = tape.gradient(targets, sources, [as_tensor(t) for _, t in pairs])
+    for i, (x, copy) in enumerate(zip(sources, copies, strict=True)):
+        if found[i] is None:
+            linear = slopes[i] is None and is_known(inner.tape, inner.value, copy)
+            if linear or (slopes[i] is not None and is_known(tape, targets, x)):
+                found[i] = api.zeros_like(as_tensor(x))
     return tree.unflatten(structure, found)

@@ -48,3 +48,23 @@ def test_a_hessian_is_of_the_argument_that_is_asked_for() -> None:
     a, b = np.array([1.0, 2.0]), np.array([3.0, 4.0])
     np.testing.assert_allclose(mg.hessian(f, 1)(a, b).numpy(), np.diag(6 * a * b))
     np.testing.assert_array_equal(mg.hessian(f)(a, b).numpy(), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, mg.function])
+def test_second_derivatives_that_nobody_can_know_are_none_and_no_zeros(mode: Any) -> None:
+    x = mg.constant(np.array([0.3, 0.5]))
+    spec = mg.TensorSpec((2,), mg.float64)
+
+    @mg.custom_gradient
+    def sine(x: Any) -> Any:
+        slope = lambda g: g * mg.numpy_function(np.cos, [x], spec)  # noqa: E731
+        return mg.numpy_function(np.sin, [x], spec), slope
+
+    opaque = mode(lambda x: mg.sum(mg.numpy_function(np.sin, [x], spec)))
+    first_only = mode(lambda x: mg.sum(sine(x)))
+    for f in (opaque, first_only):
+        assert mg.hessian(f)(x) is None
+        assert mg.hvp(f, x, x) is None
+    for f in (mode(mg.sum), mode(lambda x: mg.sum(mg.floor(x))), mode(lambda x: mg.sum(x) * 2.0)):
+        np.testing.assert_array_equal(mg.hessian(f)(x).numpy(), np.zeros((2, 2)))
+        np.testing.assert_array_equal(mg.hvp(f, x, x).numpy(), np.zeros(2))
