@@ -130,12 +130,20 @@ def pushforward(nodes: Sequence[Node], tangents: dict[Any, Any], targets: Sequen
         steps = [tangents.get(x) for x in node.inputs]
         if all(t is None for t in steps):
             continue
-        wanted = [y in used and y.dtype.kind in "fc" for y in node.outputs]
+        wanted = [y in used and moves(y) for y in node.outputs]
         if not any(wanted):
             continue
         for y, t in zip(node.outputs, pushed(node, steps, wanted), strict=True):
             if t is not None:
                 tangents[y] = t
+
+
+def moves(y: Any) -> bool:
+    """Whether an output moves by small steps: not integers, nor the record of a run.
+
+    The derivative of what reads a record is by the inputs of the run, which it takes as well.
+    """
+    return isinstance(y, Tensor) and y.dtype.kind in "fc"
 
 
 def pushed(node: Node, steps: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:

@@ -145,6 +145,29 @@ def test_through_control_flow(mode: str) -> None:
     assert found.item() == pytest.approx(derivatives(f, mg.constant(1.1), 1)[0], rel=1e-5)
 
 
+RUNS = {
+    "cond": lambda x: mg.cond(mg.sum(x) > 0, lambda: mg.sin(x) * x, lambda: x),
+    "while_loop": lambda x: mg.while_loop(lambda y: mg.sum(y) > 0.3, lambda y: mg.sin(y) * 0.7, x),
+    "fori_loop": lambda x: mg.fori_loop(0, 2, lambda i, y: mg.sin(y), x),
+    "scan": lambda x: mg.scan(lambda c, r: (mg.sin(c) * r, c * r), x, mg.stack([x, 2 * x]))[1],
+    "map": lambda x: mg.map(lambda r: mg.sin(r) * x, x),
+    "py_function": lambda x: mg.py_function(lambda v: mg.sin(v) * v, [x], mg.float64),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_forward_over_reverse_through_the_runs_of_functions(name: str) -> None:
+    traced = mg.function(lambda x: mg.sum(RUNS[name](x)))
+    gradient = mg.grad(traced)
+    hvp = along(gradient)
+    xs = np.stack([X, 0.9 * X])
+    np.testing.assert_allclose(hvp(X), slope(gradient), atol=1e-7)
+    # twice forward, batched, and one order on
+    np.testing.assert_allclose(along(along(traced))(X), np.sum(slope(gradient) * T), atol=1e-6)
+    np.testing.assert_allclose(mg.vmap(hvp)(xs), [hvp(X), hvp(0.9 * X)], atol=1e-12)
+    np.testing.assert_allclose(along(hvp)(X), slope(hvp), atol=1e-6)
+
+
 def test_where_the_pullback_would_stop_at_zeros() -> None:
     """sqrt guards cotangents that are 0; a tangent of 1 passes."""
     x = mg.constant([4.0, 0.0])
