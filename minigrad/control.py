@@ -85,10 +85,11 @@ def while_loop(
 ) -> Any:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`; the last `loop_vars`.
 
-    loop_vars: a list or tuple, its entries tensors or nests; `body` gives the same nest, each
-    tensor with the shape and dtype it had. The number of rounds may depend on values; reverse
-    mode keeps the residuals of each round. maximum_iterations: stop after as many.
-    Raises SpecError where `body` changes a shape, a dtype or the nest.
+    loop_vars: a list or tuple, its entries tensors or nests; `body` gives the same nest. In a
+    trace each tensor keeps the shape and dtype it had; eagerly this is a Python loop, which does
+    not mind. The number of rounds may depend on values; reverse mode keeps the residuals of each
+    round. maximum_iterations: stop after as many. Raises SpecError where `body` changes the nest,
+    and in a trace a shape or a dtype.
     """
     wrapped = loop_vars if isinstance(loop_vars, (list, tuple)) else (loop_vars,)
     leaves, structure = tree.flatten(tuple(wrapped))

@@ -21,9 +21,10 @@ def scan(
 ) -> tuple[Any, Any]:
     """Fold `f(carry, x) -> (carry, y)` along the first axis of `xs`; the last carry, all y stacked.
 
-    init: a tensor or a nest, which `f` gives back with the same shapes and dtypes. xs: a tensor or
-    a nest of tensors with equal first dims; None for `length` rounds without. Raises SpecError
-    where a carry changes or first dims differ.
+    init: a tensor or a nest, which `f` gives back; in a trace with the same shapes and dtypes. xs:
+    a tensor or a nest of tensors with equal first dims; None for `length` rounds without. Raises
+    SpecError where a carry changes its nest, and in a trace its shape or dtype, and where first
+    dims differ.
     """
     leaves, structure = tree.flatten(init)
     start = [as_tensor(x) for x in leaves]
