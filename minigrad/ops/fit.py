@@ -40,8 +40,9 @@ def known_length(name: str, n: Any) -> int | None:
 
 
 def given_length(name: str, n: Any) -> int:
-    """The int that a kernel is given, as itself or as an array."""
-    return known_length(name, Tensor(n) if isinstance(n, np.ndarray) else n) or 0
+    """The int that a kernel is given, as itself, as an array or as a number of NumPy's."""
+    known_length(name, n if type(n) is int else Tensor(np.asarray(n)))
+    return int(n)
 
 
 @primitive(infer=fitted_spec, linear="each")

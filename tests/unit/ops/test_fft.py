@@ -78,6 +78,15 @@ def test_derivatives_with_dims_unknown_compiled_and_loaded(name: str, check_trac
         np.testing.assert_allclose(tape.gradient(z, t), tape.gradient(y, t), atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["irfft", "hfft"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_length_is_found_where_the_only_dim_is_unknown(name: str, jit: bool) -> None:
+    specs = [mg.TensorSpec((None,), mg.complex128)]
+    f = mg.function(getattr(mg.fft, name), input_signature=specs, jit_compile=jit)
+    for x in (COMPLEX[0, :, 0], COMPLEX[0, 0]):
+        np.testing.assert_allclose(f(mg.constant(x)), getattr(np.fft, name)(x), atol=1e-12)
+
+
 def test_a_lowpass_by_multiplying_the_spectrum(check_gradients: Any) -> None:
     def lowpass(x: Any) -> Any:
         spectrum = mg.fft.rfft(x, n=8)
