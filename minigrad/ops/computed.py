@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive
-from ..core.spec import DTYPES, Spec, as_dtype
+from ..core.refusals import allocated
+from ..core.spec import DTYPES, SCALARS, Spec, as_dtype, said
 from ..core.tensor import Tensor
 from ..errors import SpecError, TraceError
 from .logic import astype
-from .shape import shape_of
+from .shape import reshape, shape_of
 from .slice import ARRAY, take_slice
 
 # ranges
@@ -82,7 +84,51 @@ def computed_range(start: Any, stop: Any, step: Any, dtype: Any) -> Any:
         dtype = DTYPES["float32" if "f" in kinds else "int32"]
     wanted = as_dtype(dtype)
     steps = counting(range_length(*given), dtype=wanted)
+    if wanted.kind == "f":
+        return astype(start + step * steps, wanted)  # Python numbers take the dtype of the tensors
     return astype(as_tensor(start) + as_tensor(step) * steps, wanted)
+
+
+@composite
+def computed_linspace(start: Any, stop: Any, num: int, endpoint: bool, dtype: Any) -> Any:
+    """`linspace` by bounds of which one is a tensor. dtype: None for the default."""
+    given = [one_number(x) for x in (start, stop)]
+    if dtype is None:
+        kinds = [as_tensor(x).dtype.kind for x in given]
+        dtype = DTYPES["complex64" if "c" in kinds else "float32"]
+    wanted = as_dtype(dtype)
+    smooth = wanted.kind in "fc"
+    first, last = [
+        x if isinstance(x, Tensor) else as_tensor(x, wanted if smooth else np.float64)
+        for x in given
+    ]
+    what = f"linspace: {num} numbers"
+    if smooth:
+        weights = allocated(what, lambda: np.linspace(0, 1, num, endpoint=endpoint))
+        part = as_tensor(weights, wanted)
+        return astype(first * (1 - part) + last * part, wanted)
+    # divided last: the products of whole numbers are exact, and so is what is whole of them
+    intervals = max(num - endpoint, 1)
+    steps = as_tensor(allocated(what, lambda: np.arange(num, dtype=np.float64)))
+    return astype((first * (intervals - steps) + last * steps) / intervals, wanted)
+
+
+def one_number(x: Any) -> Any:
+    """`x`, a tensor without axes or a Python number. Raises SpecError for others."""
+    if type(x) in SCALARS:
+        return x
+    try:
+        tensor = as_tensor(x)
+    except SpecError:
+        tensor = None
+    if tensor is None or (
+        tensor.shape is not None and math.prod(n or 1 for n in tensor.shape) != 1
+    ):
+        raise SpecError(
+            f"linspace: {said(x)} came; its bounds are numbers, or tensors of one element; "
+            "index down to one"
+        )
+    return tensor if tensor.shape == () else reshape(tensor, ())
 
 
 # slices

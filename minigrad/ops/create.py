@@ -280,11 +280,13 @@ def arange(
 ) -> Tensor:
     """Numbers from `start` up to, but without, `stop`, `step` apart; one bound counts from 0.
 
-    dtype: None gives int32 for ints (int64 where they need it), float32 for floats.
-    Returns one axis. Array API: arange.
+    dtype: None gives int32 for ints (int64 where they need it), float32 for floats, and for
+    floating tensors among the bounds what they have. Returns one axis. Array API: arange.
     """
     check_device(device)
+    start, stop, step = [as_tensor(x) if hasattr(x, "cell") else x for x in (start, stop, step)]
     ends = (0, start) if stop is None else (start, stop)
+    dtype = floating_dtype(*ends, step) if dtype is None else dtype
     if Symbol in map(type, (*ends, step)):
         computed: Tensor = api.computed_range(*ends, step, dtype)
         return computed
@@ -307,8 +309,15 @@ def arange(
     if wanted.kind == "f" and (is_smooth(first_) or is_smooth(step_)):
         # the same numbers, made of the bounds, so that gradients pass
         steps = as_tensor(np.arange(array.size), wanted)
-        return as_tensor(as_tensor(first_) + as_tensor(step_) * steps, wanted)
+        return as_tensor(first_ + step_ * steps, wanted)
     return as_tensor(array, wanted)
+
+
+def floating_dtype(*bounds: Any) -> Any:
+    """The dtype that the floating tensors among `bounds` ask for; None where there are none."""
+    dtypes = [x.dtype for x in bounds if is_smooth(x)]
+    weak = [x for x in bounds if type(x) is complex]
+    return np.result_type(*dtypes, *weak) if dtypes else None
 
 
 def is_smooth(x: Any) -> bool:
@@ -339,20 +348,20 @@ def linspace(
 ) -> Tensor:
     """`num` numbers evenly spaced from `start` to `stop`, which is among them if `endpoint`.
 
-    dtype: None gives float32, or complex64 for complex bounds. Array API: linspace.
+    start, stop: numbers or tensors of one element. dtype: None gives that of the floating tensors
+    among them, else float32, or complex64 for complex bounds. Array API: linspace.
     """
     check_device(device)
-    first, last = numbers("linspace", start, stop)
     count, closed = as_int("linspace", "num", num, 0), as_truth("endpoint", endpoint)
+    start, stop = [as_tensor(x) if hasattr(x, "cell") else x for x in (start, stop)]
+    wanted = floating_dtype(start, stop) if dtype is None else as_dtype(dtype)
+    if isinstance(start, Tensor) or isinstance(stop, Tensor):
+        computed: Tensor = api.computed_linspace(start, stop, count, closed, wanted)
+        return computed
+    first, last = numbers("linspace", start, stop)
     what = f"linspace: {count} numbers from {first} to {last}"
     array = allocated(what, lambda: np.linspace(first, last, count, endpoint=closed))
-    default = DTYPES["complex64" if array.dtype.kind == "c" else "float32"]
-    wanted = default if dtype is None else as_dtype(dtype)
-    if wanted.kind in "fc" and (is_smooth(start) or is_smooth(stop)):
-        # the same numbers, made of the bounds, so that gradients pass
-        part = as_tensor(np.linspace(0, 1, count, endpoint=closed), wanted)
-        return as_tensor(as_tensor(start) * (1 - part) + as_tensor(stop) * part, wanted)
-    return as_tensor(array, wanted)
+    return as_tensor(array, wanted or DTYPES["complex64" if array.dtype.kind == "c" else "float32"])
 
 
 @composite

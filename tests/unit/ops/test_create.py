@@ -9,6 +9,7 @@ import minigrad as mg
 from minigrad.core.spec import Spec
 from minigrad.errors import SpecError
 from minigrad.graph import evaluate, trace
+from tests.unit.modes import everywhere
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,48 @@ def test_a_fill_passes_its_gradient_to_the_value() -> None:
     assert tape.gradient(y, x).item() == 24
 
 
+RANGES = {
+    "linspace": (lambda a: mg.linspace(a[0], a[1], 3), np.array([0.25, 1.125, 2.0])),
+    "linspace to a number": (lambda a: mg.linspace(a[0], 0.35, 3), np.array([0.25, 0.3, 0.35])),
+    "linspace to a Variable": (lambda a: mg.linspace(BOUND, a[1], 2), np.array([0.5, 2.0])),
+    "linspace complex": (lambda a: mg.linspace(a[1], 2j, 2), np.array([2.0, 2.0j])),
+    "linspace of half": (
+        lambda a: mg.linspace(mg.astype(a[0], mg.float16), 1, 2),
+        np.array([0.25, 1.0], np.float16),
+    ),
+    "linspace of ints": (
+        lambda a: mg.linspace(mg.astype(a[1], mg.int32), 3, 3),
+        np.array([2.0, 2.5, 3.0], np.float32),
+    ),
+    "linspace in ints": (
+        lambda a: mg.linspace(a[1] - 2, 10, 11, dtype=mg.int32),
+        np.arange(11, dtype=np.int32),
+    ),
+    "linspace of one": (lambda a: mg.linspace(mg.reshape(a[0], (1, 1)), 9, 1), np.array([0.25])),
+    "arange": (lambda a: mg.arange(a[0], a[1]), np.array([0.25, 1.25])),
+    "arange by a number": (lambda a: mg.arange(a[0], 0.5, 0.1), np.array([0.25, 0.35, 0.45])),
+    "arange to a Variable": (lambda a: mg.arange(BOUND), np.array([0.0])),
+}
+BOUND = mg.Variable(0.5, dtype=mg.float64)
+
+
+@everywhere
+@pytest.mark.parametrize("name", RANGES)
+def test_ranges_have_the_precision_of_the_tensors_that_bound_them(name: str, mode: Any) -> None:
+    make, expected = RANGES[name]
+    found = mode(make)(mg.constant([0.25, 2.0], mg.float64))
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_ranges_pass_gradients_to_their_bounds(check_gradients: Any, check_traced: Any) -> None:
+    def f(a: Any, b: Any) -> Any:
+        return mg.linspace(a, b, 4) * mg.arange(a, a + 3.5, b)
+
+    check_gradients(f, 0.5, 1.0)
+    check_traced(f, 0.5, 1.0)
+
+
 def test_meshgrid_passes_gradients(check_gradients: Any, check_traced: Any) -> None:
     def f(x: Any, y: Any) -> Any:
         rows, columns = mg.meshgrid(x, y)
@@ -155,6 +198,7 @@ REFUSED = {
     "one number fills a tensor": lambda: mg.full((2, 2), mg.ones(2)),
     "by steps of 0": lambda: mg.arange(1, 2, 0),
     "its bounds are numbers": lambda: mg.arange("a"),
+    "bounds are numbers, or tensors of one": lambda: mg.linspace(0, mg.ones(2), 3),
     "num is an int from 0 on": lambda: mg.linspace(0, 1, -1),
     'indexing is "xy" or "ij"': lambda: mg.meshgrid([1], indexing="yx"),
     "a dtype was needed and 'float7' came": lambda: mg.ones(2, dtype="float7"),
