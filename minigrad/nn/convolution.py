@@ -161,7 +161,11 @@ def filter_gradient_means(x: Any, g: Any, w: Any, *, strides: tuple[int, int], p
 
 
 def image_gradient_means(g: Any, w: Any, x: Any, *, strides: tuple[int, int], padding: str) -> Any:
-    """A convolution of padded cotangents with filters turned round; None for larger steps."""
+    """A convolution of padded cotangents with filters turned round; None for larger steps.
+
+    Where a filter holds infinities or NaN, pixels near the edge meet them by the zeros of the
+    padding, and become NaN: compiled, more pixels do than by the kernel.
+    """
     if strides != (1, 1):
         return None
     both = [(a.size - 1 - a.before, a.size - 1 - a.after) for a in windows(x, w, strides, padding)]
