@@ -14,9 +14,13 @@ one must have defined the op first. A function that is written in ops needs none
 
 from __future__ import annotations
 
+import functools
+import inspect
 import keyword
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 # all that define ops: only when they have can a name be known to be free
 from . import batch, compiler, fft, linalg, nn, random, special
@@ -47,7 +51,7 @@ def pointwise(
 
     def define(kernel: Callable[..., Any]) -> PointwiseFunction:
         claim(kernel)
-        return ours.pointwise(rule, public=False, **properties)(kernel)
+        return ours.pointwise(rule, public=False, **properties)(guarded(kernel))
 
     return define
 
@@ -66,7 +70,8 @@ def primitive(
 
     def define(kernel: Callable[..., Any]) -> Op:
         claim(kernel)
-        return ours.primitive(infer=infer, lower=lower, public=False, **properties)(kernel)
+        made = ours.primitive(infer=infer, lower=lower, public=False, **properties)
+        return made(guarded(kernel))
 
     return define
 
@@ -83,6 +88,25 @@ def forget(op: Any) -> None:
             "pass what mg.define.pointwise or mg.define.primitive has made"
         )
     del OPS[found.name]
+
+
+def guarded(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """`kernel` on arrays that it cannot write to: tensors never change."""
+
+    @functools.wraps(kernel)
+    def call(*arrays: Any, **attrs: Any) -> Any:
+        return kernel(*map(frozen, arrays), **attrs)
+
+    return call
+
+
+def frozen(x: Any) -> Any:
+    """A view of the array `x` that cannot be written to; anything else as it is."""
+    if type(x) is not np.ndarray or not x.flags.writeable:
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 def claim(kernel: Callable[..., Any]) -> None:
@@ -116,7 +140,8 @@ def claim(kernel: Callable[..., Any]) -> None:
 
 def is_ours(op: Op) -> bool:
     """Whether `op` is defined by minigrad itself."""
-    return LIBRARY[op.kernel.__code__.co_filename] and op.__module__.startswith("minigrad.")
+    kernel: Any = inspect.unwrap(op.kernel)
+    return LIBRARY[kernel.__code__.co_filename] and op.__module__.startswith("minigrad.")
 
 
 def origin(kernel: Callable[..., Any]) -> tuple[str, str]:

@@ -40,6 +40,12 @@ def pullback(
             gs = [bars.pop(y, None) for y in outputs]
             if all(bar is None for bar in gs):
                 continue
+            if node.op.vjps is not None:
+                raise GradientError(
+                    f"gradient through {node.op.name} ({node.where}): defvjp states a rule for "
+                    f"each input, of one output, and it has {len(outputs)}; state one rule for "
+                    "all with defvjp_joint, rule(gs, outputs, inputs, needed, **attrs)"
+                )
             found.update({y: bar for y, bar in zip(outputs, gs, strict=True) if y in wanted})
         op = node.op
         rules = op.vjps
