@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from . import tree
 from .core.convert import as_tensor
+from .core.define import pointwise
 from .core.leaving import leaving_allowed
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Context, Listener, Node, Op, using
@@ -109,8 +111,9 @@ def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
     their order, or a single one. It is written in minigrad's functions for higher orders; around
     a numpy_function it gives an opaque op a derivative. Where `func` uses Variables that are not
     among its arguments, `grad` takes them as `variables=`, a list, and returns
-    `(gradients of the arguments, gradients of the variables)`. Raises GradientError where `func`
-    or `grad` return something else.
+    `(gradients of the arguments, gradients of the variables)`. A rule may use its own function, as
+    that of an exponential does: eagerly its derivatives are of any order, in traced functions of
+    the first three. Raises GradientError where `func` or `grad` return something else.
     """
 
     name = getattr(func, "__name__", type(func).__name__)
@@ -141,9 +144,31 @@ def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
         variables = reads.variables()
         rule = checked(grad, name, len(tensors), variables)
         sources = [*tensors, *[variable.value() for variable in variables]]
-        return tree.unflatten(form, attached(ys, sources, rule, name))
+        within = WITHIN.get()
+        if within.count(func) >= ORDERS:
+            return tree.unflatten(form, [untraced(y) for y in ys])
+        token = WITHIN.set((*within, func))
+        try:
+            return tree.unflatten(form, attached(ys, sources, rule, name))
+        finally:
+            WITHIN.reset(token)
 
     return wrapper
+
+
+# the functions whose rules are being traced, one in the other: a rule may use its own function,
+# and is then traced for derivatives up to this order
+WITHIN: ContextVar[tuple[Any, ...]] = ContextVar("rules being traced", default=())
+ORDERS = 3
+
+
+@pointwise(lambda b, x: x, public=False)
+def untraced(x: Any, /) -> Any:
+    """`x` itself, where the rule of its derivative is not traced any more."""
+    return x
+
+
+untraced.no_gradient(f"a rule that uses its own function is traced {ORDERS} times, not for ever")
 
 
 def attached(

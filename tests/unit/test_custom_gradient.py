@@ -372,3 +372,31 @@ def test_recompute_grad_finds_variables_that_no_name_leads_to(mode: Any) -> None
         tape.watch(x)
         y = f(x)
     same(tape.gradient(y, [x, v]), [9.0, 12.0])
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, mg.function])
+def test_a_rule_that_uses_its_own_function_has_derivatives_to_the_third_order(mode: Any) -> None:
+    spec = mg.TensorSpec((), mg.float64)
+
+    @mg.custom_gradient
+    def growth(x: Any) -> Any:
+        return mg.numpy_function(np.exp, [x], spec), lambda g: g * growth(x)
+
+    @mg.custom_gradient
+    def wave(x: Any) -> Any:
+        return mg.numpy_function(np.sin, [x], spec), lambda g: g * slope(x)
+
+    @mg.custom_gradient
+    def slope(x: Any) -> Any:
+        return mg.numpy_function(np.cos, [x], spec), lambda g: -g * wave(x)
+
+    x = mg.constant(0.5, mg.float64)
+    for f, expected in (
+        (growth, [np.exp(0.5)] * 3),
+        (wave, [np.cos(0.5), -np.sin(0.5), -np.cos(0.5)]),
+    ):
+        g = mode(f)
+        np.testing.assert_allclose(g(x).numpy(), f(x).numpy())
+        for order in range(3):
+            g = mg.grad(g)
+            np.testing.assert_allclose(g(x).numpy(), expected[order], rtol=1e-12)
