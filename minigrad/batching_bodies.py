@@ -123,10 +123,12 @@ def batched_custom(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[
     """The results as they are, with the user's rule for all examples."""
     rule: Graph = attrs["backward"]
     count = attrs["count"]
-    values = [batch.whole(x) for x in inputs]
-    captures = values[count + attrs["arguments"] :]
+    own, used = inputs[: count + attrs["arguments"]], inputs[count + attrs["arguments"] :]
+    # what the rule uses and the examples share stays one: it may be assigned to a Variable
+    captures = [batch.payload(x) for x in used]
+    values = [*[batch.whole(x) for x in own], *captures]
     specs = [x.spec for x in (*values[:count], *captures)]
-    flags = [True] * count + [isinstance(x, Tensor) for x in captures]
+    flags = [True] * count + [batch.holds(x) for x in used]
     several, _ = batched_graph(
         batch, rule.name, lambda *xs: evaluate(rule, xs), specs, flags, lambda i: True
     )

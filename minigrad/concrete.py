@@ -186,6 +186,7 @@ class ConcreteFunction:
         graph = self.graph
         inputs = (*tensors, *graph.captures)
         if isinstance(interpreter, Tracer) and interpreter.compiles:
+            notice_cells(inputs, listeners)
             outputs: tuple[Any, ...] = evaluate(graph, inputs)
         else:
             outputs = differentiable(graph, inputs, self.jit)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import chain
 from typing import Any
 
 from . import tree
@@ -20,6 +22,7 @@ from .errors import GradientError
 from .graph import Graph, evaluate, trace
 from .reach import reachable
 from .tape import GradientTape
+from .variable import assign_variable, read_variable
 
 
 def keep_first(*arrays: Any, count: int, **attrs: Any) -> tuple[Any, ...]:
@@ -245,24 +248,95 @@ def one_each(answer: Any, count: int, what: str, name: str) -> list[Any]:
     return [None if bar is None else as_tensor(bar) for bar in bars]
 
 
+class Beginning:
+    """Listens to a run, so that it can be run again from where it began, and leave no trace.
+
+    Variables are noted before they are read or assigned, with the states of generators: those
+    that are `named` at once, for what runs in Python while a graph does tells nobody.
+    """
+
+    def __init__(self, named: Sequence[Any]) -> None:
+        self._values: dict[Any, Tensor] = {}
+        self._opaque: Node | None = None
+        for variable in named:
+            self.notice(variable.cell)
+
+    def record(self, node: Node) -> None:
+        """Note a node that cannot be run again."""
+        if self._opaque is None:
+            self._opaque = next(opaque_effects(node), None)
+
+    def notice(self, cell: Any) -> None:
+        """Note the value of `cell`, which is about to be used."""
+        if cell not in self._values:
+            self._values[cell] = read_variable(cell)
+
+    def follows(self, inputs: Any) -> bool:
+        """No: it asks for no derivative."""
+        return False
+
+    @contextmanager
+    def again(self, name: str) -> Iterator[None]:
+        """A block in which Variables are as they were; afterwards they are as they are now.
+
+        Raises GradientError where the run has had effects outside of Variables.
+        """
+        if self._opaque is not None:
+            raise GradientError(
+                f"recompute_grad of {name}: it calls the numpy_function {self._opaque.title!r} at "
+                f"{self._opaque.where}, which is stateful: the second run would repeat its "
+                "effects and may get other numbers; declare it stateful=False if it has none, or "
+                "call it outside"
+            )
+        present = {cell: read_variable(cell) for cell in self._values}
+        for cell, value in self._values.items():
+            assign_variable(cell, value)
+        try:
+            yield
+        finally:
+            for cell, value in present.items():
+                assign_variable(cell, value)
+
+
+def opaque_effects(node: Node) -> Iterator[Node]:
+    """What `node` is, or has in its bodies, of code that nobody can see into and has effects."""
+    if node.op.stateful and node.op.opaque is not None:
+        yield node
+    elif node.op.stateful:
+        several = [x for x in node.attrs.values() if isinstance(x, tuple)]
+        for body in (*node.attrs.values(), *chain(*several)):
+            if isinstance(body, Graph):
+                yield from chain(*map(opaque_effects, body.nodes))
+
+
 def recompute_grad(func: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function that keeps nothing for its gradient but its arguments, and runs twice.
 
-    Tensors that it uses by name, and all Variables, have their gradient; the second run reads
-    the Variables again.
+    Tensors that it uses by name, and all Variables, have their gradient. The second run begins
+    with Variables and random generators as they were when the first began, so that it draws the
+    same numbers; what it assigns is undone. Its Python code runs twice. `gradient` raises
+    GradientError where it calls a numpy_function that is stateful: that cannot be undone.
     """
 
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        hidden = [x for x in reachable(func) if x.dtype.kind in "fc"]
+        found = reachable(func)
+        hidden = [x for x in found if x.dtype.kind in "fc"]
         named = set(hidden)
 
         def block(values: Any, args: Any, kwargs: Any) -> Any:
             tensors = [x for x in tree.flatten((args, kwargs))[0] if isinstance(x, Tensor)]
+            interpreter, listeners = CONTEXT.get()
+            others = tuple([one for one in listeners if not isinstance(one, GradientTape)])
+            with using(interpreter, others):
+                beginning = Beginning([x for x in found if not isinstance(x, Tensor)])
 
             def grad(*gs: Any, variables: Sequence[Any] = ()) -> Any:
                 others = [v for v in variables if v not in named]
-                with GradientTape(watch_accessed_variables=False) as tape:
+                with (
+                    beginning.again(getattr(func, "__name__", type(func).__name__)),
+                    GradientTape(watch_accessed_variables=False) as tape,
+                ):
                     floats = [x for x in tensors if x.dtype.kind in "fc"]
                     tape.watch([*hidden, *others, *floats])
                     again = tree.flatten(func(*args, **kwargs))[0]
@@ -270,13 +344,12 @@ def recompute_grad(func: Callable[..., Any]) -> Callable[..., Any]:
                 if not variables:
                     return bars
                 count = len(hidden) + len(tensors)
-                found = dict(zip(others, bars[count:], strict=True))
+                bar_of = dict(zip(others, bars[count:], strict=True))
                 # those that are named have theirs as arguments
-                return bars[:count], [found.get(v) for v in variables]
+                return bars[:count], [bar_of.get(v) for v in variables]
 
-            interpreter, listeners = CONTEXT.get()
-            others = tuple([one for one in listeners if not isinstance(one, GradientTape)])
-            with using(interpreter, others):
+            # where nobody listens, no gradient will be asked
+            with using(interpreter, (*others, beginning) if listeners else ()):
                 return func(*args, **kwargs), grad
 
         return custom_gradient(block)([as_tensor(x) for x in hidden], args, kwargs)

@@ -75,6 +75,8 @@ class Search:
         variables = getattr(value, "variables", None)
         if isinstance(variables, (list, tuple)):
             self.visit_all(variables)
+        if hasattr(type(value), "named_variables"):  # a random generator, whose state has no name
+            self.visit_all(variable for _, variable in value.named_variables())
 
     def visit_function(self, func: types.FunctionType) -> None:
         """A function has a closure, defaults, and names; one of minigrad's own has nothing new."""

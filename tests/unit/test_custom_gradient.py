@@ -400,3 +400,91 @@ def test_a_rule_that_uses_its_own_function_has_derivatives_to_the_third_order(mo
         for order in range(3):
             g = mg.grad(g)
             np.testing.assert_allclose(g(x).numpy(), expected[order], rtol=1e-12)
+
+
+def drawn(x: Any) -> Any:
+    """Twice in the open, once by a function of its own, once in a branch."""
+    y = mg.nn.dropout(x, 0.5, NOISE) * x * NOISE.normal((8,))
+    return mg.cond(mg.sum(x) > 0, lambda: step(y) * NOISE.uniform((8,)), lambda: y)
+
+
+NOISE = mg.random.Generator(0)
+step = mg.function(lambda y: y * NOISE.normal((8,)))
+
+
+@everywhere
+def test_recompute_grad_draws_the_same_numbers_again(mode: Any) -> None:
+    f, x = mode(mg.recompute_grad(drawn)), mg.ones((8,))
+    for _ in range(2):
+        with mg.GradientTape() as second:
+            second.watch(x)
+            with mg.GradientTape() as tape:
+                tape.watch(x)
+                y = f(x)
+            state = NOISE.state.numpy()
+            dx = tape.gradient(y, x)
+        assert 0 < np.count_nonzero(y) < 8
+        same([dx, second.gradient(dx, x)], [2 * y.numpy(), 2 * y.numpy()])
+        np.testing.assert_array_equal(NOISE.state.numpy(), state)
+
+
+@everywhere
+def test_recompute_grad_draws_the_same_numbers_again_for_each_example(mode: Any) -> None:
+    weight = mg.Variable(np.full(8, 2.0, np.float32))
+    f = mg.recompute_grad(lambda x: mg.sum(mg.nn.dropout(x, 0.5, NOISE) * x * weight))
+    y, dx = mode(mg.vmap(mg.value_and_grad(f)))(mg.ones((3, 8)))
+    assert len(np.unique(dx.numpy(), axis=0)) > 1
+    same(mg.sum(dx, axis=1), 2 * y)
+
+
+@both
+def test_recompute_grad_draws_the_same_numbers_in_a_py_function(mode: Any) -> None:
+    def body(x: Any) -> Any:
+        return x * NOISE.normal((8,))
+
+    f, x = mg.recompute_grad(lambda x: mg.py_function(body, [x], mg.float32)), mg.ones((8,))
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = mode(f)(x)
+    same(tape.gradient(y, x), y)
+
+
+@everywhere
+def test_recompute_grad_assigns_once_and_sees_variables_as_they_were(mode: Any) -> None:
+    v, x = mg.Variable(1.0), mg.constant(3.0)
+
+    def body(x: Any) -> Any:
+        before = v * x
+        v.assign_add(1.0)
+        return before * v
+
+    f = mode(mg.recompute_grad(body))
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    v.assign(7.0)
+    same([y, *tape.gradient(y, [x, v]), v], [6.0, 2.0, 9.0, 7.0])
+    v.assign(1.0)
+    same([mg.grad(f)(x), v], [2.0, 2.0])
+
+
+@both
+def test_recompute_grad_refuses_to_repeat_the_effects_of_a_numpy_function(mode: Any) -> None:
+    runs: list[int] = []
+
+    def seen(x: Any) -> Any:
+        runs.append(1)
+        return x
+
+    def gradient(stateful: bool) -> Any:
+        def called(x: Any) -> Any:
+            return mg.numpy_function(seen, [x], mg.TensorSpec((), mg.float32), stateful)
+
+        body = mg.recompute_grad(lambda x: mg.cond(x > 0, lambda: x * called(x), lambda: x))
+        return mg.grad(mode(body))(mg.constant(3.0))
+
+    same(gradient(False), 3.0)
+    runs.clear()
+    with pytest.raises(GradientError, match=r"numpy_function 'seen' at .* which is stateful"):
+        gradient(True)
+    assert len(runs) < 2
