@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .core.later import later
-from .core.lowering import Body
 from .core.op import Node, Op
-from .core.tensor import Symbol
 from .errors import GradientError
+from .inside import edges, expanded, is_end, is_tensor
 
 visualize = later("visualize")
 
@@ -125,10 +124,18 @@ def disconnected(found: Explanation) -> GradientError:
 
 
 def explain(
-    nodes: Sequence[Node], targets: Sequence[Any], source: Any, watched: Mapping[Any, Any]
+    nodes: Sequence[Node],
+    targets: Sequence[Any],
+    source: Any,
+    watched: Mapping[Any, Any],
+    *,
+    deciding: bool = False,
 ) -> Explanation:
-    """Follow `source` forwards and `targets` backwards; where the two meet, or why they do not."""
-    flat = list(expanded(nodes))
+    """Follow `source` forwards and `targets` backwards; where the two meet, or why they do not.
+
+    deciding: with what chose between branches, or ended loops, among what targets are made of.
+    """
+    flat = list(expanded(nodes, deciding=deciding))
     made = {y for node in nodes for y in node.outputs}
     if source not in watched and source not in made:
         return outside(flat, targets, source, watched)
@@ -140,11 +147,12 @@ def explain(
             smoothly.update(node.outputs)
     leads = set(targets)  # whatever the targets were made of, smooth or not
     sensitive, moved = set(targets), set(targets)  # moved: by more than zero
+    felt = set(targets)  # sensitive, were it not for what loses a part
     for node in reversed(flat):
         if leads.isdisjoint(node.outputs):
             continue
         leads.update(node.inputs)
-        for reach, ends in ((sensitive, is_end), (moved, bool)):
+        for reach, ends in ((sensitive, is_end), (moved, bool), (felt, is_end_for_sure)):
             if not reach.isdisjoint(node.outputs):
                 reach.update(x for x, kind, _ in edges(node) if not ends(kind))
     between = [node for node in flat if not leads.isdisjoint(node.outputs)]
@@ -154,12 +162,20 @@ def explain(
         flat_step = next((c for c in found[1] if c.kind == "zero"), None)
         if source not in moved and flat_step is not None:
             return Explanation(True, *fields(flat_step), found[0], (flat_step,), sketch)
-        lost = tuple(c for c in found[1] if c.kind in LOSSES)
+        beside = [node for node in between if not felt.isdisjoint(node.outputs)]
+        lost = tuple(c for c in cuts_of(beside, smoothly) if c.kind in LOSSES)
         return Explanation(True, "", "", "", "", "", found[0], lost, sketch)
     cuts = tuple(cuts_of(between, smoothly))
+    if not cuts and not deciding:
+        return explain(nodes, targets, source, watched, deciding=True)
     if not cuts:
         return outside(flat, targets, source, watched)
     return Explanation(False, *fields(cuts[0]), (), cuts, sketch)
+
+
+def is_end_for_sure(kind: str) -> bool:
+    """Whether the derivative is known to be zero behind a cut of this kind, or there is none."""
+    return is_end(kind) and kind not in LOSSES
 
 
 def fields(cut: Cut) -> tuple[str, str, str, str, str]:
@@ -196,11 +212,6 @@ def cut(node: Node, kind: str, reason: str) -> Cut:
     return Cut(kind, node.title, where, reason, REMEDIES[kind])
 
 
-def is_end(kind: str) -> bool:
-    """Whether nothing passes: of a zero derivative there is a gradient, and it is zero."""
-    return kind not in ("", "zero")
-
-
 def outside(
     nodes: Sequence[Node], targets: Sequence[Any], source: Any, watched: Mapping[Any, Any]
 ) -> Explanation:
@@ -228,79 +239,6 @@ def ancestors(nodes: Sequence[Node], last: Node) -> set[Any]:
     return found
 
 
-def edges(node: Node) -> Iterator[tuple[Any, str, str]]:
-    """Each input of `node` that is a tensor; with the kind and reason of its cut, or "" twice."""
-    op = node.op
-    smooth = any(getattr(y, "dtype", None) is not None and is_smooth(y) for y in node.outputs)
-    for i, x in enumerate(node.inputs):
-        if getattr(x, "dtype", None) is None:
-            continue
-        if op.cut == "escape":
-            yield x, "escape", "a value left through NumPy there, and came back as a constant"
-        elif op.opaque is not None:
-            yield x, "opaque", op.opaque
-        elif op.zero_gradient is not None:
-            yield x, op.cut, op.zero_gradient
-        elif not smooth or not is_smooth(x):
-            dtypes = f"{x.dtype} to {node.outputs[0].dtype}" if node.outputs else str(x.dtype)
-            yield x, "integer", f"{dtypes} leaves the real numbers"
-        elif "arguments" in node.attrs and not is_argument(node, i):
-            yield x, "rule by hand", "a rule by hand gives cotangents of the arguments alone"
-        elif op.vjps is not None and op.vjps[i] is None:
-            yield x, "no derivative", f"{op.name} has none in its argument {i + 1}"
-        elif op.flat is not None and x.dtype.kind == "f":
-            yield x, "zero", op.flat
-        else:
-            yield x, "", ""
-
-
-def is_argument(node: Node, i: int) -> bool:
-    """Whether input `i` of a node with a derivative by hand is an argument of its function."""
-    first = node.attrs["count"]
-    return bool(first <= i < first + node.attrs["arguments"])
-
-
-def is_smooth(x: Any) -> bool:
-    """Whether the dtype of `x` is floating or complex."""
-    return x.dtype.kind in "fc"
-
-
-# nodes that mean a graph
-
-
-def expanded(nodes: Iterable[Node]) -> Iterator[Node]:
-    """`nodes`, with those that mean a graph, or ran a body, replaced by the nodes of that."""
-    for node in nodes:
-        inside = insides(node)
-        if inside is None:
-            yield node
-            continue
-        inputs, steps, outputs = inside
-        names = dict(zip(inputs, node.inputs, strict=True))
-        ends = list(zip(outputs, node.outputs, strict=False))
-        for y, outer in ends:
-            names.setdefault(y, outer)
-        for step in steps:
-            for y in step.outputs:  # of this call: the graph may be called again
-                names.setdefault(y, Symbol(y.shape, y.dtype, None) if type(y) is Symbol else y)
-            given = tuple([names.get(x, x) for x in step.inputs])
-            yield from expanded([step.replaced(given, tuple([names[y] for y in step.outputs]))])
-        for y, outer in ends:
-            if names[y] is not outer:  # an input handed on as an output, or one output twice
-                yield node.replaced((names[y],), (outer,))
-
-
-def insides(node: Node) -> tuple[Sequence[Any], Sequence[Node], Sequence[Any]] | None:
-    """Inputs, nodes and outputs of the graph that `node` means, or of the body that it ran."""
-    if isinstance(node.op.lower, Body):
-        graph = node.op.lower.graph(node.attrs)
-        return graph.inputs, graph.nodes, graph.outputs
-    record: Any = node.outputs[-1] if node.outputs else None
-    if hasattr(record, "tape"):
-        return record.inputs, record.tape.nodes, record.outputs
-    return None
-
-
 # what the picture shows
 
 
@@ -320,8 +258,3 @@ def sketched(
             steps.append(Step(node.op, node.title, spec, str(node.where), sources))
     ends = tuple(dict.fromkeys(places[y] for y in targets if y in places))
     return Sketch(str(source.spec), tuple(steps), ends)
-
-
-def is_tensor(x: Any) -> bool:
-    """Whether an input of a node is a tensor or a cell."""
-    return getattr(x, "dtype", None) is not None

@@ -22,7 +22,7 @@ LAYERS = (
     ("errors", "tree"),
     ("core",),
     ("ops",),
-    ("tape", "explain", "pullback", "graph", "ranks", "variable"),
+    ("tape", "explain", "inside", "pullback", "graph", "ranks", "variable"),
     ("text",),
     ("codegen",),
     ("passes",),

@@ -194,6 +194,84 @@ def test_a_tape_that_followed_nothing_still_explains_why() -> None:
     assert "not watched" in str(tape.explain(y, x))
 
 
+# branches and loops
+
+
+def opaque_step(y: Any) -> Any:
+    return mg.numpy_function(np.tanh, [y], mg.TensorSpec((2,), F32))
+
+
+BODIES = [(opaque_step, "tanh"), (mg.floor, "floor"), (mg.stop_gradient, "stop_gradient")]
+FLOWS = {
+    "cond": lambda f, x: mg.cond(mg.sum(x) > 0, lambda: f(x), lambda: x * 2.0),
+    "switch": lambda f, x: mg.switch(mg.constant(1), [lambda: x, lambda: f(x)]),
+    "while_loop": lambda f, x: mg.while_loop(
+        lambda i, y: i < 2, lambda i, y: (i + 1, f(y)), (mg.constant(0), x)
+    )[1],
+    "fori_loop": lambda f, x: mg.fori_loop(0, 50, lambda i, y: f(y), x),
+    "scan": lambda f, x: mg.scan(lambda c, r: (f(c + r), c), x, mg.stack([x, x]))[0],
+    "map": lambda f, x: mg.map(lambda r: f(x + r), x),
+}
+
+
+@both
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body[1])
+def test_cuts_in_the_branch_or_rounds_that_ran_are_named(mode: Any, flow: str, body: Any) -> None:
+    x = mg.constant([1.0, 2.0])
+    f = mode(lambda x: FLOWS[flow](body[0], x))
+    g = mode(lambda x: FLOWS[flow](body[0], x) + mg.sin(x))
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y, z = f(x), g(x)
+    found = tape.explain(y, x)
+    assert tape.gradient(y, x) is None and (found.connected, found.op) == (False, body[1])
+    assert found.where.startswith(f"{__file__}:")
+    lost = tape.explain(z, x)
+    named = {cut.op for cut in lost.cuts}
+    assert lost.connected and named == ({body[1]} - {"floor"})  # of floor there is nothing to lose
+
+
+def test_the_branch_that_did_not_run_cuts_nothing() -> None:
+    f = mg.function(lambda x: mg.cond(mg.sum(x) > 0, lambda: mg.sin(x), lambda: mg.floor(x)))
+    x, u = mg.constant([1.0, 2.0]), mg.constant([-1.0, 0.0])
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([x, u])
+        y, z = f(x), f(u)
+    assert tape.explain(y, x).connected and tape.explain(z, u).op == "floor"
+    assert [step.split()[0] for step in tape.explain(y, x).path] == ["sin", "switch"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 33, 34])
+@pytest.mark.parametrize("mode", [mg.function, mg.function(jit_compile=True)])
+def test_as_many_rounds_are_seen_as_tell_what_reaches_what(mode: Any, count: int) -> None:
+    f = mode(lambda a, b: mg.fori_loop(0, count, lambda i, s: (s[1], mg.sin(s[0])), (a, b))[0])
+    a, b = mg.constant(0.5), mg.constant(0.25)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([a, b])
+        y = f(a, b)
+    for i, x in enumerate((a, b)):
+        assert tape.explain(y, x).connected == (tape.gradient(y, x) is not None) == (count % 2 == i)
+
+
+def test_what_only_decides_is_named_where_nothing_else_leads_to_the_target() -> None:
+    x, u = mg.constant(1.5), mg.constant(2.0)
+    chosen = mg.function(lambda x, u: mg.cond(x > 1, lambda: u * 2.0, lambda: u))
+    grown = mg.function(
+        lambda x, u: mg.while_loop(lambda y: mg.exp(x) * 9 > y, lambda y: y * 2.0, u)
+    )
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([x, u])
+        y, z = chosen(x, u), grown(x, u)
+    for target in (y, z):
+        assert tape.gradient(target, x) is None
+        assert (tape.explain(target, x).op, tape.explain(target, x).kind) == (
+            "greater",
+            "no derivative",
+        )
+        assert tape.explain(target, u).connected
+
+
 # more than one path
 
 
@@ -215,6 +293,16 @@ def test_a_gradient_that_misses_a_part_says_where_it_is_lost(mode: Any) -> None:
         "minigrad cannot see into; write the body with minigrad's functions and use "
         "mg.py_function, or give it a derivative with mg.custom_gradient"
     )
+
+
+def test_a_part_that_is_lost_twice_in_a_row_is_lost() -> None:
+    x = mg.constant(1.5)
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = mg.stop_gradient(mg.stop_gradient(x) * 2.0) + mg.sin(x)
+        z = mg.floor(mg.stop_gradient(x)) + mg.sin(x)
+    assert [cut.op for cut in tape.explain(y, x).cuts] == ["stop_gradient"]
+    assert tape.explain(z, x).cuts == ()
 
 
 def test_all_cuts_are_named() -> None:
