@@ -45,6 +45,9 @@ def py_function(
     Eagerly the body runs in the open. In a traced function it is one ordered node that runs the
     body at each call, once for a forward pass and never again for gradients. In a compiled one
     its ops are traced inline. Raises CallbackError where the result does not fit `Tout`.
+
+    Threads that the body starts are not heard, and what they compute has no derivative, without
+    a warning: give them its context, `pool.submit(contextvars.copy_context().run, mg.sin, x)`.
     """
     if inp is None:
         return door(py_function, func, Tout, name)

@@ -1,5 +1,7 @@
 """What a body uses without being given it, and what leaves it through NumPy."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
@@ -241,3 +243,14 @@ def test_a_tape_in_a_function_follows_variables_that_a_body_uses_by_name():
         assert dx.numpy().tolist() == [4.0, 24.0]
         assert dw.numpy().tolist() == [1.0, 16.0]
         assert watched == 1
+
+
+@both
+def test_a_thread_of_the_body_is_heard_in_a_copy_of_the_context(mode: Any) -> None:
+    def body(x: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return x * pool.submit(copy_context().run, mg.sin, x).result()
+
+    f = mode(lambda x: mg.py_function(body, [x], F64))
+    x = mg.constant(2.0, F64)
+    same(slopes(f, x), [np.sin(2.0) + 2.0 * np.cos(2.0)])
