@@ -10,9 +10,10 @@ from .core.convert import as_tensor
 from .core.op import Node
 from .core.registry import api
 from .core.tensor import Tensor
+from .cotangents import key_of, zeros
 from .errors import GradientError, SpecError
 from .pullback import pullback
-from .tape import Aside, GradientTape, UnconnectedGradients, key_of, unconnected, zeros
+from .tape import Aside, GradientTape, UnconnectedGradients, unconnected
 
 
 def jvp(

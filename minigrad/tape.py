@@ -11,11 +11,13 @@ import numpy as np
 
 from . import tree
 from .core.convert import as_tensor
+from .core.later import later
 from .core.op import CONTEXT, Context, Node, using
 from .core.quiet import loud, quiet
 from .core.registry import api
 from .core.tensor import Tensor
-from .errors import GradientError, SpecError
+from .cotangents import key_of, seeds, units, zeros
+from .errors import GradientError
 from .explain import Explanation, disconnected, explain
 from .pullback import dependents, pullback
 
@@ -28,6 +30,9 @@ class UnconnectedGradients(StrEnum):
     RAISE = "raise"
 
 
+many = later("rows")
+FEW = 4  # below so many rows, one walk for each is quicker than one for all
+CHUNK = 128  # how many rows go along in one walk: what it holds grows with them
 DEFAULT = UnconnectedGradients.NONE  # by its own name: looked up in the enum it takes 200 ns
 
 
@@ -171,23 +176,17 @@ class GradientTape:
         sources: Any,
         unconnected_gradients: str | UnconnectedGradients = UnconnectedGradients.NONE,
     ) -> Any:
-        """Derivative of every element of the tensor `target`, by one walk for each.
+        """Derivative of every element of the tensor `target`, by one walk for many where it can be.
 
         Returns, in the nest of `sources`, tensors of shape `target.shape + source.shape`.
         """
         check_known(target, target.shape, "jacobian")
-        size = target.size
         leaves, structure = tree.flatten(sources)
-        rows = self._rows(target, leaves, unconnected_gradients, units(target, 1, size))
-        answers: list[Any] = []
-        for x, *column in zip(leaves, *rows, strict=True):
-            if column[0] is None:
-                answers.append(None)
-            elif target.ndim:
-                shape = (*target.shape, *api.dims_of(as_tensor(x)))
-                answers.append(api.reshape(api.stack(column)[:size], shape))
-            else:
-                answers.append(column[0])
+        columns = self._columns(target, leaves, unconnected_gradients, 1, target.size)
+        answers = [
+            None if g is None else api.reshape(g, (*target.shape, *api.dims_of(as_tensor(x))))
+            for x, g in zip(leaves, columns, strict=True)
+        ]
         return tree.unflatten(structure, answers)
 
     def batch_jacobian(
@@ -208,11 +207,10 @@ class GradientTape:
         check_known(target, (*target.shape, *source.shape), "batch_jacobian")
         n, *rest = target.shape
         size = int(np.prod(rest, dtype=np.int64))
-        rows = self._rows(target, [source], unconnected_gradients, units(target, n, size))
-        column = [row[0] for row in rows]
-        if column[0] is None:
+        (column,) = self._columns(target, [source], unconnected_gradients, n, size)
+        if column is None:
             return None
-        blocks = api.stack(column, axis=1)[:, :size]
+        blocks = api.moveaxis(column, 0, 1)
         return api.reshape(blocks, (n, *rest, *source.shape[1:]))
 
     def explain(self, target: Any, source: Any) -> Explanation:
@@ -259,15 +257,43 @@ class GradientTape:
             return self._followed
         return dependents(self._nodes, keys)
 
-    def _rows(
-        self, target: Any, leaves: Sequence[Any], missing: Any, seeds: Iterable[Any]
-    ) -> list[list[Any]]:
-        """The gradient by `leaves` for each of the cotangents `seeds`."""
+    def _columns(
+        self, target: Any, leaves: Sequence[Any], mode: Any, rows: int, size: int
+    ) -> list[Any]:
+        """The gradients by `leaves` for ones in each column of `target`, as a matrix, in rows."""
         self._check_unspent()
-        rows = [self._results(target, leaves, Tensor(seed), missing) for seed in seeds]
+        columns = self._together(target, leaves, mode, rows, size) if size >= FEW else None
+        if columns is None:
+            seeds = units(target, rows, size, 1)
+            found = [self._results(target, leaves, Tensor(seed[0]), mode) for seed in seeds]
+            several = zip(*found, strict=True)
+            columns = [None if c[0] is None else api.stack(list(c))[:size] for c in several]
         if not self.persistent:
-            self._spend(kept=any([g is None for g in rows[0]]))
-        return rows
+            self._spend(kept=any([g is None for g in columns]))
+        return columns
+
+    def _together(
+        self, target: Any, leaves: Sequence[Any], mode: Any, rows: int, size: int
+    ) -> list[Any] | None:
+        """The same by one walk for many rows; None where each needs its own."""
+        missing = unconnected(mode)
+        keys = [key_of(x, "gradient") for x in leaves]
+        if target.dtype.kind not in "fc":
+            return None
+        wanted = [x for x in keys if x in self._followed]
+        y = key_of(target, "gradient")
+        with Aside(self):
+            seeds = units(target, rows, size, CHUNK)
+            found = many.columns(self._nodes, y, seeds, wanted, self._reach(wanted))
+            if found is None or missing is DEFAULT or all([x in found for x in keys]):
+                return None if found is None else [found.get(x) for x in keys]
+            if missing is UnconnectedGradients.RAISE:
+                return None  # one row gives the error
+            nothing = [zeros(x) for x in leaves]
+            return [
+                found[x] if x in found else api.broadcast_to(o, (size, *api.dims_of(o)))
+                for x, o in zip(keys, nothing, strict=True)
+            ]
 
     def _spend(self, *, kept: bool) -> None:
         """Free the record of a tape that was asked once; kept: the nodes stay, for `explain`."""
@@ -305,19 +331,6 @@ def without(tape: GradientTape, listeners: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([listener for listener in listeners if listener is not tape])
 
 
-def key_of(x: Any, asked: str) -> Any:
-    """What the tape knows `x` by: a tensor itself, a Variable by its cell."""
-    if isinstance(x, Tensor) or getattr(x, "__opaque_input__", False):
-        return x
-    cell = getattr(x, "cell", None)
-    if cell is None:
-        raise GradientError(
-            f"{asked}: {type(x).__name__} {x!r:.60} came: a tape follows tensors and Variables; "
-            "make it one first, x = mg.constant(x), and compute with that x"
-        )
-    return cell
-
-
 def unconnected(mode: Any) -> UnconnectedGradients:
     """What to answer where there is no path. Raises GradientError for an unknown word."""
     try:
@@ -336,53 +349,3 @@ def check_known(target: Any, shape: Any, asked: str) -> None:
             f"{asked} of {target.spec}: it walks back once for each element, so their number must "
             "be known while tracing; declare the dims, or return the target and ask outside"
         )
-
-
-def units(y: Any, rows: int, columns: int) -> Iterator[np.ndarray[Any, Any]]:
-    """Cotangents of `y`, seen as a matrix: ones in one column each; zeros if there is none."""
-    for i in range(max(columns, 1)):
-        seed = np.zeros((rows, columns), y.dtype)
-        seed[:, i : i + 1] = 1
-        yield seed.reshape(y.shape)
-
-
-def zeros(x: Any) -> Tensor:
-    """Zeros of the shape and dtype of a source."""
-    made: Tensor = api.zeros_like(as_tensor(x))
-    return made
-
-
-def ones(x: Any) -> Tensor:
-    """Ones of the shape and dtype of a target: a tensor, a symbol or the cell of a Variable."""
-    if type(x) is Tensor:  # NumPy's `ones_like` takes four times as long
-        made = np.empty(x._value.shape, x._value.dtype)
-        made.fill(1)
-        return Tensor(made)
-    like: Tensor = api.ones_like(x if isinstance(x, Tensor) else Tensor(x._value))
-    return like
-
-
-def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:
-    """The cotangents that a walk starts with, by target."""
-    if output_gradients is None and type(target) is Tensor and target.dtype.kind in "fc":
-        return {target: ones(target)}
-    leaves, structure = tree.flatten(target)
-    targets = [key_of(y, "gradient") for y in leaves]
-    given: list[Any] = [None] * len(targets)
-    if output_gradients is not None:
-        try:
-            given = tree.flatten_like(structure, output_gradients)
-        except SpecError as error:
-            raise GradientError(f"gradient, of its output_gradients: {error}") from None
-    bars: dict[Any, Any] = {}
-    for y, g in zip(targets, given, strict=True):
-        if y.dtype.kind not in "fc":
-            continue
-        bar = ones(y) if g is None else as_tensor(g, y.dtype)
-        if g is not None and not y.spec.is_compatible_with(bar.spec):
-            raise GradientError(
-                f"gradient: an output_gradient of {bar.spec} for a target of {y.spec}: a "
-                "cotangent has the shape of its target; reshape it"
-            )
-        bars[y] = bars[y] + bar if y in bars else bar
-    return bars

@@ -22,7 +22,7 @@ LAYERS = (
     ("errors", "tree"),
     ("core",),
     ("ops",),
-    ("tape", "explain", "inside", "pullback", "graph", "ranks", "variable"),
+    ("tape", "cotangents", "explain", "inside", "pullback", "graph", "ranks", "variable"),
     ("text",),
     ("codegen",),
     ("passes",),
@@ -33,11 +33,12 @@ LAYERS = (
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # a graph prints itself, a concrete function pickles itself: each needs, when it does, what is
-# made for it and needs it
+# made for it and needs it; a tape asks for many rows of a jacobian, which `vmap` walks
 UPWARDS = {
     ("minigrad.graph", "minigrad.text"),
     ("minigrad.explain", "minigrad.visualize"),
     ("minigrad.concrete", "minigrad.saved_model"),
+    ("minigrad.tape", "minigrad.rows"),
 }
 LONGEST = 400
 # the one file of each library that is not imported by `import minigrad`

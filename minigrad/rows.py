@@ -1,0 +1,75 @@
+"""Rows of jacobians by one walk back for many: their cotangents are examples, as in `vmap`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from .batch import Batch, Batched, draws
+from .core.op import CONTEXT, Node
+from .core.registry import api
+from .core.tensor import Tensor
+from .errors import MinigradError
+from .graph import Graph
+from .pullback import pullback
+
+READS = ("read_variable",)  # stateful, but its derivative runs nothing
+CALLS = ("call", "stateful_call")
+
+
+def columns(
+    nodes: Sequence[Node], target: Any, seeds: Any, wanted: Iterable[Any], reach: set[Any]
+) -> dict[Any, Any] | None:
+    """For each of `wanted` with a path to `target`, its cotangents for all of `seeds`, in rows.
+
+    seeds: gives, from row to row, cotangents of `target` along a first axis.
+    reach: what depends on a source. Returns None where rows must be walked one by one: where a
+    rule has effects, runs Python that a user wrote, or depends on the run, as that of a loop.
+    """
+    wanted = list(wanted)
+    if not all(map(is_plain, walked(nodes, target, reach))):
+        return None
+    parts: list[dict[Any, Any]] = []
+    try:
+        for some in seeds:
+            batch = Batch(len(some), CONTEXT.get(), "a jacobian")
+            try:
+                with batch.inside():
+                    bars = {target: Batched(Tensor(some), batch)}
+                    found = pullback(nodes, bars, wanted, reach)
+                parts.append({x: batch.whole(found[x]) for x in wanted if x in found})
+            finally:
+                batch.open = False
+    except MinigradError:  # nothing that ran had effects; if it is no limit of vmap, a row raises
+        return None
+    first, *rest = parts
+    return {x: api.concat([y, *[p[x] for p in rest]]) if rest else y for x, y in first.items()}
+
+
+def walked(nodes: Sequence[Node], target: Any, reach: set[Any]) -> Iterator[Node]:
+    """The nodes whose rules a walk from `target` runs."""
+    active = {target}
+    for node in reversed(nodes):
+        if not active.isdisjoint(node.outputs):
+            inputs = reach.intersection(node.inputs)
+            if inputs:
+                active |= inputs
+                yield node
+
+
+def is_plain(node: Node) -> bool:
+    """Whether the rule of `node` runs pure ops alone, whatever values come."""
+    op = node.op
+    if op.name in READS:
+        return True
+    if op.name in CALLS:
+        return plain_inside(node.attrs["graph"])
+    bodies = any(callable(value) or isinstance(value, Graph) for value in node.attrs.values())
+    return not (op.stateful or op.opaque or op.saving or bodies or draws(op, node.attrs))
+
+
+def plain_inside(graph: Graph) -> bool:
+    """Whether `is_plain` is true of all nodes of `graph`."""
+    if "plain" not in graph.cache:
+        graph.cache["plain"] = all(map(is_plain, graph.nodes))
+    return bool(graph.cache["plain"])
