@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from ..core.op import Node
 from .bodies import cost, is_array, is_fold, is_map, is_scan
-from .index import MisfitError, Space
+from .index import Space
+from .views import MisfitError
 
 Dims = frozenset[int]
 REDUNDANT = 12
@@ -79,7 +80,7 @@ def memory_order(space: Space) -> tuple[int, ...]:
     for x in space.fixed:
         if len(space.maps[x]) == most:
             inside = x in space.made
-            strides = space.maps[x] if inside else space.address(x, x)[2]
+            strides = space.maps[x] if inside else space.source(x, x).strides
             return tuple(sorted(space.maps[x], key=lambda d: -abs(strides.get(d, 0))))
     return ()
 

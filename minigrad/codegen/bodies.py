@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Contract, Move, Pointwise, Reduce, Scan, Value
+from ..core.lowering import Contract, Count, Move, Pointwise, Reduce, Scan, Value
 from ..core.op import Node, Op
 from ..core.spec import SCALARS, promote
 from ..core.tensor import Tensor
@@ -40,6 +40,11 @@ def is_move(node: Node) -> bool:
     return isinstance(node.op.lower, Move)
 
 
+def is_count(node: Node) -> bool:
+    """Whether elements are their own numbers."""
+    return isinstance(node.op.lower, Count)
+
+
 def is_array(x: Any) -> bool:
     """Whether the input `x` of a node has elements of its own: it is not a Python number."""
     return isinstance(x, Tensor)
@@ -63,7 +68,7 @@ def refusal(node: Node) -> str | None:
     if isinstance(lower, Reduce | Scan):
         kinds = {node.inputs[0].dtype.kind, node.outputs[0].dtype.kind}
         return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"
-    return None if isinstance(lower, Move) else f"not inlined: {node.op.name}"
+    return None if isinstance(lower, Move | Count) else f"not inlined: {node.op.name}"
 
 
 def refused_map(node: Node, lower: Pointwise) -> str | None:

@@ -72,7 +72,9 @@ def give_panels(nest: LoopNest, parent: Loop, outer: Loop) -> bool:
         statement.place: loop
         for loop in loops
         for statement in loop.body
-        if isinstance(statement, Load) and is_crosswise(statement.place, outer, loop)
+        if isinstance(statement, Load)
+        and not statement.inside
+        and is_crosswise(statement.place, outer, loop)
     }
     if not found or len({(loop.var, loop.extent) for loop in loops}) > 1:
         return False
@@ -158,7 +160,8 @@ def strip(
 
 def is_crosswise(place: Place, outer: Loop, inner: Loop) -> bool:
     """Whether rounds of `outer` take elements side by side, and those of `inner` do not."""
-    return place.stride(outer.var) == 1 and abs(place.stride(inner.var)) > 1
+    across = place.stride(outer.var) == 1 and abs(place.stride(inner.var)) > 1
+    return across and place.buffer.role != "number"
 
 
 def load_crosswise(

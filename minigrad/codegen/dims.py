@@ -8,18 +8,16 @@ from ..core.op import Node
 from ..core.spec import SCALARS
 from ..graph import Graph
 from .arrange import Dims, arrange
-from .bodies import is_array, is_fold, is_move
-from .index import Map, Space
-
-Address = tuple[Any, int, Map]
-"""Where an input lies: the input, an offset, and strides by dim."""
+from .bodies import is_array, is_count, is_fold, is_move
+from .index import Map, Source, Space
 
 
 class Nesting:
     """The analysed group `graph`. Raises MisfitError where it is none.
 
     makers: by value, the node that makes it; moves make none, they are aliases. loads: where an
-    input lies, by (input, value made of it). found: the dims, by role.
+    input lies, by (input, value made of it). counts: values that are numbers of elements, known
+    without being made. found: the dims, by role.
     """
 
     def __init__(self, graph: Graph):
@@ -30,7 +28,8 @@ class Nesting:
         self.found = arrange(self.space)
         self.makers: dict[Any, Node] = {}
         self.alias: dict[Any, Any] = {}
-        self.loads: dict[tuple[Any, Any], Address] = {}
+        self.loads: dict[tuple[Any, Any], Source] = {}
+        self.counts = [node.outputs[0] for node in graph.nodes if is_count(node)]
         for node in graph.nodes:
             if node.outputs[0] in self.space.made:
                 self.enter(node, node.outputs[0])
@@ -44,7 +43,7 @@ class Nesting:
         self.makers[y] = node
         for x in node.inputs:
             if is_array(x) and self.source(x) not in self.makers:
-                self.loads[x, y] = self.space.address(x, x if is_fold(node) else y)
+                self.loads[x, y] = self.space.source(x, x if is_fold(node) else y)
 
     def source(self, x: Any) -> Any:
         """The value whose elements `x` shares: moves within the group make none."""
@@ -81,7 +80,8 @@ class Nesting:
             return False
         n = self.space.extents[inner]
         maps = [self.space.maps[x] for x in self.space.fixed]
-        maps += [strides for _, _, strides in self.loads.values()]
+        for source in self.loads.values():
+            maps += [source.strides, *[limit.strides for limit in source.limits]]
         return all(strides.get(outer, 0) == n * strides.get(inner, 0) for strides in maps)
 
     def drop(self, outer: int, inner: int) -> None:
@@ -90,8 +90,11 @@ class Nesting:
         space.extents[inner] *= space.extents.pop(outer)
         space.maps = {x: without(strides, outer) for x, strides in space.maps.items()}
         self.loads = {
-            key: (base, offset, without(strides, outer))
-            for key, (base, offset, strides) in self.loads.items()
+            key: source._replace(
+                strides=without(source.strides, outer),
+                limits=tuple([x._replace(strides=without(x.strides, outer)) for x in source.limits]),
+            )
+            for key, source in self.loads.items()
         }
 
 

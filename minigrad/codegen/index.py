@@ -8,34 +8,16 @@ strides. Dims are split where a reshape asks for it, and made one where two valu
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..core.op import Node
-from .bodies import is_array, is_fold, is_map, is_move, is_scan
+from .bodies import is_array, is_count, is_fold, is_map, is_move, is_scan
+from .views import MisfitError, View, aligned, broadcast_strides, moved, row_major, whole
 
 Map = dict[int, int]
 """Dim -> how many elements further one step along it leads. Dims not named change nothing."""
-
-
-PROBED = 1 << 20
-"""Elements of a tensor up to which a single one of them is looked for."""
-
-
-class MisfitError(Exception):
-    """Why a node cannot share the loops of a group."""
-
-
-class View(NamedTuple):
-    """A tensor that is another one, `base`, looked at through moves."""
-
-    base: Any
-    offset: int
-    strides: tuple[int, ...]
 
 
 class Axis(NamedTuple):
@@ -45,17 +27,27 @@ class Axis(NamedTuple):
     unit: int
 
 
-@functools.lru_cache(maxsize=4096)
-def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of a contiguous array, in elements; 0 for axes of length 1."""
-    return tuple([math.prod(shape[k + 1 :]) if n > 1 else 0 for k, n in enumerate(shape)])
+class Limit(NamedTuple):
+    """What holds where an element is read: `offset` and steps along dims lead below `extent`."""
+
+    offset: int
+    strides: Map
+    extent: int
 
 
-@functools.lru_cache(maxsize=4096)
-def aligned(inner: tuple[int, ...], outer: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Pairs (axis of `outer`, axis of `inner`) that broadcasting lays on each other; no 1s."""
-    lead = len(outer) - len(inner)
-    return [(lead + k, k) for k, n in enumerate(inner) if n > 1]
+class Source(NamedTuple):
+    """Where an input lies: in `base`, by dim, within limits; elsewhere its elements are `fill`."""
+
+    base: Any
+    offset: int
+    strides: Map
+    limits: tuple[Limit, ...] = ()
+    fill: Any = 0
+
+    @property
+    def dims(self) -> frozenset[int]:
+        """The dims that its elements change along."""
+        return frozenset(self.strides).union(*[limit.strides for limit in self.limits])
 
 
 class Space:
@@ -88,6 +80,8 @@ class Space:
             self.admit_move(node)
         elif is_fold(node):
             self.admit_fold(node)
+        elif is_count(node):
+            self.views[node.outputs[0]] = whole(node.outputs[0])
         else:
             self.admit_map(node, [x for x in node.inputs if is_array(x)])
             if is_scan(node):
@@ -190,6 +184,8 @@ class Space:
         if x not in self.made:
             self.views[y] = moved(node, self.views.get(x) or whole(x))
             return
+        if node.op.lower.kind == "pad":  # type: ignore[union-attr]  # a move
+            raise MisfitError("margins around what the same loop makes")
         view = moved(node, whole(x))
         if math.prod(y.shape) == math.prod(x.shape) and view == (x, 0, row_major(y.shape)):
             self.make(y, self.maps[x])
@@ -331,8 +327,8 @@ class Space:
 
     # Memory.
 
-    def address(self, x: Any, consumer: Any) -> tuple[Any, int, Map]:
-        """Where the input `x` lies at a point of the space: tensor, offset and strides.
+    def source(self, x: Any, consumer: Any) -> Source:
+        """Where the input `x` lies at a point of the space.
 
         consumer: the value that `x` is broadcast to; `x` itself for the input of a reduction.
         """
@@ -341,56 +337,10 @@ class Space:
             pairs = [(k, k) for k, n in enumerate(x.shape) if n > 1]
         else:
             pairs = aligned(x.shape, consumer.shape)
-        strides: Map = {}
-        for axis, own in pairs:
-            for dim, unit in self.spelled(consumer, axis):
-                if view.strides[own]:
-                    strides[dim] = unit * view.strides[own]
-        return view.base, view.offset, strides
+        parts = [(own, part) for axis, own in pairs for part in self.spelled(consumer, axis)]
 
+        def by_dim(strides: Sequence[int]) -> Map:
+            return {dim: unit * strides[own] for own, (dim, unit) in parts if strides[own]}
 
-def whole(x: Any) -> View:
-    """A tensor looked at as it lies."""
-    return View(x, 0, row_major(x.shape))
-
-
-def broadcast_strides(inner: tuple[int, ...], outer: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides of a contiguous array of shape `inner`, broadcast to `outer`."""
-    strides, own = [0] * len(outer), row_major(inner)
-    for axis, k in aligned(inner, outer):
-        strides[axis] = own[k]
-    return tuple(strides)
-
-
-def looked_at(memory: np.ndarray[Any, Any], node: Node, view: View) -> np.ndarray[Any, Any]:
-    """The input of `node`, a view, as an array in `memory`."""
-    strides = [stride * memory.itemsize for stride in view.strides]
-    start = memory[view.offset :]
-    return np.lib.stride_tricks.as_strided(start, node.inputs[0].shape, strides)
-
-
-def moved(node: Node, view: View) -> View:
-    """What `node` makes of a view; NumPy is asked, with an array that is never read."""
-    base, shape = view.base, node.outputs[0].shape
-    memory = np.empty(math.prod(base.shape), np.int8)
-    before = looked_at(memory, node, view)
-    match node.op.lower.kind:  # type: ignore[union-attr]  # a move
-        case "reshape":
-            try:
-                after = np.reshape(before, shape, copy=False)
-            except ValueError:
-                raise MisfitError(f"{node.op.name} of a strided view, a copy") from None
-        case "broadcast":
-            after = np.broadcast_to(before, shape)
-        case _:
-            after = node.op.kernel(before, **node.attrs)
-    if not np.may_share_memory(after, memory):
-        if memory.size > PROBED or math.prod(shape) > 1:
-            raise MisfitError(f"{node.op.name}, a copy")
-        # NumPy copies single elements; numbered ones say which it was
-        numbers = np.arange(memory.size)
-        chosen = node.op.kernel(looked_at(numbers, node, view), **node.attrs)
-        return View(base, int(np.asarray(chosen).item()), (0,) * len(shape))
-    offset = after.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
-    strides = [s if n > 1 else 0 for s, n in zip(after.strides, shape, strict=True)]
-    return View(base, offset, tuple(strides))
+        limits = [Limit(b.offset, by_dim(b.strides), b.extent) for b in view.bounds]
+        return Source(view.base, view.offset, by_dim(view.strides), tuple(limits), view.fill)

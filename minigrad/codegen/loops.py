@@ -27,13 +27,14 @@ Operand: TypeAlias = "str | bool | int | float"
 class Buffer:
     """An array in memory: an input or output of the kernel, or one of its own.
 
-    role: what the kernel has for itself is "scratch", one row, or "sums", which outlive rows.
+    role: what the kernel has for itself is "scratch", one row, or "sums", which outlive rows;
+    "number" is no memory at all, its element k is k.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: DType
-    role: Literal["input", "output", "scratch", "sums"]
+    role: Literal["input", "output", "scratch", "sums", "number"]
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}[{','.join(map(str, self.shape))}]"
@@ -54,18 +55,22 @@ class Place:
     def __str__(self) -> str:
         terms = [var if stride == 1 else f"{stride} {var}" for var, stride in self.strides]
         terms += [str(self.offset)] if self.offset or not terms else []
-        return f"{self.buffer.name}[{' + '.join(terms)}]"
+        number = " + ".join(terms)
+        return number if self.buffer.role == "number" else f"{self.buffer.name}[{number}]"
 
 
 @dataclass(frozen=True)
 class Load:
-    """`name` is the element at `place`."""
+    """`name` is the element at `place`; where the mask `inside` is false, it is `otherwise`."""
 
     name: str
     place: Place
+    inside: str = ""
+    otherwise: bool | int | float = 0
 
     def __str__(self) -> str:
-        return f"{self.name} = {self.place}"
+        condition = f" if {self.inside} else {self.otherwise}" if self.inside else ""
+        return f"{self.name} = {self.place}{condition}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from .bodies import divides_by
 from .loops import Apply, DType, Fold, Load, Loop, Scan, Statement, Store, Update
 
@@ -18,6 +20,8 @@ def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
                 pairs = [(statement.value, statement.place.buffer.dtype)]
             case Fold() | Scan():
                 pairs = [(statement.value, statement.dtype)]
+            case Load() if statement.inside:
+                pairs = [(statement.inside, np.dtype(np.bool_))]
             case _:
                 pairs = []
         yield from [(x, dtype) for x, dtype in pairs if isinstance(x, str)]
@@ -55,7 +59,8 @@ def varying(
             case Loop(var=var):
                 varying(statement.body, var if statement.block > 1 else block, var, found)
             case Load(place=place):
-                if block and (place.stride(block) or place.buffer.role == "scratch"):
+                moves = block and (place.stride(block) or place.buffer.role == "scratch")
+                if moves or statement.inside in found:
                     found.add(statement.name)
             case Apply():
                 if not found.isdisjoint(statement.operands):

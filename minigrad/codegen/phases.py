@@ -53,7 +53,7 @@ class Phases:
         source = self.nest.source(x)
         if source in self.changing:
             return self.changing[source]
-        return frozenset(self.nest.loads[x, y][2])
+        return self.nest.loads[x, y].dims
 
     def operands(self, y: Any) -> list[Any]:
         """The values that `y` is made of in the same pass."""

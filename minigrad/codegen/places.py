@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import numpy as np
+
 from .arrange import Arrangement
 from .cost import STACK
 from .dims import Nesting
-from .index import Map
+from .index import Limit, Map, Source
 from .loops import Buffer, Place
 from .phases import Phases
 
@@ -54,9 +56,19 @@ class Places:
         pairs = [(self.vars[d], strides[d]) for d in self.nesting.found.order if strides.get(d)]
         return Place(buffer, offset, tuple(pairs))
 
-    def input(self, x: Any, offset: int, strides: Map) -> Place:
-        """Where the elements of a view of the input `x` are."""
-        return self.place(self.inputs[x], offset, strides)
+    def input(self, source: Source) -> Place:
+        """Where the elements of a view of an input are."""
+        return self.place(self.buffer(source.base), source.offset, source.strides)
+
+    def buffer(self, x: Any) -> Buffer:
+        """The buffer of an input; of what counts, that of numbers."""
+        counts = x in self.nesting.counts
+        return Buffer("", tuple(x.shape), x.dtype, "number") if counts else self.inputs[x]
+
+    def number(self, limit: Limit) -> Place:
+        """What is to stay below a limit; what is negative is large as an unsigned number."""
+        dtype = np.dtype(np.uint32 if limit.extent < 2**31 else np.uint64)
+        return self.place(Buffer("", (), dtype, "number"), limit.offset, limit.strides)
 
     def output(self, y: Any) -> Place:
         """Where the elements of the output `y` are."""

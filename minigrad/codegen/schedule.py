@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,11 +18,13 @@ import numpy as np
 from ..core.lowering import Reduce
 from ..core.op import Op
 from ..graph import Graph
+from ..ops.logic import less, logical_and
 from .arrange import Dims, scans_backwards
 from .bodies import instructions, is_array, is_fold, is_scan, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
 from .crosswise import turn
 from .dims import Nesting
+from .index import Limit, Source
 from .loops import (
     Apply,
     DType,
@@ -40,7 +42,7 @@ from .phases import Phases
 from .places import Places
 from .shares import share
 
-DOUBLE = np.dtype(np.float64)
+DOUBLE, BOOL = np.dtype(np.float64), np.dtype(np.bool_)
 AFTER_ROWS = 1 << 30
 """The pass that comes after all passes over rows."""
 
@@ -321,14 +323,41 @@ class Scheduler:
         source = self.nesting.source(x)
         if source in self.nesting.makers:
             return self.value(source)
-        base, offset, strides = self.nesting.loads[x, y]
-        place = self.places.input(base, offset, strides)
-        known = self.known_name(place)
-        if known is None:
-            known, level = self.fresh(), self.level(frozenset(strides))
-            self.emit(Load(known, place), level)
-            self.frames[level].names[place] = known
-        return known
+        return self.loaded(self.nesting.loads[x, y])
+
+    def loaded(self, source: Source) -> Operand:
+        """The name of an element of an input."""
+        place, inside = self.places.input(source), self.within(source.limits)
+        return self.known(
+            source.dims, (place, inside), lambda name: Load(name, place, inside, source.fill)
+        )
+
+    def within(self, limits: Sequence[Limit]) -> str:
+        """The name of the mask that is true within all limits; empty if there is none."""
+        mask, dims = "", frozenset[int]()
+        for limit in sorted(limits, key=lambda limit: self.level(frozenset(limit.strides))):
+            below, dims = self.below(limit), dims.union(limit.strides)
+            pair = mask, below
+            mask = self.known(dims, pair, functools.partial(both, *pair)) if mask else below
+        return mask
+
+    def below(self, limit: Limit) -> str:
+        """The name of the mask that is true within a limit."""
+        dims, place = frozenset(limit.strides), self.places.number(limit)
+        number = self.known(dims, place, lambda name: Load(name, place))
+        operands, dtypes = (number, limit.extent), (place.buffer.dtype,) * 2
+        return self.known(
+            dims, operands, lambda name: Apply(name, less.op, operands, dtypes, BOOL)
+        )
+
+    def known(self, dims: Dims, key: Any, statement: Callable[[str], Statement]) -> str:
+        """The name of what `statement` gives along `dims`; it is written if it is not known yet."""
+        name = self.known_name(key)
+        if name is None:
+            name, level = self.fresh(), self.level(dims)
+            self.emit(statement(name), level)
+            self.frames[level].names[key] = name
+        return name
 
     def known_name(self, key: Any) -> Operand | None:
         """The name of a value or place known in the loops that are open."""
@@ -349,6 +378,11 @@ class Scheduler:
         """A name for a value."""
         self.serial += 1
         return f"v{self.serial}"
+
+
+def both(mask1: str, mask2: str, name: str) -> Apply:
+    """The statement of the mask that is true where two are."""
+    return Apply(name, logical_and.op, (mask1, mask2), (BOOL, BOOL), BOOL)
 
 
 def wide(dtype: DType) -> DType:

@@ -127,11 +127,15 @@ class Function:
             return j if i == 1 else i
         return self.let(f"mul nsw i64 {i}, {j}")
 
-    def address(self, pointer: str, index: Index, kind: str) -> str:
-        """The address of element `index` of the array of LLVM type `kind` at `pointer`."""
+    def address(self, pointer: str, index: Index, kind: str, *, beyond: bool = False) -> str:
+        """The address of element `index` of the array of LLVM type `kind` at `pointer`.
+
+        beyond: there may be none of that number, or before the first; then nobody reads it.
+        """
         if index == 0:
             return pointer
-        return self.let(f"getelementptr inbounds {kind}, ptr {pointer}, i64 {index}")
+        within = "" if beyond else " inbounds"
+        return self.let(f"getelementptr{within} {kind}, ptr {pointer}, i64 {index}")
 
     # Control flow.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.lowering import Value
-from .arithmetic import lane_type
+from .arithmetic import BOOL, lane_type
 from .crosswise import load_crosswise
 from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
@@ -32,6 +32,7 @@ from .loops import (
 )
 from .names import divided_by, used, varying
 from .outline import called, is_worth_a_call
+from .reads import numbered, read_inside
 from .scans import scan_of, scanned, start
 from .text import Function, Index
 from .uniform import UniformEmitter
@@ -48,7 +49,7 @@ class NestWriter:
         self.nest = nest
         self.varying = varying(nest.body)
         self.fused = nest.vector_bytes >= FUSED_FROM
-        self.bases: dict[Place, list[str]] = {}  # of the places in a vector loop being written
+        self.bases: dict[Place, list[Index]] = {}  # of the places in a vector loop being written
         # by scratch buffer, the elements of one copy
         self.rows = {b.name: -(-b.shape[0] // 64) * 64 for b in nest.scratch}
         self.begin(function)
@@ -82,6 +83,12 @@ class NestWriter:
                     self.each(statement)
                 case Loop():
                     self.scalar_loop(statement)
+                case Load(place=place) if place.buffer.role == "number":
+                    starts = self.base(place, "") if vector is None else self.bases[place]
+                    emitter = self.emitter(vector)
+                    names[statement.name] = [numbered(emitter, place, k, vector) for k in starts]
+                case Load(inside=inside) if inside:
+                    names[statement.name] = self.load_inside(statement, vector)
                 case Load():
                     names[statement.name] = self.load(statement.place, vector)
                 case Apply():
@@ -141,18 +148,35 @@ class NestWriter:
         """The elements at a place."""
         emitter, dtype = self.emitter(vector), place.buffer.dtype
         if vector is None:
-            return [emitter.load(base, 0, dtype) for base in self.base(place, "")]
+            return [emitter.load(str(base), 0, dtype) for base in self.base(place, "")]
         stride = place.stride(vector.var)
         index = self.function.times(vector.index, stride)
         rounds = self.block[1]
         if 1 < emitter.lanes <= rounds and place.stride(self.block[0]) == 1 and abs(stride) > 1:
-            start, filled = self.bases[place][0], vector.filled
+            first, filled = str(self.bases[place][0]), vector.filled
             return load_crosswise(
-                emitter, start, index, stride, place, rounds=rounds, filled=filled
+                emitter, first, index, stride, place, rounds=rounds, filled=filled
             )
         return [
-            emitter.load_strided(base, index, stride, dtype, mask=vector.mask)
+            emitter.load_strided(str(base), index, stride, dtype, mask=vector.mask)
             for base in self.bases[place]
+        ]
+
+    def load_inside(self, statement: Load, vector: Vector | None) -> Copies:
+        """The elements at a place where a mask is true, and a number elsewhere."""
+        place, array = statement.place, self.pointers[statement.place.buffer.name]
+        masks = self.get(statement.inside, BOOL, vector)
+        bases = self.base(place, "", beyond=True) if vector is None else self.bases[place]
+        return [
+            read_inside(
+                self.emitter(vector),
+                statement,
+                str(bases[k % len(bases)]),
+                array,
+                masks[k % len(masks)],
+                vector,
+            )
+            for k in range(max(len(masks), len(bases)))
         ]
 
     def store(self, place: Place, values: Copies, vector: Vector | None) -> None:
@@ -160,13 +184,13 @@ class NestWriter:
         emitter = self.emitter(vector)
         if vector is None:
             for k, base in enumerate(self.base(place, "")):
-                emitter.store(values[k if len(values) > 1 else 0], base, 0)
+                emitter.store(values[k if len(values) > 1 else 0], str(base), 0)
             return
         stride = place.stride(vector.var)
         index = self.function.times(vector.index, stride)
         for k, base in enumerate(self.bases[place]):
             value = values[k if len(values) > 1 else 0]
-            emitter.store_strided(value, base, index, stride, mask=vector.mask)
+            emitter.store_strided(value, str(base), index, stride, mask=vector.mask)
 
     def update(self, statement: Update, vector: Vector | None) -> None:
         """Combine into memory; the copies among each other first."""
@@ -183,12 +207,15 @@ class NestWriter:
         """One value for each round of the block, also where all are the same."""
         return values if len(values) > 1 else values * self.block[1]
 
-    def base(self, place: Place, var: str) -> list[str]:
-        """The addresses of a place at index 0 of the loop over `var`: one, or one per copy."""
+    def base(self, place: Place, var: str, *, beyond: bool = False) -> list[Index]:
+        """The addresses of a place at index 0 of the loop over `var`: one, or one per copy.
+
+        Of numbers, the first. beyond: as of `Function.address`.
+        """
         block, count = self.block
         buffer, function = place.buffer, self.function
         scratch = buffer.role == "scratch"
-        found = []
+        found: list[Index] = []
         for k in range(count if scratch or place.stride(block) else 1):
             start: Index = place.offset
             if scratch:
@@ -199,9 +226,16 @@ class NestWriter:
                     index = self.indices[name]
                     index = function.plus(index, k) if name == block else index
                     start = function.plus(start, function.times(index, stride))
-            kind = lane_type(memory_dtype(buffer.dtype))
-            found.append(function.address(self.pointers[buffer.name], start, kind))
+            pointer = self.pointers.get(buffer.name, 0)
+            found.append(self.moved(place, pointer, start, beyond=beyond))
         return found
+
+    def moved(self, place: Place, start: Index, index: Index, *, beyond: bool) -> Index:
+        """The address `index` elements behind `start`; of numbers, the number."""
+        if place.buffer.role == "number":
+            return self.function.plus(start, index)
+        kind = lane_type(memory_dtype(place.buffer.dtype))
+        return self.function.address(str(start), index, kind, beyond=beyond)
 
     # Loops around others.
 
@@ -364,9 +398,10 @@ class NestWriter:
             if isinstance(statement, Load | Store | Update):
                 place = statement.place
                 along = self.function.times(start, place.stride(loop.var))
-                kind = lane_type(memory_dtype(place.buffer.dtype))
+                beyond = isinstance(statement, Load) and bool(statement.inside)
                 self.bases[place] = [
-                    self.function.address(base, along, kind) for base in self.base(place, loop.var)
+                    self.moved(place, base, along, beyond=beyond)
+                    for base in self.base(place, loop.var, beyond=beyond)
                 ]
 
     def vectors(self, lanes: int) -> VectorEmitter:

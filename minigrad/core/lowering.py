@@ -116,10 +116,16 @@ class Scan:
 class Move:
     """Elements change their place and nothing else.
 
-    kind: "reshape" (row-major order kept), "permute", "broadcast", "slice", "flip".
+    kind: "reshape" (row-major order kept), "permute", "broadcast", "slice", "flip"; or "pad", which
+    adds the margins that the attribute `widths` says, filled with the attribute `value`.
     """
 
     kind: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """Element k is k: a loop knows that without reading or computing anything."""
 
 
 @dataclass(frozen=True)
@@ -149,4 +155,4 @@ class Body:
     transparent: bool = True
 
 
-Lowering = Pointwise | Reduce | Scan | Move | Contract | Body
+Lowering = Pointwise | Reduce | Scan | Move | Count | Contract | Body

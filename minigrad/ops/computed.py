@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive
+from ..core.lowering import Count
 from ..core.refusals import allocated
 from ..core.spec import DTYPES, SCALARS, Spec, as_dtype, said
 from ..core.tensor import Tensor
@@ -63,7 +64,7 @@ def counting_spec(n: Any, *, dtype: Any) -> Spec:
     return Spec((known,), dtype)
 
 
-@primitive(infer=counting_spec)
+@primitive(infer=counting_spec, lower=Count())
 def counting(n: Any, /, *, dtype: Any) -> Any:
     """0, 1, 2, ... as many as `n` says, of `dtype`; behind `arange`."""
     if np.ndim(n) or n != int(n) or n < 0:

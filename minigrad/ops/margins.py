@@ -9,6 +9,7 @@ import numpy as np
 from ..core.batch import as_it_is
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive, ranked
+from ..core.lowering import Move
 from ..core.registry import api
 from ..core.spec import SCALARS, Spec, as_int, said, unknown_rank
 from ..core.tensor import Tensor
@@ -29,7 +30,7 @@ def padded_spec(x: Any, *, widths: tuple[tuple[int, int], ...], value: Any) -> S
     return Spec(tuple([None if n is None else n + a + b for n, (a, b) in dims]), x.dtype)
 
 
-@primitive(infer=padded_spec)
+@primitive(infer=padded_spec, lower=Move("pad"))
 def pad_with(x: Any, /, *, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
     """`x` with margins of `value`; the op behind `pad`."""
     if len(widths) != x.ndim:

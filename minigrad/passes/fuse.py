@@ -9,7 +9,7 @@ from typing import Any
 
 from ..codegen.bodies import is_array
 from ..codegen.fused import fused
-from ..codegen.index import MisfitError
+from ..codegen.views import MisfitError
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..codegen.arrange import arrange, storable
-from ..codegen.bodies import cost, is_array, is_map, is_move, refusal
-from ..codegen.index import MisfitError, Space, View, moved, whole
+from ..codegen.bodies import cost, is_array, is_count, is_map, is_move, refusal
+from ..codegen.index import Space
+from ..codegen.views import MisfitError, View, moved, whole
 from ..core.op import Node
 from ..graph import Graph
 
@@ -87,7 +88,7 @@ class Grouping:
 
     def is_free(self, node: Node) -> bool:
         """Whether `node` is a constant or a view. Raises MisfitError for a move that copies."""
-        if is_map(node):
+        if is_map(node) or is_count(node):
             return not any(map(is_array, node.inputs))
         if not is_move(node):
             return False

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.codegen.index import MisfitError
+from minigrad.codegen.views import MisfitError
 from minigrad.codegen.schedule import loop_nest
 from minigrad.core.registry import api
 from minigrad.core.spec import Spec
