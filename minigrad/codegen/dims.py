@@ -29,7 +29,7 @@ class Nesting:
         self.makers: dict[Any, Node] = {}
         self.alias: dict[Any, Any] = {}
         self.loads: dict[tuple[Any, Any], Source] = {}
-        self.counts = [node.outputs[0] for node in graph.nodes if is_count(node)]
+        self.counts = {node.outputs[0]: node for node in graph.nodes if is_count(node)}
         for node in graph.nodes:
             if node.outputs[0] in self.space.made:
                 self.enter(node, node.outputs[0])

@@ -8,12 +8,14 @@ import numpy as np
 
 from ..core.batch import raised, whole
 from ..core.define import composite, primitive
+from ..core.lowering import Composed
 from ..core.registry import api
 from ..core.spec import Spec
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .arithmetic import multiply, power
-from .broadcast import require_broadcast, unbroadcast
+from .boxes import in_box, placed, sliced_box
+from .broadcast import broadcast_to, require_broadcast, unbroadcast
 from .index import (
     check_no_excess,
     combine_at,
@@ -28,7 +30,7 @@ from .index import (
 )
 from .logic import astype, equal, maximum, minimum, where
 from .reduce import highest, lowest
-from .slice import FULL, Key, place_slice, take_slice
+from .slice import FULL, Key, place_slice, sliced_shape, take_slice, whole_key
 
 Tensors = tuple[Any, ...]
 
@@ -38,7 +40,7 @@ def taken(x: Any, indices: Tensors, key: Key) -> Any:
     return gather(x, *indices, key=key) if indices else take_slice(x, key=key)
 
 
-def placed(g: Any, x: Any, indices: Tensors, key: Key) -> Any:
+def arrived(g: Any, x: Any, indices: Tensors, key: Key) -> Any:
     """Zeros of the shape of `x`, to which `g` is added at `key`."""
     return scatter_add(g, x, *indices, key=key) if indices else place_slice(g, x, key=key)
 
@@ -83,7 +85,20 @@ def set_spec(x: Any, v: Any, *indices: Any, key: Key) -> Spec:
     return Spec(written_spec(v, x, *indices, key=key).shape, x.dtype)
 
 
-@primitive(infer=set_spec, linear="jointly")
+def set_in_box(x: Any, v: Any, *indices: Any, key: Key) -> Any:
+    """`x` with `v` in a box of it, as loops do it; None where `key` names no box."""
+    if indices:
+        return None
+    found = sliced_box(whole_key(x, key), x.shape)
+    part = found and placed(v, x.shape, sliced_shape(x, key) or (), whole_key(x, key))
+    if found is None or part is None:
+        return None
+    inside = in_box(found[0], x.shape)
+    part = astype(v if v.ndim == 0 else part, x.dtype)
+    return broadcast_to(part, x.shape) if inside is None else where(inside, part, x)
+
+
+@primitive(infer=set_spec, lower=Composed(set_in_box), linear="jointly")
 def set_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     """`x` with `v` at `key`; where indices repeat, the last stays. Behind `x.at[...].set`."""
     return written(np.array(x), v, indices, key)
@@ -154,7 +169,7 @@ def scatter_product_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any, *, key:
     if repeats(indices):
         zero = equal(v, 0)
         factors = where(zero, 1, v)
-        zeros = taken(placed(astype(zero, v.dtype), x, indices, key), indices, key)
+        zeros = taken(arrived(astype(zero, v.dtype), x, indices, key), indices, key)
         product = taken(scatter_product(factors, x, *indices, key=key), indices, key)
         alone, none = equal(zeros, 1), equal(zeros, 0)
         g = g * where(zero, where(alone, product, 0), where(none, product / factors, 0))
@@ -193,7 +208,7 @@ def scatter_extreme_vjp(
     v, x, *several = inputs
     indices = tuple(several)
     hits = astype(equal(v, taken(outputs[0], indices, key)), gs[0].dtype)
-    among = maximum(placed(hits, x, indices, key), 1)
+    among = maximum(arrived(hits, x, indices, key), 1)
     return [unbroadcast(taken(gs[0] / among, indices, key) * hits, v), *[None] * (len(indices) + 1)]
 
 
@@ -236,7 +251,7 @@ class Place:
 
     def add(self, v: Any) -> Any:
         """`x` with `v` added in these places."""
-        return self.x + placed(self._cast(v), self.x, self.indices, self.key)
+        return self.x + arrived(self._cast(v), self.x, self.indices, self.key)
 
     def multiply(self, v: Any) -> Any:
         """`x` with these places multiplied by `v`."""

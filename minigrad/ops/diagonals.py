@@ -8,9 +8,11 @@ import numpy as np
 
 from ..core.batch import as_it_is, whole
 from ..core.define import primitive
+from ..core.lowering import Composed
 from ..core.spec import Spec
 from ..core.tensor import Tensor
 from ..errors import SpecError
+from .boxes import diagonal
 from .shape import STATIC_FORMS, reshape_to
 from .slice import take_slice
 
@@ -39,7 +41,11 @@ def diagonal_of(x: Any, /, *, offset: int) -> Any:
     return np.diagonal(x, offset, -2, -1).copy()
 
 
-@primitive(infer=lambda v, like, *, offset: Spec(like.shape, v.dtype), linear="each")
+@primitive(
+    infer=lambda v, like, *, offset: Spec(like.shape, v.dtype),
+    lower=Composed(lambda v, like, *, offset: diagonal(v, like.shape, offset)),
+    linear="each",
+)
 def on_diagonal(v: Any, like: Any, /, *, offset: int) -> Any:
     """`v` on the diagonal of matrices of the shape of `like`, and zeros."""
     y = np.zeros(like.shape, v.dtype)

@@ -9,12 +9,14 @@ import numpy as np
 from ..core.batch import along_axes
 from ..core.convert import is_tensor_like
 from ..core.define import composite, primitive, ranked
+from ..core.lowering import Composed
 from ..core.refusals import allocated
 from ..core.registry import api
 from ..core.spec import Spec, as_int, canonical_axis, promote, said
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .axes import drop_axes, insert_axes, several_axes
+from .boxes import joined, rolled
 from .broadcast import broadcast_to
 from .shape import STATIC_FORMS, dims_of, reshape, reshaped_like, static_dims
 from .slice import FULL, take_slice
@@ -58,7 +60,11 @@ def refuse_join(xs: tuple[Any, ...], axis: int, what: str) -> None:
     )
 
 
-@primitive(infer=joined_spec, linear="jointly")
+@primitive(
+    infer=joined_spec,
+    lower=Composed(lambda *xs, axis: joined(xs, axis, promote(*xs))),
+    linear="jointly",
+)
 def join(*xs: Any, axis: int) -> Any:
     """`xs` one after the other along `axis`; the op behind `concat`."""
     return np.concatenate(xs, axis)
@@ -247,7 +253,11 @@ def rolled_spec(x: Any, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Sp
     return Spec(x.shape, x.dtype)
 
 
-@primitive(infer=rolled_spec, linear="jointly")
+@primitive(
+    infer=rolled_spec,
+    lower=Composed(lambda x, *, shifts, axes: rolled(x, shifts, axes)),
+    linear="jointly",
+)
 def rotate(x: Any, /, *, shifts: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """`x` moved by `shifts` along `axes`, what leaves at an end entering at the other."""
     return np.roll(x, shifts, axes) if axes else x  # NumPy fails for no axes at all

@@ -9,11 +9,12 @@ import numpy as np
 from ..core.batch import as_it_is
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive, ranked
-from ..core.lowering import Move
+from ..core.lowering import Composed, Move
 from ..core.registry import api
 from ..core.spec import SCALARS, Spec, as_int, said, unknown_rank
 from ..core.tensor import Tensor
 from ..errors import SpecError
+from .boxes import triangle
 from .slice import take_slice
 
 
@@ -95,7 +96,11 @@ def triangle_spec(x: Any, *, k: int) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
-@primitive(infer=triangle_spec, linear="jointly")
+@primitive(
+    infer=triangle_spec,
+    lower=Composed(lambda x, *, k: triangle(x, k, lower=True)),
+    linear="jointly",
+)
 def lower_triangle(x: Any, /, *, k: int) -> Any:
     """The matrices of `x` with zeros above diagonal `k`; the op behind `tril`."""
     if x.ndim < 2:
@@ -103,7 +108,11 @@ def lower_triangle(x: Any, /, *, k: int) -> Any:
     return np.tril(x, k)
 
 
-@primitive(infer=triangle_spec, linear="jointly")
+@primitive(
+    infer=triangle_spec,
+    lower=Composed(lambda x, *, k: triangle(x, k, lower=False)),
+    linear="jointly",
+)
 def upper_triangle(x: Any, /, *, k: int) -> Any:
     """The matrices of `x` with zeros below diagonal `k`; the op behind `triu`."""
     if x.ndim < 2:

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..core.batch import raised, whole
 from ..core.define import primitive
-from ..core.lowering import Move
+from ..core.lowering import Composed, Move
 from ..core.spec import Shape, Spec
 from ..errors import IndexSpecError, SpecError
+from .boxes import placed
 from .broadcast import require_broadcast, unbroadcast
 
 # What stands between the brackets of `x[...]`, as an attribute: an int and None are themselves,
@@ -45,6 +46,11 @@ def expanded(x: Any, key: Key, taken: int) -> Key:
     return (*key, *[FULL] * missing)
 
 
+def whole_key(x: Any, key: Key) -> Key:
+    """`key` without Ellipsis, of slices and ints alone, with a part for every axis of `x`."""
+    return expanded(x, key, sum(map(is_taking, key)))
+
+
 def is_taking(part: Any) -> bool:
     """Whether a part of a key takes an axis of what it indexes."""
     return part is not None and part is not ...
@@ -76,7 +82,7 @@ def sliced_shape(x: Any, key: Key) -> Shape:
         return None
     dims: list[int | None] = []
     axis = 0
-    for part in expanded(x, key, sum(map(is_taking, key))):
+    for part in whole_key(x, key):
         if part is None:
             dims.append(1)
             continue
@@ -107,7 +113,13 @@ def placed_spec(g: Any, x: Any, *, key: Key) -> Spec:
     return Spec(x.shape, g.dtype)
 
 
-@primitive(infer=placed_spec, linear="jointly")
+@primitive(
+    infer=placed_spec,
+    lower=Composed(
+        lambda g, x, *, key: placed(g, x.shape, sliced_shape(x, key) or (), whole_key(x, key))
+    ),
+    linear="jointly",
+)
 def place_slice(g: Any, x: Any, /, *, key: Key) -> Any:
     """Zeros of the shape of `x`, but `g` at `key`; the adjoint of `take_slice`."""
     y = np.zeros(x.shape, g.dtype)

@@ -68,8 +68,10 @@ def meaning(node: Node) -> Graph | None:
         return [inputs[0] if y is None else y]
 
     graph = trace(body, specs)[0]
+    if found[0] is None:
+        return None
     if isinstance(lower, Composed):
         return None if any(map(refusal, graph.nodes)) else graph
-    if found[0] is None or native(graph.nodes[-1], {}).op is not native_product:
+    if native(graph.nodes[-1], {}).op is not native_product:
         return None
     return graph

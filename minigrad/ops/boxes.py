@@ -1,0 +1,136 @@
+"""What joins, shifts and places tensors, said for loops: with margins, and by the numbers of axes.
+
+In a loop an element is read where it lies, or is a number where there is none; which one it is, the
+numbers of its indices say. So nothing is copied to be put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.registry import api
+
+MOST = 8
+"""Parts that are looked through for every element; more are copied, one after the other."""
+SHORT = 32
+"""Elements of a last axis up to which lanes would hold little of each part."""
+
+Box = Sequence[tuple[int, int]]
+"""By axis: where something begins in a larger tensor, and behind which element it ends."""
+
+
+def numbers(n: int, axis: int, rank: int) -> Any:
+    """The indices of `axis`, of length `n`, in a tensor of `rank` axes; int32, or int64 if large."""
+    counted = api.counting(n, dtype=np.dtype(np.int32 if n < 2**31 else np.int64))
+    return api.reshape_to(counted, shape=tuple([n if a == axis else 1 for a in range(rank)]))
+
+
+def in_box(box: Box, shape: Sequence[int]) -> Any:
+    """A mask of what is inside of a box, over the axes on which it is smaller; None if on none."""
+    inside = None
+    for axis, ((start, end), n) in enumerate(zip(box, shape, strict=True)):
+        places = numbers(n, axis, len(shape)) if (start, end) != (0, n) else None
+        conditions = [api.greater_equal(places, start)] if start > 0 else []
+        conditions += [api.less(places, end)] if end < n else []
+        for condition in conditions:
+            inside = condition if inside is None else api.logical_and(inside, condition)
+    return inside
+
+
+def spread_out(x: Any, box: Box, shape: Sequence[int]) -> Any:
+    """Zeros of `shape`, but `x` in a box."""
+    widths = tuple([(start, n - end) for (start, end), n in zip(box, shape, strict=True)])
+    return api.pad_with(x, widths=widths, value=0)
+
+
+def joined(xs: Sequence[Any], axis: int, dtype: Any) -> Any:
+    """`xs` one after the other along `axis`, in `dtype`; None where copies are faster."""
+    parts = [x for x in xs if x.shape[axis]]
+    total = sum(x.shape[axis] for x in parts)
+    shape = [total if a == axis else n for a, n in enumerate(xs[0].shape)]
+    if not 1 <= len(parts) <= MOST or (axis == len(shape) - 1 and total <= SHORT):
+        return None
+    y, end = None, total
+    for x in reversed(parts):
+        start = end - x.shape[axis]
+        box = [(start, end) if a == axis else (0, n) for a, n in enumerate(shape)]
+        part = api.astype(spread_out(x, box, shape), dtype)
+        y = part if y is None else api.where(api.less(numbers(total, axis, len(shape)), end), part, y)
+        end = start
+    return y
+
+
+def rolled(x: Any, shifts: Sequence[int], axes: Sequence[int]) -> Any:
+    """`x` moved along `axes`, what leaves at an end entering at the other; None if many parts."""
+    if 2 ** len(axes) > MOST or len({*axes}) < len(axes):
+        return None
+    shape, box = x.shape, [(0, n) for n in x.shape]
+
+    def from_axis(k: int, taken: list[Any], box: list[tuple[int, int]]) -> Any:
+        if k == len(axes):
+            return spread_out(api.take_slice(x, key=tuple(taken)), box, shape)
+        axis, n = axes[k], shape[axes[k]]
+        shift = shifts[k] % n
+        if not shift:
+            return from_axis(k + 1, taken, box)
+
+        def part(where: tuple[int, int], start: int, end: int) -> Any:
+            key, place = [*taken], [*box]
+            key[axis], place[axis] = (start, end, None), where
+            return from_axis(k + 1, key, place)
+
+        around, rest = part((0, shift), n - shift, n), part((shift, n), 0, n - shift)
+        return api.where(api.less(numbers(n, axis, len(shape)), shift), around, rest)
+
+    return from_axis(0, [(None, None, None)] * len(shape), box)
+
+
+def sliced_box(key: Sequence[Any], shape: Sequence[int]) -> tuple[Box, tuple[int, ...]] | None:
+    """The box that a key, with a part for every axis, takes of `shape`; and what it takes backwards.
+
+    None where it takes elements that are not side by side.
+    """
+    box, backwards = [], []
+    for part in [part for part in key if part is not None]:
+        n, axis = shape[len(box)], len(box)
+        taken = range(n)[slice(*part)] if type(part) is tuple else range(part % n, part % n + 1)
+        if not taken or (len(taken) > 1 and abs(taken.step) > 1):
+            return None
+        if len(taken) > 1 and taken.step < 0:
+            backwards.append(axis)
+        ends = sorted((taken[0], taken[-1]))
+        box.append((ends[0], ends[1] + 1))
+    return box, tuple(backwards)
+
+
+def placed(v: Any, shape: Sequence[int], taken: Sequence[int], key: Sequence[Any]) -> Any:
+    """Zeros of `shape`, but `v`, broadcast to `taken`, at `key`, with its box; None without one."""
+    found = sliced_box(key, shape)
+    if found is None:
+        return None
+    box, backwards = found
+    lengths = tuple([end - start for start, end in box])
+    part = api.reshape_to(api.broadcast_to(v, tuple(taken)), shape=lengths)
+    return spread_out(api.reverse(part, axes=backwards) if backwards else part, box, shape)
+
+
+def triangle(x: Any, k: int, *, lower: bool) -> Any:
+    """The matrices of `x`, zero above diagonal `k`, or else below it."""
+    rank, (m, n) = x.ndim, x.shape[-2:]
+    diagonal, columns = numbers(m, rank - 2, rank) + k, numbers(n, rank - 1, rank)
+    kept = api.less_equal(columns, diagonal) if lower else api.greater_equal(columns, diagonal)
+    return api.where(kept, x, False if x.dtype.kind == "b" else 0)
+
+
+def diagonal(v: Any, shape: Sequence[int], offset: int) -> Any:
+    """`v` on a diagonal of matrices of `shape`, and zeros."""
+    rank, (m, n) = len(shape), shape[-2:]
+    start = max(0, -offset)
+    rows = [(0, length) for length in v.shape[:-1]] + [(start, start + v.shape[-1])]
+    column = api.reshape_to(spread_out(v, rows, (*v.shape[:-1], m)), shape=(*shape[:-1], 1))
+    places = numbers(m, rank - 2, rank) + offset
+    on = api.equal(numbers(n, rank - 1, rank), places)
+    return api.where(on, column, False if v.dtype.kind == "b" else 0)
