@@ -12,7 +12,7 @@ import math
 from typing import Any, NamedTuple
 
 from ..core.op import Node
-from .bodies import cost, is_array, is_fold, is_map, is_scan
+from .bodies import cost, is_array, is_fold, is_lookup, is_map, is_scan, is_scatter
 from .index import Space
 from .views import MisfitError
 
@@ -69,7 +69,12 @@ def folded(space: Space, node: Node) -> Dims:
 
 def memory_order(space: Space) -> tuple[int, ...]:
     """All dims in the order in which elements lie in memory, outermost first."""
-    made = [y for node in space.nodes if is_map(node) or is_scan(node) for y in node.outputs]
+    made = [
+        y
+        for node in space.nodes
+        if is_map(node) or is_scan(node) or is_lookup(node) or is_scatter(node)
+        for y in node.outputs
+    ]
     most = max((len(space.maps[x]) for x in space.fixed), default=0)
     full = [y for y in made if len(space.maps[y]) == most]
     if full:
@@ -188,7 +193,7 @@ def is_prefix(dims: Dims, order: tuple[int, ...]) -> bool:
 def storable(space: Space, found: Arrangement, y: Any) -> bool:
     """Whether `y` can be an output: it is made once, and lies along the innermost loop."""
     dims, order = space.dims(y), found.order
-    if y in found.late:
+    if y in found.late or y in space.scattered:
         return True
     inner = order[-1] if order else None
     return is_prefix(dims, order) and (inner not in dims or space.maps[y][inner] == 1)

@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Composed, Contract, Count, Move, Pointwise, Reduce, Scan, Value
+from ..core.lowering import (
+    Composed,
+    Contract,
+    Count,
+    Lookup,
+    Move,
+    Pointwise,
+    Reduce,
+    Scan,
+    Scatter,
+    Value,
+)
 from ..core.op import Node, Op
 from ..core.spec import SCALARS, promote
 from ..core.tensor import Tensor
@@ -40,6 +51,16 @@ def is_move(node: Node) -> bool:
     return isinstance(node.op.lower, Move)
 
 
+def is_lookup(node: Node) -> bool:
+    """Whether each element of the result is one of a table, found by places."""
+    return isinstance(node.op.lower, Lookup)
+
+
+def is_scatter(node: Node) -> bool:
+    """Whether elements are added up in places that others say."""
+    return isinstance(node.op.lower, Scatter)
+
+
 def is_count(node: Node) -> bool:
     """Whether elements are their own numbers."""
     return isinstance(node.op.lower, Count)
@@ -68,7 +89,7 @@ def refusal(node: Node) -> str | None:
     if isinstance(lower, Reduce | Scan):
         kinds = {node.inputs[0].dtype.kind, node.outputs[0].dtype.kind}
         return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"
-    return None if isinstance(lower, Move | Count) else f"not inlined: {node.op.name}"
+    return None if isinstance(lower, Move | Count | Lookup | Scatter) else f"not inlined: {node.op.name}"
 
 
 def refused_map(node: Node, lower: Pointwise) -> str | None:
@@ -103,6 +124,8 @@ def operand_dtypes(node: Node) -> DTypes:
     lower, y = node.op.lower, node.outputs[0]
     if isinstance(lower, Reduce | Scan):
         return (y.dtype,)
+    if isinstance(lower, Lookup | Scatter):
+        return tuple([x.dtype for x in node.inputs])
     assert isinstance(lower, Pointwise)
     if lower.operands is not None:
         common = promote(*node.inputs)
@@ -114,6 +137,8 @@ def operand_dtypes(node: Node) -> DTypes:
 
 def cost(node: Node) -> int | None:
     """How many instructions the body of `node` takes; None where it cannot be written."""
+    if is_lookup(node) or is_scatter(node):
+        return len(node.inputs)
     return instructions(node.op, operand_dtypes(node), node.outputs[0].dtype)
 
 

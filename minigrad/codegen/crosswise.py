@@ -161,7 +161,7 @@ def strip(
 def is_crosswise(place: Place, outer: Loop, inner: Loop) -> bool:
     """Whether rounds of `outer` take elements side by side, and those of `inner` do not."""
     across = place.stride(outer.var) == 1 and abs(place.stride(inner.var)) > 1
-    return across and place.buffer.role != "number"
+    return across and place.buffer.role != "number" and not place.at
 
 
 def load_crosswise(

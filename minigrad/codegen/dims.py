@@ -8,15 +8,16 @@ from ..core.op import Node
 from ..core.spec import SCALARS
 from ..graph import Graph
 from .arrange import Dims, arrange
-from .bodies import is_array, is_count, is_fold, is_move
-from .index import Map, Source, Space
+from .bodies import is_array, is_count, is_fold, is_lookup, is_move, is_scatter
+from .index import Source, Space, without
 
 
 class Nesting:
     """The analysed group `graph`. Raises MisfitError where it is none.
 
     makers: by value, the node that makes it; moves make none, they are aliases. loads: where an
-    input lies, by (input, value made of it). counts: values that are numbers of elements, known
+    input lies, by (input, value made of it). tables: where elements lie that a value looks up, or
+    adds up. counts: values that are numbers of elements, known
     without being made. found: the dims, by role.
     """
 
@@ -29,6 +30,7 @@ class Nesting:
         self.makers: dict[Any, Node] = {}
         self.alias: dict[Any, Any] = {}
         self.loads: dict[tuple[Any, Any], Source] = {}
+        self.tables: dict[Any, Source] = {}
         self.counts = {node.outputs[0]: node for node in graph.nodes if is_count(node)}
         for node in graph.nodes:
             if node.outputs[0] in self.space.made:
@@ -41,9 +43,16 @@ class Nesting:
             self.alias[y] = self.source(node.inputs[0])
             return
         self.makers[y] = node
-        for x in node.inputs:
+        inputs = node.inputs
+        if is_lookup(node):
+            self.tables[y] = self.loads[inputs[0], y] = self.space.table(inputs[0], node)
+            inputs = inputs[1:]
+        elif is_scatter(node):
+            self.tables[y] = self.space.table(y, node)
+        for x in inputs:
             if is_array(x) and self.source(x) not in self.makers:
-                self.loads[x, y] = self.space.source(x, x if is_fold(node) else y)
+                consumer = x if is_fold(node) else self.space.point(y)
+                self.loads[x, y] = self.space.source(x, consumer)
 
     def source(self, x: Any) -> Any:
         """The value whose elements `x` shares: moves within the group make none."""
@@ -80,7 +89,7 @@ class Nesting:
             return False
         n = self.space.extents[inner]
         maps = [self.space.maps[x] for x in self.space.fixed]
-        for source in self.loads.values():
+        for source in (*self.loads.values(), *self.tables.values()):
             maps += [source.strides, *[limit.strides for limit in source.limits]]
         return all(strides.get(outer, 0) == n * strides.get(inner, 0) for strides in maps)
 
@@ -89,15 +98,5 @@ class Nesting:
         space = self.space
         space.extents[inner] *= space.extents.pop(outer)
         space.maps = {x: without(strides, outer) for x, strides in space.maps.items()}
-        self.loads = {
-            key: source._replace(
-                strides=without(source.strides, outer),
-                limits=tuple([x._replace(strides=without(x.strides, outer)) for x in source.limits]),
-            )
-            for key, source in self.loads.items()
-        }
-
-
-def without(strides: Map, dim: int) -> Map:
-    """The strides of the other dims."""
-    return {d: s for d, s in strides.items() if d != dim}
+        self.loads = {key: source.without(outer) for key, source in self.loads.items()}
+        self.tables = {key: source.without(outer) for key, source in self.tables.items()}

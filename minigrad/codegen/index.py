@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..core.op import Node
-from .bodies import is_array, is_count, is_fold, is_map, is_move, is_scan
+from ..core.tensor import Symbol
+from .bodies import is_array, is_count, is_fold, is_lookup, is_map, is_move, is_scan, is_scatter
 from .views import MisfitError, View, aligned, broadcast_strides, moved, row_major, whole
 
 Map = dict[int, int]
@@ -36,18 +37,33 @@ class Limit(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where an input lies: in `base`, by dim, within limits; elsewhere its elements are `fill`."""
+    """Where an input lies: in `base`, by dim, within limits; elsewhere its elements are `fill`.
+
+    at: further steps, by places that are values of the group: pairs (place, stride).
+    """
 
     base: Any
     offset: int
     strides: Map
     limits: tuple[Limit, ...] = ()
     fill: Any = 0
+    at: tuple[tuple[Any, int], ...] = ()
 
     @property
     def dims(self) -> frozenset[int]:
         """The dims that its elements change along."""
         return frozenset(self.strides).union(*[limit.strides for limit in self.limits])
+
+
+    def without(self, dim: int) -> Source:
+        """The same along the other dims."""
+        limits = [limit._replace(strides=without(limit.strides, dim)) for limit in self.limits]
+        return self._replace(strides=without(self.strides, dim), limits=tuple(limits))
+
+
+def without(strides: Map, dim: int) -> Map:
+    """The strides of the other dims."""
+    return {d: s for d, s in strides.items() if d != dim}
 
 
 class Space:
@@ -62,6 +78,8 @@ class Space:
         self.views: dict[Any, View] = {}
         self.nodes: list[Node] = []
         self.scans: dict[Any, int] = {}  # the axes of running results, by value
+        self.scattered: dict[Any, Node] = {}  # what is added up in places, by who does it
+        self.points: dict[Any, Any] = {}  # what stands for its shape, by what is added up
         self.serial = 0
 
     def copy(self) -> Space:
@@ -70,20 +88,30 @@ class Space:
         other.extents, other.serial = dict(self.extents), self.serial
         other.maps = dict(self.maps)  # a map is replaced, never changed
         other.made, other.fixed = dict(self.made), dict(self.fixed)
-        other.scans = dict(self.scans)
+        other.scans, other.points = dict(self.scans), dict(self.points)
+        other.scattered = dict(self.scattered)
         other.views, other.nodes = dict(self.views), list(self.nodes)
         return other
 
     def admit(self, node: Node) -> None:
         """Give the results of `node` their maps. Raises MisfitError; the space is then spoilt."""
+        if any(x in self.scattered for x in node.inputs if is_array(x)):
+            raise MisfitError("it needs all that is added up in places")
         if is_move(node):
             self.admit_move(node)
         elif is_fold(node):
             self.admit_fold(node)
         elif is_count(node):
             self.views[node.outputs[0]] = whole(node.outputs[0])
+        elif is_lookup(node):
+            table, *places = node.inputs
+            if table in self.made:
+                raise MisfitError("elements are looked up in what the same loop makes")
+            self.admit_map(node.outputs[0], places)
+        elif is_scatter(node):
+            self.admit_scatter(node)
         else:
-            self.admit_map(node, [x for x in node.inputs if is_array(x)])
+            self.admit_map(node.outputs[0], [x for x in node.inputs if is_array(x)])
             if is_scan(node):
                 self.scans[node.outputs[0]] = node.attrs["axis"] % len(node.outputs[0].shape)
         self.nodes.append(node)
@@ -103,9 +131,8 @@ class Space:
 
     # The three kinds of nodes.
 
-    def admit_map(self, node: Node, operands: Sequence[Any]) -> None:
+    def admit_map(self, y: Any, operands: Sequence[Any]) -> None:
         """An elementwise node: operands meet at the axes that broadcasting lays on each other."""
-        y = node.outputs[0]
         made = [x for x in operands if x in self.made]
         if made and all(x.shape == y.shape and self.maps[x] == self.maps[made[0]] for x in made):
             if len(made) < len(operands):  # inputs are read by the axes of what they meet
@@ -116,6 +143,14 @@ class Space:
         for x in operands:
             if x not in self.maps:
                 self.maps[x] = self.restricted(y, x.shape)
+
+    def admit_scatter(self, node: Node) -> None:
+        """What is added up in places: by points that are those of what is added."""
+        y, added = node.outputs[0], node.inputs[0]
+        point = self.points[y] = Symbol(added.shape, added.dtype, None)
+        self.admit_map(point, node.inputs)
+        self.make(y, self.maps[point])
+        self.scattered[y] = node
 
     def met(self, y: Any, operands: Sequence[Any]) -> Map:
         """The map of `y`, after its operands have met."""
@@ -195,7 +230,7 @@ class Space:
             return
         if view.offset or view.strides != broadcast_strides(x.shape, y.shape):
             raise MisfitError(f"{node.op.name} of what the same loop makes")
-        self.admit_map(node, [x])
+        self.admit_map(y, [x])
 
     def permuted(self, node: Node, view: View) -> Map:
         """The map of the result of `node`, its input with the axes in another order."""
@@ -326,6 +361,26 @@ class Space:
             self.unify(min(twins, key=lambda d: abs(self.maps[largest][d] - stride)), dim)
 
     # Memory.
+
+    def point(self, y: Any) -> Any:
+        """The value whose elements are made one by one for `y`: itself, or what is added up."""
+        return self.points.get(y, y)
+
+    def table(self, x: Any, node: Node) -> Source:
+        """Where the elements of a table lie at a point of the space, or of what is added up."""
+        view, y, at = self.views.get(x) or whole(x), node.outputs[0], []
+        if view.bounds:
+            raise MisfitError("elements are looked up in a view with margins")
+        strides: Map = {}
+        places = iter(node.inputs[1:])
+        for own, axis in enumerate(node.attrs["axes"]):
+            stride = view.strides[own]
+            if axis is None:
+                at.append((next(places), stride))
+            elif stride:
+                parts = self.spelled(self.point(y), axis)
+                strides |= {dim: unit * stride for dim, unit in parts}
+        return Source(view.base, view.offset, strides, at=tuple(at))
 
     def source(self, x: Any, consumer: Any) -> Source:
         """Where the input `x` lies at a point of the space.

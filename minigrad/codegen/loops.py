@@ -42,18 +42,23 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Place:
-    """The element of a buffer at `offset` plus, for each loop variable, its stride times it."""
+    """The element of a buffer at `offset` plus, for each loop variable, its stride times it.
+
+    at: the same for values that say where, by name.
+    """
 
     buffer: Buffer
     offset: int
     strides: tuple[tuple[str, int], ...]
+    at: tuple[tuple[str, int], ...] = ()
 
     def stride(self, var: str) -> int:
         """How many elements further one step of the loop over `var` leads."""
         return dict(self.strides).get(var, 0)
 
     def __str__(self) -> str:
-        terms = [var if stride == 1 else f"{stride} {var}" for var, stride in self.strides]
+        steps = (*self.at, *self.strides)
+        terms = [var if stride == 1 else f"{stride} {var}" for var, stride in steps]
         terms += [str(self.offset)] if self.offset or not terms else []
         number = " + ".join(terms)
         return number if self.buffer.role == "number" else f"{self.buffer.name}[{number}]"
@@ -180,6 +185,13 @@ class Loop:
     def scans(self) -> list[Scan]:
         """The running results that this loop makes."""
         return [statement for statement in self.body if isinstance(statement, Scan)]
+
+    def meets_itself(self, statement: Statement) -> bool:
+        """Whether two rounds may add to one element, so that they must come one after the other."""
+        if not isinstance(statement, Update) or not statement.place.at:
+            return False
+        known = {s.name for s in self.body if isinstance(s, Load | Apply | Scan)}
+        return not statement.place.stride(self.var) or not known.isdisjoint(dict(statement.place.at))
 
     def head(self) -> str:
         """The first line of the loop."""

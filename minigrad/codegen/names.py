@@ -24,6 +24,8 @@ def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
                 pairs = [(statement.inside, np.dtype(np.bool_))]
             case _:
                 pairs = []
+        if isinstance(statement, Load | Store | Update):
+            pairs += [(name, np.dtype(np.int64)) for name, _ in statement.place.at]
         yield from [(x, dtype) for x, dtype in pairs if isinstance(x, str)]
 
 
@@ -60,7 +62,7 @@ def varying(
                 varying(statement.body, var if statement.block > 1 else block, var, found)
             case Load(place=place):
                 moves = block and (place.stride(block) or place.buffer.role == "scratch")
-                if moves or statement.inside in found:
+                if moves or not found.isdisjoint([statement.inside, *dict(place.at)]):
                     found.add(statement.name)
             case Apply():
                 if not found.isdisjoint(statement.operands):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -56,14 +57,16 @@ class Places:
         pairs = [(self.vars[d], strides[d]) for d in self.nesting.found.order if strides.get(d)]
         return Place(buffer, offset, tuple(pairs))
 
-    def input(self, source: Source) -> Place:
-        """Where the elements of a view of an input are."""
-        return self.place(self.buffer(source.base), source.offset, source.strides)
+    def input(self, source: Source, at: tuple[tuple[str, int], ...] = ()) -> Place:
+        """Where the elements of a view of an input are, or those `at` places of a table."""
+        found = self.place(self.buffer(source.base), source.offset, source.strides)
+        return replace(found, at=at)
 
     def buffer(self, x: Any) -> Buffer:
         """The buffer of an input; of what counts, that of numbers."""
-        counts = x in self.nesting.counts
-        return Buffer("", tuple(x.shape), x.dtype, "number") if counts else self.inputs[x]
+        if x in self.nesting.counts:
+            return Buffer("", tuple(x.shape), x.dtype, "number")
+        return self.outputs[x] if x in self.nesting.space.scattered else self.inputs[x]
 
     def number(self, limit: Limit) -> Place:
         """What is to stay below a limit; what is negative is large as an unsigned number."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from ..core.lowering import Value
-from .arithmetic import INT64, lane_type
+from .arithmetic import INT32, INT64, lane_type
 from .emitter import VectorEmitter, memory_dtype
 from .loops import Load, Place
 from .text import Index
@@ -40,6 +42,30 @@ def read_inside(
         places = ", ".join([f"i64 {k * stride}" for k in range(emitter.lanes)])
         read = emitter.gather(start, Value(f"<{places}>", INT64), dtype, mask=mask)
     return emitter.select(inside, read, otherwise)
+
+
+def read_at(emitter: VectorEmitter, place: Place, base: str, vector: Vector, copy: int) -> Value:
+    """The elements behind address `base` whose places are values of this round."""
+    dtype, small = place.buffer.dtype, math.prod(place.buffer.shape) < 2**31
+    whole = INT32 if small and emitter.lanes > 1 else INT64
+    stride = place.stride(vector.var)
+    indices = emitter.mul(emitter.iota(whole), emitter.const(stride, whole))
+    for name, step in place.at:
+        if name in vector.names:
+            copies = vector.names[name]
+            where = emitter.cast(copies[copy % len(copies)], whole)
+            indices = emitter.add(indices, emitter.mul(where, emitter.const(step, whole)))
+    return emitter.gather(base, indices, dtype, mask=vector.mask)
+
+
+def index_at(emitter: VectorEmitter, place: Place, vector: Vector) -> Index:
+    """How much further the places that are values of this round lead, one element at a time."""
+    found: Index = 0
+    for name, step in place.at:
+        if name in vector.names:
+            where = emitter.cast(vector.names[name][0], INT64)
+            found = emitter.function.plus(found, emitter.function.times(where.text, step))
+    return found
 
 
 def numbered(emitter: VectorEmitter, place: Place, start: Index, vector: Vector | None) -> Value:

@@ -18,9 +18,10 @@ import numpy as np
 from ..core.lowering import Reduce
 from ..core.op import Op
 from ..graph import Graph
+from ..ops.broadcast import reduce_sum
 from ..ops.logic import less, logical_and
 from .arrange import Dims, scans_backwards
-from .bodies import instructions, is_array, is_fold, is_scan, is_sum, operand_dtypes
+from .bodies import instructions, is_array, is_fold, is_lookup, is_scan, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
 from .crosswise import turn
 from .dims import Nesting
@@ -33,6 +34,7 @@ from .loops import (
     Loop,
     LoopNest,
     Operand,
+    Place,
     Scan,
     Statement,
     Store,
@@ -87,6 +89,8 @@ class Scheduler:
 
     def nest(self) -> LoopNest:
         """The whole loop nest."""
+        for y in self.nesting.space.scattered:
+            self.emit(self.cleared(y))
         self.around(self.found.batch, self.one_batch)
         nest = LoopNest(
             self.nesting.graph.name,
@@ -140,6 +144,8 @@ class Scheduler:
             loop.lanes, loop.unroll = sizes
             loop.calls = work >= HEAVY
             loop.chunk = CHUNK if loop.folds else 0
+            if any(map(loop.meets_itself, loop.body)):
+                loop.lanes = loop.unroll = 1
             if loop.scans:
                 loop.unroll = 1
                 loop.backwards = any(map(scans_backwards, self.nesting.graph.nodes))
@@ -177,7 +183,7 @@ class Scheduler:
             self.frames[-1].names[done.y] = self.narrowed(done)
         self.current = AFTER_ROWS
         for y in self.late_outputs(along_cols=False):
-            self.emit(Store(self.places.output(y), self.value(self.nesting.source(y))))
+            self.store(y)
         if self.late_outputs(along_cols=True):
             self.around(self.found.cols, self.late_columns, vector=True)
         return []
@@ -195,8 +201,7 @@ class Scheduler:
     def late_columns(self) -> list[Pending]:
         """What is made of column sums, column by column."""
         for y in self.late_outputs(along_cols=True):
-            value = self.value(self.nesting.source(y))
-            self.emit(Store(self.places.output(y), value), self.level(self.nesting.dims(y)))
+            self.store(y)
         return []
 
     def clear(self, y: Any) -> list[Pending]:
@@ -205,6 +210,13 @@ class Scheduler:
         assert isinstance(reduction, Reduce)
         self.emit(Store(self.places.kept(y), reduction.init(y.dtype)))
         return []
+
+    def cleared(self, y: Any) -> Loop:
+        """The loop that makes zeros of all of `y`, to which is added."""
+        size = math.prod(y.shape)
+        lanes, unroll = tile(size, y.dtype.itemsize, self.vector_bytes, folds=False, work=1)
+        body: list[Statement] = [Store(Place(self.places.outputs[y], 0, (("k", 1),)), 0)]
+        return Loop("k", size, body, lanes=lanes, unroll=unroll, vector=True)
 
     def row(self) -> list[Pending]:
         """One row: passes over its columns, then what is known of it as a whole."""
@@ -218,7 +230,7 @@ class Scheduler:
                     totals.append(done)
         for y in self.phases.stored:
             if not self.nesting.dims(y) & self.cols:
-                self.emit(Store(self.places.output(y), self.value(self.nesting.source(y))))
+                self.store(y)
         for y, node in self.nesting.makers.items():
             if self.nesting.folded(y) and not self.phases.in_row(y):
                 value = self.operand(node.inputs[0], y)
@@ -238,9 +250,25 @@ class Scheduler:
                 pending.append(Pending(y, node.op, value, y.dtype, self.total_dtype(y)))
         for y in self.phases.stored:
             if self.nesting.dims(y) & self.cols and self.phases.known(y) == self.current:
-                value = self.value(self.nesting.source(y))
-                self.emit(Store(self.places.output(y), value), self.level(self.nesting.dims(y)))
+                self.store(y)
         return pending
+
+    def store(self, y: Any) -> None:
+        """Store the output `y`, or add to it in its places."""
+        level = self.level(self.nesting.dims(y))
+        node = self.nesting.space.scattered.get(y)
+        if node is None:
+            value = self.value(self.nesting.source(y))
+            self.emit(Store(self.places.output(y), value), level)
+        else:
+            value = self.operand(node.inputs[0], y)
+            self.emit(Update(self.table(y), reduce_sum, value), level)
+
+    def table(self, y: Any) -> Place:
+        """The place of the element that `y` looks up, or of what it is added to."""
+        source = self.nesting.tables[y]
+        at = [(str(self.operand(x, y)), stride) for x, stride in source.at]
+        return self.places.input(source, tuple(at))
 
     # Reductions.
 
@@ -301,6 +329,11 @@ class Scheduler:
             name = self.fresh()
             self.emit(Load(name, self.places.kept(y)), level)
         else:
+            if is_lookup(node):
+                place, name = self.table(y), self.fresh()
+                self.emit(Load(name, place), level)
+                self.frames[level].names[y] = name
+                return
             operands = tuple([self.operand(x, y) for x in node.inputs])
             name = self.fresh()
             if is_scan(node):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.lowering import Value
-from .arithmetic import BOOL, lane_type
+from .arithmetic import BOOL, INT64, lane_type
 from .crosswise import load_crosswise
 from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
@@ -32,7 +32,7 @@ from .loops import (
 )
 from .names import divided_by, used, varying
 from .outline import called, is_worth_a_call
-from .reads import numbered, read_inside
+from .reads import index_at, numbered, read_at, read_inside
 from .scans import scan_of, scanned, start
 from .text import Function, Index
 from .uniform import UniformEmitter
@@ -151,6 +151,11 @@ class NestWriter:
             return [emitter.load(str(base), 0, dtype) for base in self.base(place, "")]
         stride = place.stride(vector.var)
         index = self.function.times(vector.index, stride)
+        if any(name in vector.names for name, _ in place.at):
+            return [
+                read_at(emitter, place, str(self.moved(place, base, index, beyond=True)), vector, k)
+                for k, base in enumerate(self.in_block(self.bases[place]))
+            ]
         rounds = self.block[1]
         if 1 < emitter.lanes <= rounds and place.stride(self.block[0]) == 1 and abs(stride) > 1:
             first, filled = str(self.bases[place][0]), vector.filled
@@ -188,6 +193,7 @@ class NestWriter:
             return
         stride = place.stride(vector.var)
         index = self.function.times(vector.index, stride)
+        index = self.function.plus(index, index_at(emitter, place, vector))
         for k, base in enumerate(self.bases[place]):
             value = values[k if len(values) > 1 else 0]
             emitter.store_strided(value, str(base), index, stride, mask=vector.mask)
@@ -203,7 +209,7 @@ class NestWriter:
         (old,) = self.load(place, vector)
         self.store(place, [combined(emitter, statement.op, old, values[0])], vector)
 
-    def in_block(self, values: Copies) -> Copies:
+    def in_block(self, values: list[Any]) -> list[Any]:
         """One value for each round of the block, also where all are the same."""
         return values if len(values) > 1 else values * self.block[1]
 
@@ -216,7 +222,9 @@ class NestWriter:
         buffer, function = place.buffer, self.function
         scratch = buffer.role == "scratch"
         found: list[Index] = []
-        for k in range(count if scratch or place.stride(block) else 1):
+        at = [(self.scalars[x], stride) for x, stride in place.at if x in self.scalars]
+        moving = place.stride(block) or any(len(copies) > 1 for copies, _ in at)
+        for k in range(count if scratch or moving else 1):
             start: Index = place.offset
             if scratch:
                 row = function.plus(self.copy, k)
@@ -226,6 +234,9 @@ class NestWriter:
                     index = self.indices[name]
                     index = function.plus(index, k) if name == block else index
                     start = function.plus(start, function.times(index, stride))
+            for copies, stride in at:
+                step = self.scalar.cast(copies[k % len(copies)], INT64)
+                start = function.plus(start, function.times(step.text, stride))
             pointer = self.pointers.get(buffer.name, 0)
             found.append(self.moved(place, pointer, start, beyond=beyond))
         return found

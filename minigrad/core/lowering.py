@@ -124,6 +124,20 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """Each element is one of a table, the first input, in a place that the other inputs say.
+
+    The attribute `axes` has, for each axis of the table, the axis of the result that runs along it,
+    or None where it is the next one of the places that says which element.
+    """
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Zeros of the attribute `shape`, to which the first input is added in places; as `Lookup`."""
+
+
+@dataclass(frozen=True)
 class Count:
     """Element k is k: a loop knows that without reading or computing anything."""
 
@@ -165,4 +179,6 @@ class Body:
     transparent: bool = True
 
 
-Lowering = Pointwise | Reduce | Scan | Move | Count | Contract | Composed | Body
+Lowering = (
+    Pointwise | Reduce | Scan | Move | Lookup | Scatter | Count | Contract | Composed | Body
+)

@@ -8,10 +8,12 @@ import numpy as np
 
 from ..core.batch import along_axes
 from ..core.define import composite, primitive, ranked
+from ..core.lowering import Composed
 from ..core.registry import api
 from ..core.spec import Shape, Spec, as_truth, broadcast_shapes, canonical_axis
 from ..errors import IndexSpecError, SpecError
 from .index import counted_from_the_front, index_of, out_of_range
+from .lookup import add_up, along, look_up
 from .shape import reshape
 
 
@@ -31,8 +33,16 @@ def along_shape(x: Any, indices: Any, axis: int) -> Shape:
     return (*dims[:axis], length, *dims[axis + 1 :])
 
 
+def taken_along(x: Any, indices: Any, *, axis: int) -> Any:
+    """`take_along` as loops do it."""
+    places, axes = along(x, indices, axis)
+    return look_up(x, places, axes=axes, shape=along_shape(x, indices, axis))
+
+
 @primitive(
-    infer=lambda x, indices, *, axis: Spec(along_shape(x, indices, axis), x.dtype), linear="jointly"
+    infer=lambda x, indices, *, axis: Spec(along_shape(x, indices, axis), x.dtype),
+    lower=Composed(taken_along),
+    linear="jointly",
 )
 def take_along(x: Any, indices: Any, /, *, axis: int) -> Any:
     """For each index the element of `x` in its place along `axis`; behind `take_along_axis`."""
@@ -52,7 +62,15 @@ def put_along_spec(g: Any, x: Any, indices: Any, *, axis: int) -> Spec:
     return Spec(x.shape, g.dtype)
 
 
-@primitive(infer=put_along_spec, linear="jointly")
+def added_along(g: Any, x: Any, indices: Any, *, axis: int) -> Any:
+    """`put_along` as loops do it; None where `x` was broadcast."""
+    if any(n != m for k, (n, m) in enumerate(zip(g.shape, x.shape, strict=True)) if k != axis):
+        return None
+    places, axes = along(x, indices, axis)
+    return add_up(g, places, axes=axes, shape=x.shape)
+
+
+@primitive(infer=put_along_spec, lower=Composed(added_along), linear="jointly")
 def put_along(g: Any, x: Any, indices: Any, /, *, axis: int) -> Any:
     """Zeros of the shape of `x`, to which `g` is added in the places of `take_along`."""
     fronts = [

@@ -120,7 +120,8 @@ def placed(v: Any, shape: Sequence[int], taken: Sequence[int], key: Sequence[Any
 def triangle(x: Any, k: int, *, lower: bool) -> Any:
     """The matrices of `x`, zero above diagonal `k`, or else below it."""
     rank, (m, n) = x.ndim, x.shape[-2:]
-    diagonal, columns = numbers(m, rank - 2, rank) + k, numbers(n, rank - 1, rank)
+    rows, columns = numbers(m, rank - 2, rank), numbers(n, rank - 1, rank)
+    diagonal = rows + k if k else rows
     kept = api.less_equal(columns, diagonal) if lower else api.greater_equal(columns, diagonal)
     return api.where(kept, x, False if x.dtype.kind == "b" else 0)
 
@@ -129,8 +130,9 @@ def diagonal(v: Any, shape: Sequence[int], offset: int) -> Any:
     """`v` on a diagonal of matrices of `shape`, and zeros."""
     rank, (m, n) = len(shape), shape[-2:]
     start = max(0, -offset)
-    rows = [(0, length) for length in v.shape[:-1]] + [(start, start + v.shape[-1])]
-    column = api.reshape_to(spread_out(v, rows, (*v.shape[:-1], m)), shape=(*shape[:-1], 1))
-    places = numbers(m, rank - 2, rank) + offset
+    box = [(0, length) for length in v.shape[:-1]] + [(start, start + v.shape[-1])]
+    column = api.reshape_to(spread_out(v, box, (*v.shape[:-1], m)), shape=(*shape[:-1], 1))
+    rows = numbers(m, rank - 2, rank)
+    places = rows + offset if offset else rows
     on = api.equal(numbers(n, rank - 1, rank), places)
     return api.where(on, column, False if v.dtype.kind == "b" else 0)

@@ -10,11 +10,13 @@ import numpy as np
 from ..core.batch import alone, has_one_row, is_shared, raised, rows, whole
 from ..core.convert import as_tensor
 from ..core.define import composite, primitive, ranked
+from ..core.lowering import Composed
 from ..core.registry import api
 from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
 from ..core.tensor import Symbol, Tensor
 from ..errors import IndexSpecError, SpecError, TraceError
 from .broadcast import require_broadcast, unbroadcast
+from .lookup import Indexing, gathered, scattered
 from .shape import reshape
 from .slice import (
     ARRAY,
@@ -27,6 +29,7 @@ from .slice import (
     sliced_length,
     sliced_shape,
     take_slice,
+    whole_key,
 )
 
 # where the elements are
@@ -78,6 +81,13 @@ def gathered_shape(x: Any, indices: tuple[Any, ...], key: Key) -> Shape:
         check_values(x, chosen)
     place = 0 if stands_apart(key) else places[0]
     return (*dims[:place], *shape, *dims[place:])
+
+
+def indexing(x: Any, indices: tuple[Any, ...], key: Key) -> Indexing | None:
+    """What `x[key]` is in loops; None where an index is a mask."""
+    if any(index.dtype.kind == "b" for index in indices):
+        return None
+    return Indexing(x, whole_key(x, key), indices, gathered_shape(x, indices, key) or ())
 
 
 def index_shape(common: list[Any]) -> tuple[int | None, ...]:
@@ -140,7 +150,11 @@ def gathered_spec(x: Any, *indices: Any, key: Key) -> Spec:
     return Spec(gathered_shape(x, indices, key), x.dtype)
 
 
-@primitive(infer=gathered_spec, linear="jointly")
+@primitive(
+    infer=gathered_spec,
+    lower=Composed(lambda x, *indices, key: gathered(indexing(x, indices, key))),
+    linear="jointly",
+)
 def gather(x: Any, *indices: Any, key: Key) -> Any:
     """`x[key]`, with the tensors `indices`, integers or masks, where `key` says "array"."""
     try:
@@ -158,7 +172,11 @@ def scattered_spec(g: Any, x: Any, *indices: Any, key: Key) -> Spec:
     return Spec(x.shape, g.dtype)
 
 
-@primitive(infer=scattered_spec, linear="jointly")
+@primitive(
+    infer=scattered_spec,
+    lower=Composed(lambda g, x, *indices, key: scattered(g, indexing(x, indices, key))),
+    linear="jointly",
+)
 def scatter_add(g: Any, x: Any, /, *indices: Any, key: Key) -> Any:
     """Zeros of the shape of `x`, to which `g` is added at `key`; the adjoint of `gather`.
 

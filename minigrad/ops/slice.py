@@ -47,7 +47,7 @@ def expanded(x: Any, key: Key, taken: int) -> Key:
 
 
 def whole_key(x: Any, key: Key) -> Key:
-    """`key` without Ellipsis, of slices and ints alone, with a part for every axis of `x`."""
+    """`key`, without masks, with a part for every axis of `x` and no Ellipsis."""
     return expanded(x, key, sum(map(is_taking, key)))
 
 

@@ -71,7 +71,9 @@ def meaning(node: Node) -> Graph | None:
     if found[0] is None:
         return None
     if isinstance(lower, Composed):
-        return None if any(map(refusal, graph.nodes)) else graph
+        # what has no loop body was chosen to be called
+        refused = any(refusal(step) for step in graph.nodes if step.op.lower is not None)
+        return None if refused else graph
     if native(graph.nodes[-1], {}).op is not native_product:
         return None
     return graph

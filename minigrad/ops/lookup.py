@@ -1,0 +1,156 @@
+"""Looking up elements of a tensor by tensors of places, and adding up in places, said for loops.
+
+Indexing by tensors is made of three steps in loops. The indices are checked, by NumPy, for a loop
+cannot raise. What is known of the rest is said by axis, so that the loop knows where to read:
+`axes` has, for each axis of the table, the axis of the result that runs along it, or None where the
+next one of the places says which element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.lowering import Lookup, Scatter
+from ..core.op import Op
+from ..core.registry import api
+from ..core.spec import Spec
+from ..errors import IndexSpecError
+
+Axes = tuple[int | None, ...]
+FULL = (None, None, None)
+WHOLE = "made when all derivatives have been taken; differentiate before"
+
+
+def wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of places: int32 where indices are, else int64."""
+    return np.dtype(np.int32 if dtype == np.int32 else np.int64)
+
+
+def checked_places(indices: Any, x: Any, *, axis: int) -> Any:
+    """The places along `axis` of `x` that `indices` name, counted from the front.
+
+    Raises IndexSpecError where there is none.
+    """
+    n = x.shape[axis]
+    low, high = (int(indices.min()), int(indices.max())) if indices.size else (0, -1)
+    if low < -n or high >= n:
+        wrong = low if low < -n else high
+        raise IndexSpecError(
+            f"an index by {Spec(indices.shape, indices.dtype)} came for {Spec(x.shape, x.dtype)}: "
+            f"index {wrong} is out of bounds for axis {axis} with size {n}; indices are at least "
+            "-n and less than n; correct the values, or cut them with mg.clip"
+        )
+    places = indices.astype(wide(indices.dtype), copy=False)
+    return np.where(places < 0, places + n, places) if low < 0 else places
+
+
+def all_places(x_shape: Sequence[int], places: Sequence[Any], axes: Axes, rank: int) -> Any:
+    """An index for each axis of a table, as NumPy takes them."""
+    rest = iter(places)
+    return tuple(
+        [
+            next(rest)
+            if axis is None
+            else np.arange(n).reshape([-1 if a == axis else 1 for a in range(rank)])
+            for n, axis in zip(x_shape, axes, strict=True)
+        ]
+    )
+
+
+def looked_up(x: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
+    """The elements of `x` in `places`, which broadcast to `shape`, that of the result."""
+    found = x[all_places(x.shape, places, axes, len(shape))]
+    return np.ascontiguousarray(np.broadcast_to(found, shape))
+
+
+def added_up(g: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape`, to which `g` is added in `places`; all that arrives at one is added."""
+    y = np.zeros(shape, g.dtype)
+    index = all_places(shape, places, axes, g.ndim)
+    np.add.at(y, tuple(np.broadcast_arrays(*index, g)[:-1]), g)
+    return y
+
+
+check = Op(
+    checked_places,
+    infer=lambda indices, x, *, axis: Spec(indices.shape, wide(indices.dtype)),
+    name="checked_places",
+)
+look_up = Op(
+    looked_up,
+    infer=lambda x, *places, axes, shape: Spec(shape, x.dtype),
+    name="look_up",
+    lower=Lookup(),
+)
+add_up = Op(
+    added_up,
+    infer=lambda g, *places, axes, shape: Spec(shape, g.dtype),
+    name="add_up",
+    lower=Scatter(),
+)
+for _op in (check, look_up, add_up):
+    _op.opaque = WHOLE
+
+
+class Indexing:
+    """What `x[key]` means by tensor indices, of which none is a mask: a view, and what is looked up.
+
+    view: the key of the slices and ints. axes: as above, of the view. shape: of `x[key]`.
+    """
+
+    def __init__(self, x: Any, key: Sequence[Any], indices: Sequence[Any], shape: Sequence[int]):
+        self.x, self.indices, self.shape = x, indices, tuple(shape)
+        self.view = tuple([FULL if part == "array" else part for part in key])
+        kept = [part for part in key if type(part) is not int]
+        chosen = [k for k, part in enumerate(key) if type(part) is int or part == "array"]
+        apart = chosen[-1] - chosen[0] >= len(chosen)
+        common = len(shape) - sum(part != "array" for part in kept)
+        before = sum(part != "array" and type(part) is not int for part in key[: chosen[0]])
+        self.first = 0 if apart else before
+        others = [k for k in range(len(shape)) if not self.first <= k < self.first + common]
+        rest = iter(others)
+        self.axes: Axes = tuple([None if part == "array" else next(rest) for part in kept])
+        self.common = common
+
+    def looked_into(self) -> Any:
+        """The part of `x` that the indices index."""
+        plain = all(part == FULL for part in self.view) and len(self.view) == self.x.ndim
+        return self.x if plain else api.take_slice(self.x, key=self.view)
+
+    def places(self) -> list[Any]:
+        """The indices, checked, with an axis for each of the result."""
+        taken = [axis for axis, where in enumerate(self.axes) if where is None]
+        view = self.looked_into()
+        found = []
+        for index, axis in zip(self.indices, taken, strict=True):
+            behind = len(self.shape) - self.first - self.common
+            ahead = self.first + self.common - index.ndim
+            shape = (*[1] * ahead, *index.shape, *[1] * behind)
+            found.append(api.reshape_to(check(index, view, axis=axis), shape=shape))
+        return found
+
+
+def gathered(how: Indexing | None) -> Any:
+    """`x[key]`; None for None."""
+    if how is None:
+        return None
+    return look_up(how.looked_into(), *how.places(), axes=how.axes, shape=how.shape)
+
+
+def scattered(g: Any, how: Indexing | None) -> Any:
+    """Zeros like `x`, to which `g` is added at `key`; None for None."""
+    if how is None:
+        return None
+    view = how.looked_into()
+    g = api.broadcast_to(g, how.shape)
+    y = add_up(g, *how.places(), axes=how.axes, shape=tuple(view.shape))
+    return y if view is how.x else api.place_slice(y, how.x, key=how.view)
+
+
+def along(x: Any, indices: Any, axis: int) -> tuple[Any, Axes]:
+    """The places along one axis, checked, and the axes, of taking along it."""
+    axes = tuple([None if k == axis else k for k in range(x.ndim)])
+    return check(indices, x, axis=axis), axes
