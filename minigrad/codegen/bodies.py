@@ -86,6 +86,8 @@ def refusal(node: Node) -> str | None:
             return "no elements"
     if isinstance(lower, Pointwise):
         return refused_map(node, lower)
+    if isinstance(lower, Count) and any(map(is_array, node.inputs)):
+        return f"{node.op.name} as far as a tensor says"
     if isinstance(lower, Reduce | Scan):
         kinds = {node.inputs[0].dtype.kind, node.outputs[0].dtype.kind}
         return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"

@@ -222,7 +222,7 @@ class Space:
         if node.op.lower.kind == "pad":  # type: ignore[union-attr]  # a move
             raise MisfitError("margins around what the same loop makes")
         view = moved(node, whole(x))
-        if math.prod(y.shape) == math.prod(x.shape) and view == (x, 0, row_major(y.shape)):
+        if math.prod(y.shape) == math.prod(x.shape) and view == View(x, 0, row_major(y.shape)):
             self.make(y, self.maps[x])
             return
         if not any(s == 0 and n > 1 for s, n in zip(view.strides, y.shape, strict=True)):

@@ -82,6 +82,11 @@ def sliced_or_scattered(op: Any, n: Any, v: Any, x: Any, *indices: Any, **attrs:
 
 def set_spec(x: Any, v: Any, *indices: Any, key: Key) -> Spec:
     """The spec of `x`, for `v` that broadcasts to `x[key]`."""
+    if v.dtype.kind == "c" and x.dtype.kind != "c":
+        raise SpecError(
+            f"x.at[...].set of {Spec(x.shape, x.dtype)} by {Spec(v.shape, v.dtype)}: a real tensor "
+            "has no room for complex numbers; set their mg.real, or cast the tensor first"
+        )
     return Spec(written_spec(v, x, *indices, key=key).shape, x.dtype)
 
 
@@ -101,6 +106,8 @@ def set_in_box(x: Any, v: Any, *indices: Any, key: Key) -> Any:
 @primitive(infer=set_spec, lower=Composed(set_in_box), linear="jointly")
 def set_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     """`x` with `v` at `key`; where indices repeat, the last stays. Behind `x.at[...].set`."""
+    if v.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError("a real array has no room for complex numbers")
     return written(np.array(x), v, indices, key)
 
 
