@@ -122,7 +122,8 @@ from .ops.logic import (
     where,
 )
 from .ops.margins import pad, tril, triu
-from .ops.reduce import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, var
+from .ops.places import argmax, argmin
+from .ops.reduce import all, any, count_nonzero, max, mean, min, prod, std, var
 from .ops.search import (
     isin,
     nonzero,

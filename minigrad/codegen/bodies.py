@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Contract, Move, Pointwise, Reduce, Scan, Value
+from ..core.lowering import Composed, Contract, Move, Pointwise, Reduce, Scan, Value
 from ..core.op import Node, Op
 from ..core.spec import SCALARS, promote
 from ..core.tensor import Tensor
@@ -48,7 +48,7 @@ def is_array(x: Any) -> bool:
 def refusal(node: Node) -> str | None:
     """Why `node` cannot be part of a loop; None if it can."""
     lower = node.op.lower
-    if lower is None or isinstance(lower, Contract):
+    if lower is None or isinstance(lower, Contract | Composed):
         return f"library call: {node.op.name}"
     tensors = [*filter(is_array, node.inputs), *node.outputs]
     for x in tensors:

@@ -1,4 +1,4 @@
-"""How an op says what its loop body is: six small records, and the Emitter they speak to.
+"""How an op says what its loop body is: seven small records, and the Emitter they speak to.
 
 An op without a lowering is not compilable into a loop; the compiled schedule then calls its
 NumPy kernel. Nothing here knows LLVM: an `Emitter` writes LLVM text, and another could write C.
@@ -138,6 +138,16 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Composed:
+    """In loops the op is made of others: `means(*inputs, **attrs)`, written out for known shapes.
+
+    Outside of loops, and where these ops have none for the dtypes at hand, its kernel is faster.
+    """
+
+    means: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class Body:
     """The op means a graph: `graph(attrs)` is inlined where the op stands.
 
@@ -149,4 +159,4 @@ class Body:
     transparent: bool = True
 
 
-Lowering = Pointwise | Reduce | Scan | Move | Contract | Body
+Lowering = Pointwise | Reduce | Scan | Move | Contract | Composed | Body

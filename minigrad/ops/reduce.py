@@ -13,7 +13,7 @@ from ..core.batch import along_axes
 from ..core.define import composite, primitive, ranked
 from ..core.lowering import Reduce
 from ..core.registry import api
-from ..core.spec import Spec, as_number, canonical_axes, canonical_axis, real_dtype
+from ..core.spec import Spec, as_number, canonical_axes, real_dtype
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .accumulate import product_of_others
@@ -109,65 +109,6 @@ def min(x: Any, /, axis: Any = None, *, keepdims: bool = False) -> Any:
     """
     x = api.asarray(x)
     y = reduce_min(x, axes=canonical_axes("min", axis, x.ndim))
-    return y if keepdims is False else kept(y, x, axis, keepdims)
-
-
-def place_spec(x: Any, *, axis: int | None) -> Spec:
-    """int64, without `axis`, which must not be empty."""
-    shape = reduced_shape("argmax, argmin", x, None if axis is None else (axis,))
-    if x.shape is not None and 0 in (x.shape if axis is None else (x.shape[axis],)):
-        raise SpecError(
-            f"argmax, argmin: {Spec(x.shape, x.dtype)} along axis {axis}: nothing has no extreme; "
-            "choose an axis that is not empty"
-        )
-    return Spec(shape, np.int64)
-
-
-@primitive(infer=place_spec)
-def place_of_max(x: Any, /, *, axis: int | None) -> Any:
-    """Where the first largest element is along `axis`; the op behind `argmax`."""
-    return np.asarray(np.argmax(x, axis))
-
-
-@primitive(infer=place_spec)
-def place_of_min(x: Any, /, *, axis: int | None) -> Any:
-    """Where the first smallest element is along `axis`; the op behind `argmin`."""
-    return np.asarray(np.argmin(x, axis))
-
-
-def place_batch(op: Any, n: Any, x: Tensor, *, axis: int | None) -> Any:
-    """Along the axis that is one further; along all, those of an example are laid flat."""
-    if axis is None:
-        return op(reshape(x, (dims_of(x)[0], math.prod(dims_of(x)[1:]))), axis=1)
-    return op(x, axis=axis + 1)
-
-
-for _op in (place_of_max, place_of_min):
-    _op.no_gradient("a place is a whole number")
-    _op.defbatch(place_batch)
-
-
-@composite
-@ranked
-def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index, int64, of the first largest element along `axis`.
-
-    axis: None counts the elements of all axes in row-major order. Array API: argmax.
-    """
-    x = api.asarray(x)
-    y = place_of_max(x, axis=axis if axis is None else canonical_axis("argmax", axis, x.ndim))
-    return y if keepdims is False else kept(y, x, axis, keepdims)
-
-
-@composite
-@ranked
-def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index, int64, of the first smallest element along `axis`.
-
-    axis: None counts the elements of all axes in row-major order. Array API: argmin.
-    """
-    x = api.asarray(x)
-    y = place_of_min(x, axis=axis if axis is None else canonical_axis("argmin", axis, x.ndim))
     return y if keepdims is False else kept(y, x, axis, keepdims)
 
 

@@ -57,3 +57,23 @@ def test_all_three_products_of_a_convolution_become_native(padding: str) -> None
 def test_what_is_left_to_the_library(strides: int, first: Spec, second: Spec) -> None:
     graph = gradients(strides, "VALID", first, second)
     assert lay_out(graph) is graph
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_a_place_is_found_by_loops(axis: int | None) -> None:
+    graph = trace(lambda x: [mg.argmax(x * 2, axis=axis)], [Spec((6, 700))])[0]
+    after = lay_out(graph)
+    verify(after, "lay_out")
+    names = {node.op.name for node in after.nodes}
+    assert "place_of_max" not in names and "reduce_min" in names
+
+
+def test_a_place_shares_the_extreme_with_who_asks_for_it() -> None:
+    graph = trace(lambda x: [mg.argmax(x, axis=1), mg.max(x, axis=1)], [Spec((6, 7))])[0]
+    assert [node.op.name for node in lay_out(graph).nodes].count("reduce_max") == 1
+
+
+@pytest.mark.parametrize("spec", [Spec((4, 3), np.float16), Spec((0, 3)), Spec((3,), np.complex64)])
+def test_places_without_lanes_stay_with_the_library(spec: Spec) -> None:
+    graph = trace(lambda x: [mg.argmin(x, axis=-1)], [spec])[0]
+    assert lay_out(graph) is graph
