@@ -142,7 +142,8 @@ class SharedWriter(NestWriter):
 
     def task(self, number: int, loop: Loop, own: Own, kinds: Sequence[str], middle: int) -> None:
         """The function of a chunk: it finds out which rounds these are, and has them made."""
-        f = self.function.module.function(f"task{number}", ["ptr %argument", "i64 %chunk"], internal=True)
+        head = ["ptr %argument", "i64 %chunk"]
+        f = self.function.module.function(f"task{number}", head, internal=True)
         found = [
             f.let(f"load {kind}, ptr {f.address('%argument', k, 'i64')}")
             for k, kind in enumerate(kinds)
