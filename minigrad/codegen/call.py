@@ -17,15 +17,8 @@ import numpy as np
 
 from ..errors import SpecError
 from . import jit
-from .fastcall import (
-    Array,
-    ArraySpec,
-    Signature,
-    layout_is_known,
-    wrapper_imports,
-    wrapper_ir,
-    wrapper_name,
-)
+from .builtin import builtin, spread_ir, spread_name, table
+from .fastcall import Array, ArraySpec, Signature, layout_is_known
 
 METH_FASTCALL = 0x0080
 
@@ -42,20 +35,26 @@ def compile_callable(
     are taken in the dtype wanted; another shape or dtype raises.
     imports, sroa: as in `jit.compile_module`.
     """
-    symbols, imports = [signature.entry], dict(imports or {})
     fast = fast_path()
-    if fast:
-        ir += wrapper_ir(signature)
-        imports |= wrapper_imports(signature)
-        symbols.append(wrapper_name(signature))
-    code = jit.compile_module(ir, symbols, imports, sroa=sroa)
+    symbols = [spread_name(signature.entry) if fast else signature.entry]
+    code = jit.compile_module(callable_ir(ir, signature), symbols, imports, sroa=sroa)
     return make_callable(code, signature, fast=fast)
+
+
+def begin_callable(ir: str, signature: Signature) -> Any:
+    """Have another thread begin with what `compile_callable` will do; keep the result till then."""
+    return jit.begin(callable_ir(ir, signature))
+
+
+def callable_ir(ir: str, signature: Signature) -> str:
+    """The kernel `ir`, and what is compiled with it so that Python can call it."""
+    return ir + spread_ir(signature) if fast_path() else ir
 
 
 def make_callable(code: jit.Code, signature: Signature, *, fast: bool) -> Callee:
     """The Python function of the kernel in `code`, which it keeps alive.
 
-    fast: `code` has the function of `wrapper_ir` too, and `fast_path()` is true.
+    fast: `code` has the function of `spread_ir`, and `fast_path()` is true.
     """
     if fast:
         return FastCall(code, signature).function
@@ -102,28 +101,31 @@ class MethodDefinition(ctypes.Structure):
 class FastCall:
     """A kernel behind a builtin function; this object serves the calls its guards reject.
 
-    The native code hands a call it does not accept to its `self`, which is this object.
+    The native code hands a call it does not accept to this object.
     """
 
     def __init__(self, code: jit.Code, signature: Signature):
         self.signature = signature
-        name = signature.entry.encode()
+        self.kernel = code[spread_name(signature.entry)]
         self.definition = MethodDefinition(
-            name, code[wrapper_name(signature)], METH_FASTCALL, b"A compiled kernel."
+            signature.entry.encode(), builtin()["fastcall"], METH_FASTCALL, b"A compiled kernel."
         )
-        # without a self, the native code returns None for what it does not accept
-        self.strict = self.builtin(None, code)
+        self.strict = self.builtin(0, code)  # returns None for what it does not accept
 
     @property
     def function(self) -> Callee:
         """The builtin; it keeps this object alive, and through it the code."""
-        return self.builtin(self, self.strict)
+        return self.builtin(id(self), self)
 
-    def builtin(self, owner: object, kept: object) -> Callee:
-        """The builtin with `owner` as its self. It keeps the definition and `kept` alive."""
+    def builtin(self, other: int, kept: object) -> Callee:
+        """The builtin, which calls the object at `other` with what it does not accept.
+
+        It keeps alive what it refers to, and `kept`.
+        """
         make = ctypes.pythonapi.PyCFunction_NewEx
         make.restype = ctypes.py_object
         make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
+        owner = table(self.signature, self.kernel, other)
         # the third is what CPython calls the module: any object, released last of all
         function: Callee = make(ctypes.addressof(self.definition), owner, (self.definition, kept))
         return function

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Value
-from . import vecmath
+from . import exact, vecmath
 from .arithmetic import BOOL, Arithmetic, lane_type
 from .text import NONTEMPORAL, Carried, Index
 
@@ -46,6 +46,8 @@ class VectorEmitter(Arithmetic):
                 return self.intrinsic("copysign", *xs)
         if name in ROUNDINGS:
             return self.intrinsic(ROUNDINGS[name], *xs) if xs[0].dtype.kind == "f" else xs[0]
+        if name in exact.RULES and exact.supported(name, xs[0].dtype):
+            return exact.RULES[name](self, *xs)
         if xs[0].dtype.kind != "f":
             raise TypeError(
                 f"native code: {name} of {xs[0].dtype} was asked for, but it is a function of "
@@ -325,6 +327,8 @@ def supports(name: str, dtype: Any) -> bool:
     kind = np.dtype(dtype).kind
     if name in ("maximum", "minimum", "abs", "sign") or name in ROUNDINGS:
         return kind in "biu" or vecmath.is_float(dtype)
+    if name in exact.RULES:
+        return exact.supported(name, np.dtype(dtype))
     return (name == "copysign" and vecmath.is_float(dtype)) or vecmath.supported(name, dtype)
 
 

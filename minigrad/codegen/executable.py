@@ -34,7 +34,9 @@ def executable(graph: Graph) -> Runner:
     """
     made: Runner | None = graph.cache.get("executable")
     if made is None:
+        begun = [node.op.begin(**node.attrs) for node in graph.nodes if node.op.begin]
         made = graph.cache["executable"] = compiled(source(graph, kernels=True))
+        del begun  # kept so far, as what is made ahead is made for those who keep it
     return made
 
 

@@ -10,7 +10,7 @@ from ..core.op import Op
 from ..core.spec import Spec
 from ..graph import Graph
 from . import jit, pool
-from .call import compile_callable
+from .call import begin_callable, compile_callable
 from .executable import executable
 from .fastcall import ArraySpec, Signature
 from .loops import LoopNest
@@ -50,10 +50,23 @@ def prepared(*, graph: Graph) -> Callee:
 
 def compiled(graph: Graph) -> Callee:
     """The group as native code behind a builtin function."""
+    text = llvm(graph)
+    shared = pool.imports() if pool.SUBMIT in text else None
+    return compile_callable(text, signature(graph), shared)
+
+
+def signature(graph: Graph) -> Signature:
+    """What the native code of a graph takes and gives."""
     inputs = [ArraySpec(tuple(x.shape), x.dtype) for x in graph.inputs]
     outputs = [ArraySpec(tuple(y.shape), y.dtype) for y in graph.outputs]
-    text, signature = llvm(graph), Signature(ENTRY, inputs, outputs, packed=True)
-    return compile_callable(text, signature, pool.imports() if pool.SUBMIT in text else None)
+    return Signature(ENTRY, inputs, outputs, packed=True)
+
+
+def begun(*, graph: Graph) -> Any:
+    """Have another thread compile the group; whoever keeps what this gives can wait for it."""
+    if not jit.available() or "native" in graph.cache:
+        return None
+    return begin_callable(llvm(graph), signature(graph))
 
 
 def loops(graph: Graph) -> LoopNest:
@@ -75,5 +88,5 @@ def llvm(graph: Graph) -> str:
 
 fused = Op(run_group, infer=fused_spec, name="fused", lower=Body(lambda attrs: attrs["graph"]))
 # how an executable binds it: attributes are settled before the first call
-fused.prepare = prepared
+fused.prepare, fused.begin = prepared, begun
 fused.opaque = "groups are made when all derivatives have been taken; differentiate before"

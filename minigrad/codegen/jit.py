@@ -5,17 +5,20 @@ The only file that imports llvmlite, and it does so at the first compile.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import importlib.util
 import itertools
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from . import cache
+from .workers import Job, Library, Workers, processors
 
 OPTIONS = "opt=3 jitlink sroa"
 """What of our own choices decides the object; part of the cache key."""
@@ -119,10 +122,8 @@ def compile_module(
     Raises RuntimeError where LLVM rejects `ir`.
     """
     key = cache_key(ir, sroa=sroa)
-    image = cache.read(key)
-    if image is None:
-        image = emit_object(ir, sroa=sroa)
-        cache.write(key, image)
+    begun = workers().find(key)
+    image = made(key, ir, partial(emit_object, sroa=sroa)) if begun is None else begun.result()
     with lock:
         library = llvm().JITLibraryBuilder().add_object_img(image)
         for name, address in (imports or {}).items():
@@ -130,6 +131,42 @@ def compile_module(
         for name in symbols:
             library.export_symbol(name)
         return Code(library.link(linker(), f"minigrad{next(serial)}"), symbols)
+
+
+def begin(ir: str) -> Job | None:
+    """Have the object of `ir` made by another thread, for a `compile_module` that follows.
+
+    It is made while the result is kept. None where nothing is gained: on one processor, or where
+    threads cannot work at the same time.
+    """
+    return workers().begin(cache_key(ir, sroa=False), ir) if workers().most > 1 else None
+
+
+def made(key: str, ir: str, emit: Callable[[str], bytes]) -> bytes:
+    """The object of `ir` from the cache, or else made by `emit`, and put there."""
+    image = cache.read(key)
+    if image is None:
+        image = emit(ir)
+        cache.write(key, image)
+    return image
+
+
+@functools.cache
+def workers() -> Workers:
+    """The threads that make objects."""
+    from llvmlite.binding import ffi
+
+    try:
+        library, most = Library(ffi.lib._name), processors()
+    except (AttributeError, OSError):  # not the llvmlite that is known: its turns are taken
+        library, most = None, 1
+
+    def make(machine: Any, job: Job) -> bytes:
+        assert library is not None
+        address = ctypes.cast(machine._ptr, ctypes.c_void_p).value or 0
+        return made(job.key, job.ir, partial(library.emit_object, address))
+
+    return Workers(most, target_machine, make)
 
 
 def assembly(ir: str, *, sroa: bool = False) -> str:

@@ -15,6 +15,7 @@ import sys
 import time
 
 from . import jit
+from .workers import processors
 
 SUBMIT = "minigrad.submit"
 """What kernels call: `void submit(void task(ptr argument, i64 chunk), ptr argument, i64 count)`."""
@@ -35,8 +36,6 @@ PATIENCE = 2000
 LATE = 200_000
 """Nanoseconds that waiting for the last worker may take. Where it took longer, processors are
 busy with something else, and there is no sharing for ten times as long."""
-MOST = 16
-"""Threads of one process, if there are as many processors."""
 LINE = 64
 """Bytes of a cache line: what many threads write has one of its own."""
 
@@ -291,14 +290,6 @@ RELAX = {
     "define internal void @relax() {\n  call void @llvm.x86.sse2.pause()\n  ret void\n}\n",
     "": "define internal void @relax() {\n  ret void\n}\n",
 }
-
-
-def processors() -> int:
-    """How many threads may compute: MINIGRAD_NUM_THREADS, or as many as there are processors."""
-    if chosen := os.environ.get("MINIGRAD_NUM_THREADS"):
-        return max(int(chosen), 1)
-    affinity = getattr(os, "sched_getaffinity", None)  # what this process may use; Linux only
-    return min(len(affinity(0)) if affinity else os.cpu_count() or 1, MOST)
 
 
 kept: list[Alone | Pool] = []

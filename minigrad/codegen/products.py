@@ -13,10 +13,9 @@ from ..core.op import Op
 from ..graph import Graph
 from . import jit, pool
 from .blocking import Layout, Product, plan
-from .call import Callee, compile_callable
+from .call import Callee, begin_callable, compile_callable
 from .executable import executable
-from .fastcall import ArraySpec, Signature
-from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused_spec
+from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused_spec, signature
 from .gemm import render
 
 
@@ -34,14 +33,18 @@ def prepared(*, graph: Graph) -> Callee:
     if not jit.available():
         return executable(graph)
     if "native" not in graph.cache:
-        inputs = [ArraySpec(tuple(x.shape), x.dtype) for x in graph.inputs]
-        outputs = [ArraySpec(tuple(y.shape), y.dtype) for y in graph.outputs]
-        signature = Signature(ENTRY, inputs, outputs, packed=True)
         text = product_llvm(graph)
         shared = pool.imports() if pool.SUBMIT in text else None
-        graph.cache["native"] = compile_callable(text, signature, shared)
+        graph.cache["native"] = compile_callable(text, signature(graph), shared)
     made: Callee = graph.cache["native"]
     return made
+
+
+def begun(*, graph: Graph) -> Any:
+    """Have another thread compile the product; whoever keeps what this gives can wait for it."""
+    if not jit.available() or "native" in graph.cache:
+        return None
+    return begin_callable(product_llvm(graph), signature(graph))
 
 
 def product_llvm(graph: Graph) -> str:
@@ -142,5 +145,5 @@ native_product = Op(
     lower=Body(lambda attrs: attrs["graph"]),
 )
 # how an executable binds it: attributes are settled before the first call
-native_product.prepare = prepared
+native_product.prepare, native_product.begin = prepared, begun
 native_product.opaque = "it is made when all derivatives have been taken; differentiate before"

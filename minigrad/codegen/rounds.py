@@ -40,7 +40,9 @@ class Rounds:
     def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
         self.graph = graph
         self.carried = carried
+        begun = [jit.begin(text(x)) for x in graph.nodes if "code" not in x.attrs["graph"].cache]
         self.kernels = [kernel(node) for node in graph.nodes]  # kept: code goes with its object
+        del begun  # kept so far, as what is made ahead is made for those who keep it
         driver = Driver(graph, carried, scanned)
         self.others = [x if type(x) is int else contiguous(x._value) for x in driver.others]
         named = {f"kernel{k}": code[ENTRY] for k, code in enumerate(self.kernels)}
@@ -112,13 +114,18 @@ def rounds(graph: Graph, carried: int, scanned: int) -> Rounds | None:
     return Rounds(graph, carried, scanned)
 
 
+def text(node: Node) -> str:
+    """The LLVM assembly of a group or a product."""
+    graph: Graph = node.attrs["graph"]
+    return llvm(graph) if node.op is fused else product_llvm(graph)
+
+
 def kernel(node: Node) -> jit.Code:
     """The native code of a group or a product; made once, and kept with its graph."""
     graph: Graph = node.attrs["graph"]
     if "code" not in graph.cache:
-        text = llvm(graph) if node.op is fused else product_llvm(graph)
-        shared = pool.imports() if pool.SUBMIT in text else None
-        graph.cache["code"] = jit.compile_module(text, [ENTRY], shared)
+        shared = pool.imports() if pool.SUBMIT in text(node) else None
+        graph.cache["code"] = jit.compile_module(text(node), [ENTRY], shared)
     made: jit.Code = graph.cache["code"]
     return made
 

@@ -1,4 +1,4 @@
-"""Which loop of a nest threads share, and in what portions: rules one can read.
+"""Which loops of a nest threads share, and in what portions: rules one can read.
 
 A share is some tens of microseconds of work, so that handing it out does not count. How many there
 are depends on the sizes only: sums come out the same for any number of threads.
@@ -39,19 +39,21 @@ MEMORY = 4
 
 
 def share(nest: LoopNest) -> None:
-    """Settle whether the longest loop of `nest` is shared: one is enough, all others are short."""
-    loops = [statement for statement in nest.body if isinstance(statement, Loop)]
-    loop = max(loops, key=work_of, default=None)
-    if loop is None or not is_apart(loop, nest):
-        return
-    step, total = rounds_in_a_row(loop), work_of(loop) * 64 // nest.vector_bytes
+    """Settle which loops of `nest` are shared: the long ones, each by itself."""
+    for loop in [statement for statement in nest.body if isinstance(statement, Loop)]:
+        if is_apart(loop, nest):
+            loop.share = portion(loop, nest.vector_bytes)
+
+
+def portion(loop: Loop, vector_bytes: int) -> int:
+    """How many rounds of `loop` a thread does in a row; 0 where it is not to be shared."""
+    step, total = rounds_in_a_row(loop), work_of(loop) * 64 // vector_bytes
     if total < SHARED or step == 0:
-        return
+        return 0
     size = sum(math.prod(b.shape) * b.dtype.itemsize for b in column_sums(loop))
     count = max(1, min(total // SHARE, MOST, OWN_BYTES // size if size else MOST))
-    portion = -(-loop.extent // (count * step)) * step
-    if portion < loop.extent // step * step:
-        loop.share = portion
+    rounds = -(-loop.extent // (count * step)) * step
+    return rounds if rounds < loop.extent // step * step else 0
 
 
 def is_apart(loop: Loop, nest: LoopNest) -> bool:

@@ -1,4 +1,4 @@
-"""Threads: the rounds of one loop are dealt out in shares of a fixed size, and claimed by whoever.
+"""Threads: the rounds of a loop are dealt out in shares of a fixed size, and claimed by whoever.
 
 The loop becomes a function of its own, called with the rounds to make. What rounds add up, single
 numbers or sums of columns, each share adds up for itself; the shares are then combined in their
@@ -112,13 +112,14 @@ class SharedWriter(NestWriter):
         passed = [(self.scalar.type_of(x.dtype), x) for n in names for x in self.scalars[n]]
         given = [("ptr", f"%{b.name}") for b in (*self.nest.inputs, *self.nest.outputs)]
         given += [("ptr", memory), *((kind, x.text) for kind, x in passed)]
-        self.part(loop, own, names, passed)
-        self.task(loop, own, [kind for kind, _ in given], middle)
+        number = len(f.module.functions)  # of this loop among those that are shared
+        self.part(f"part{number}", loop, own, names, passed)
+        self.task(number, loop, own, [kind for kind, _ in given], middle)
         argument = f.scratch(8 * len(given))
         for k, (kind, text) in enumerate(given):
             f.do(f"store {kind} {text}, ptr {f.address(argument, k, 'i64')}")
         f.module.define(SUBMIT, DECLARATION)
-        f.do(f'call void @"{SUBMIT}"(ptr @task, ptr {argument}, i64 {count})')
+        f.do(f'call void @"{SUBMIT}"(ptr @task{number}, ptr {argument}, i64 {count})')
         for column_sum in own.sums:
             self.combine(column_sum, own.stride, memory, count)
         return self.merged(totals, own, memory, count)
@@ -139,9 +140,10 @@ class SharedWriter(NestWriter):
             state.following = totals.merge(state.values, others)
         return state.values
 
-    def task(self, loop: Loop, own: Own, kinds: Sequence[str], middle: int) -> None:
+    def task(self, number: int, loop: Loop, own: Own, kinds: Sequence[str], middle: int) -> None:
         """The function of a chunk: it finds out which rounds these are, and has them made."""
-        f = self.function.module.function("task", ["ptr %argument", "i64 %chunk"], internal=True)
+        head = ["ptr %argument", "i64 %chunk"]
+        f = self.function.module.function(f"task{number}", head, internal=True)
         found = [
             f.let(f"load {kind}, ptr {f.address('%argument', k, 'i64')}")
             for k, kind in enumerate(kinds)
@@ -151,16 +153,21 @@ class SharedWriter(NestWriter):
         low = f.times("%chunk", loop.share)
         high = smaller(f, f.plus(low, loop.share), middle)
         passed = [f"{kind} {x}" for kind, x in zip(kinds, found, strict=True)]
-        f.do(f"call void @part({', '.join([*passed, f'i64 {low}', f'i64 {high}'])})")
+        f.do(f"call void @part{number}({', '.join([*passed, f'i64 {low}', f'i64 {high}'])})")
 
     def part(
-        self, loop: Loop, own: Own, names: Sequence[str], passed: Sequence[tuple[str, Value]]
+        self,
+        name: str,
+        loop: Loop,
+        own: Own,
+        names: Sequence[str],
+        passed: Sequence[tuple[str, Value]],
     ) -> None:
         """The function that makes some rounds."""
         outside = self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers
         scalars = [f"{kind} %scalar{k}" for k, (kind, _) in enumerate(passed)]
         head = [*parameters(self.nest), "ptr noalias %own", *scalars, "i64 %low", "i64 %high"]
-        self.begin(self.function.module.function("part", head, internal=True))
+        self.begin(self.function.module.function(name, head, internal=True))
         for k, (name, (_, x)) in enumerate(zip(names, passed, strict=True)):
             self.scalars[name] = [Value(f"%scalar{k}", x.dtype)]
         for column_sum in own.sums:

@@ -176,6 +176,10 @@ class Term:
         """Rounded toward zero."""
         return Term(self.emitter, self.emitter.intrinsic("trunc", self.value))
 
+    def floored(self) -> Term:
+        """Rounded towards minus infinity."""
+        return Term(self.emitter, self.emitter.intrinsic("floor", self.value))
+
     def is_negative(self) -> Term:
         """The mask of set sign bits: -0.0 counts, and so may NaN."""
         return self.bits() < 0
@@ -209,6 +213,45 @@ def in_double(rule: Callable[..., Term]) -> Callable[..., Term]:
         return rule(*(x.to(np.float64) for x in xs)).to(dtype)
 
     return widened
+
+
+def branched(mask: Term, values: Sequence[Term], slow: Callable[[], Sequence[Term]]) -> list[Term]:
+    """`values`, or what `slow` makes in their place where some lane of `mask` is true."""
+    emitter, function = mask.emitter, mask.emitter.function
+    inside, after, before = function.label("slow"), function.label("after"), function.block
+    function.branch(emitter.any(mask.value), inside, after, unlikely=True)
+    function.place(inside)
+    others, end = slow(), function.block
+    function.jump(after)
+    function.place(after)
+    merged = []
+    for x, other in zip(values, others, strict=True):
+        kind, dtype = emitter.type_of(x.value.dtype), x.value.dtype
+        text = function.phi(kind, (x.value.text, before), (other.value.text, end))
+        merged.append(Term(emitter, Value(text, dtype)))
+    return merged
+
+
+def through_memory(
+    name: str, definition: str, xs: Sequence[Term], results: Sequence[np.dtype[Any]]
+) -> list[Term]:
+    """What a function of lanes in memory makes of `xs`, all of 8 bytes.
+
+    definition: the LLVM text of the function `name`, which takes a pointer for each operand and
+    for each of the `results`, given by their dtypes; and the number of lanes.
+    """
+    emitter, function = xs[0].emitter, xs[0].emitter.function
+    function.module.define(name, definition)
+    buffers = [function.scratch(8 * emitter.lanes) for _ in (*xs, *results)]
+    for x, buffer in zip(xs, buffers, strict=False):
+        function.do(f"store {emitter.type_of(x.value.dtype)} {x.value.text}, ptr {buffer}, align 8")
+    arguments = ", ".join(f"ptr {buffer}" for buffer in buffers)
+    function.do(f"call void @{name}({arguments}, i64 {emitter.lanes})")
+    made = []
+    for dtype, buffer in zip(results, buffers[len(xs) :], strict=True):
+        text = function.let(f"load {emitter.type_of(dtype)}, ptr {buffer}, align 8")
+        made.append(Term(emitter, Value(text, dtype)))
+    return made
 
 
 def sqrt(x: Term) -> Term:

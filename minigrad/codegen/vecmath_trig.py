@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..core.lowering import Value
 from .arithmetic import FLOAT32, FLOAT64, INT32, INT64
 from .coefficients import TWO_OVER_PI
-from .terms import Term, fma, in_double, polynomial, sqrt, where
+from .terms import Term, branched, fma, in_double, polynomial, sqrt, through_memory, where
 
 # pi/2 in parts; multiples of the first three by n < 2^20 are exact
 HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32)
@@ -121,28 +120,16 @@ def reduce_angle(x: Term) -> tuple[Term, Term]:
 
 def reduce_large_lanes(x: Term, r: Term, n: Term) -> tuple[Term, Term]:
     """r and n where |x| is below LARGE; computed again, slowly, where it is not."""
-    emitter = x.emitter
-    function, lanes = emitter.function, emitter.lanes
-    function.module.declare("i64", "llvm.fshl.i64", "i64, i64, i64")
-    function.module.declare("i64", "llvm.ctlz.i64", "i64, i1")
-    function.module.define("reduce.large", REDUCE_LARGE)
-    floats, integers = emitter.type_of(FLOAT64), emitter.type_of(INT64)
-    some = emitter.any((abs(x) >= LARGE).value)
-    slow, after, before = function.label("large"), function.label("after"), function.block
-    function.branch(some, slow, after, unlikely=True)
-    function.place(slow)
-    buffers = [function.scratch(8 * lanes) for _ in range(3)]
-    for buffer, kind, term in zip(buffers, (floats, floats, integers), (x, r, n), strict=True):
-        function.do(f"store {kind} {term.value.text}, ptr {buffer}, align 8")
-    arguments = ", ".join(f"ptr {buffer}" for buffer in buffers)
-    function.do(f"call void @reduce.large({arguments}, i64 {lanes})")
-    slow_r = function.let(f"load {floats}, ptr {buffers[1]}, align 8")
-    slow_n = function.let(f"load {integers}, ptr {buffers[2]}, align 8")
-    function.jump(after)
-    function.place(after)
-    r_text = function.phi(floats, (r.value.text, before), (slow_r, slow))
-    n_text = function.phi(integers, (n.value.text, before), (slow_n, slow))
-    return Term(emitter, Value(r_text, FLOAT64)), Term(emitter, Value(n_text, INT64))
+    module, large = x.emitter.function.module, abs(x) >= LARGE
+    module.declare("i64", "llvm.fshl.i64", "i64, i64, i64")
+    module.declare("i64", "llvm.ctlz.i64", "i64, i1")
+
+    def slowly() -> list[Term]:
+        found = through_memory("reduce.large", REDUCE_LARGE, [x], [FLOAT64, INT64])
+        return [where(large, *pair) for pair in zip(found, (r, n), strict=True)]
+
+    r, n = branched(large, [r, n], slowly)
+    return r, n
 
 
 def sine_and_cosine(r: Term) -> tuple[Term, Term]:

@@ -63,8 +63,8 @@ class Emitter(Protocol):
         """A function of one or two floats, by its array API name ("exp", "atan2", "pow" ...).
 
         Also "maximum" and "minimum" (NaN spreads, as NumPy), "abs", "sign", "copysign",
-        "floor", "ceil", "trunc", "round" for floats; "abs", "maximum", "minimum", "sign" for
-        integers as well.
+        "floor", "ceil", "trunc", "round" for floats; "abs", "maximum", "minimum", "sign",
+        "floor_divide", "remainder" for integers as well.
         """
 
 

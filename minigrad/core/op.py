@@ -38,6 +38,7 @@ class Op:
     flat: why the derivative is zero for real numbers, of an op that has one for complex numbers.
     lower: the loop body; None leaves the op to its kernel.
     prepare: makes, of the attributes, the kernel for them, for ops where that takes time.
+    begin: has other threads begin with that; what it gives is kept until `prepare` has been called.
     stateful: keeps its place among effects; never merged, dropped or folded.
     broadcasts: inputs broadcast and promote; the tape undoes both.
     elementwise: each element of the result is made of those in the same place of the inputs.
@@ -90,6 +91,7 @@ class Op:
         self.flat: str | None = None
         self.titled: Callable[[Attrs], str] | None = None
         self.prepare: Callable[..., Callable[..., Any]] | None = None
+        self.begin: Callable[..., Any] | None = None
         self.batch: Callable[..., Any] | None = None
         self.draws = False
         self.__doc__ = kernel.__doc__

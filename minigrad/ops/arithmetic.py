@@ -61,7 +61,12 @@ def divide(x1: Any, x2: Any, /) -> Any:
 divide.defvjp(lambda g, y, x1, x2: g / x2, lambda g, y, x1, x2: -g * y / x2)
 
 
-@pointwise(domain=(None, NONZERO))
+def whole(name: str) -> Pointwise:
+    """The loop body of a division that gives whole numbers, or what they leave."""
+    return Pointwise(lambda b, x1, x2: b.math(name, x1, x2), kinds="fiu", cheap=False)
+
+
+@pointwise(whole("floor_divide"), domain=(None, NONZERO))
 def floor_divide(x1: Any, x2: Any, /) -> Any:
     """Quotient rounded towards minus infinity, elementwise.
 
@@ -86,7 +91,7 @@ def has_infinity(x: Any) -> bool:
 floor_divide.no_gradient("piecewise constant")
 
 
-@pointwise(domain=(None, NONZERO))
+@pointwise(whole("remainder"), domain=(None, NONZERO))
 def remainder(x1: Any, x2: Any, /) -> Any:
     """Remainder of `x1 / x2` with the sign of `x2`, elementwise. Array API: remainder."""
     return np.remainder(x1, x2)

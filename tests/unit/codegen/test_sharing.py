@@ -44,6 +44,7 @@ BODIES: dict[str, Any] = {
     "sums of columns": lambda x: [api.sum(x, axis=0), api.max(x, axis=0)],
     "sums of columns, and what is made of them": lambda x: [api.sqrt(api.sum(x * x, axis=0)) + 1],
     "rows": lambda x: [mg.nn.softmax(x)],
+    "rows laid flat, and gone through thrice": lambda x: [mg.nn.softmax(api.reshape(x, -1))],
     "rows, columns and all": lambda x: [mg.nn.softmax(x), api.sum(x, axis=0), api.sum(x * x)],
 }
 
@@ -95,12 +96,20 @@ def test_what_is_shared_says_so() -> None:
     assert "for i in 10:" in small
 
 
+def test_each_long_loop_is_shared() -> None:
+    graph = optimize(trace(lambda x: [mg.nn.softmax(x)], [Spec((1 << 22,), np.float32)])[0])
+    heads = [line for line in str(loop_nest(graph, 64)).splitlines() if line.endswith(":")]
+    assert len(heads) == 3
+    assert all("shared by" in line for line in heads)
+
+
 DIGESTS = (
     "import hashlib, numpy as np, minigrad as mg\n"
     "draw = np.random.default_rng(0)\n"
     "x = draw.standard_normal((3001, 1003)).astype(np.float32)\n"
     "bodies = [lambda x: mg.sum(x), lambda x: mg.sum(x, axis=0), mg.nn.softmax, mg.tanh,\n"
     "          lambda x: mg.sum(mg.nn.softmax(x) * x),\n"
+    "          lambda x: mg.nn.softmax(mg.reshape(x, -1)), mg.argmax,\n"
     "          lambda x: mg.sum(mg.astype(x, mg.float64))]\n"
     "for body in bodies:\n"
     "    y = mg.function(body, jit_compile=True)(x).numpy()\n"
@@ -111,5 +120,5 @@ DIGESTS = (
 @needs_llvm
 def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
     one, *others = (run(DIGESTS, MINIGRAD_NUM_THREADS=str(n)) for n in (1, 2, 5))
-    assert len(one.split()) == 6
+    assert len(one.split()) == 8
     assert others == [one, one]
