@@ -91,7 +91,11 @@ def refusal(node: Node) -> str | None:
     if isinstance(lower, Reduce | Scan):
         kinds = {node.inputs[0].dtype.kind, node.outputs[0].dtype.kind}
         return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"
-    return None if isinstance(lower, Move | Count | Lookup | Scatter) else f"not inlined: {node.op.name}"
+    return (
+        None
+        if isinstance(lower, Move | Count | Lookup | Scatter)
+        else f"not inlined: {node.op.name}"
+    )
 
 
 def refused_map(node: Node, lower: Pointwise) -> str | None:

@@ -9,7 +9,8 @@ from ..core.spec import SCALARS
 from ..graph import Graph
 from .arrange import Dims, arrange
 from .bodies import is_array, is_count, is_fold, is_lookup, is_move, is_scatter
-from .index import Source, Space, without
+from .index import Space
+from .views import Source, without
 
 
 class Nesting:

@@ -15,10 +15,18 @@ from typing import Any, NamedTuple
 from ..core.op import Node
 from ..core.tensor import Symbol
 from .bodies import is_array, is_count, is_fold, is_lookup, is_map, is_move, is_scan, is_scatter
-from .views import MisfitError, View, aligned, broadcast_strides, moved, row_major, whole
-
-Map = dict[int, int]
-"""Dim -> how many elements further one step along it leads. Dims not named change nothing."""
+from .views import (
+    Limit,
+    Map,
+    MisfitError,
+    Source,
+    View,
+    aligned,
+    broadcast_strides,
+    moved,
+    row_major,
+    whole,
+)
 
 
 class Axis(NamedTuple):
@@ -26,44 +34,6 @@ class Axis(NamedTuple):
 
     dim: int
     unit: int
-
-
-class Limit(NamedTuple):
-    """What holds where an element is read: `offset` and steps along dims lead below `extent`."""
-
-    offset: int
-    strides: Map
-    extent: int
-
-
-class Source(NamedTuple):
-    """Where an input lies: in `base`, by dim, within limits; elsewhere its elements are `fill`.
-
-    at: further steps, by places that are values of the group: pairs (place, stride).
-    """
-
-    base: Any
-    offset: int
-    strides: Map
-    limits: tuple[Limit, ...] = ()
-    fill: Any = 0
-    at: tuple[tuple[Any, int], ...] = ()
-
-    @property
-    def dims(self) -> frozenset[int]:
-        """The dims that its elements change along."""
-        return frozenset(self.strides).union(*[limit.strides for limit in self.limits])
-
-
-    def without(self, dim: int) -> Source:
-        """The same along the other dims."""
-        limits = [limit._replace(strides=without(limit.strides, dim)) for limit in self.limits]
-        return self._replace(strides=without(self.strides, dim), limits=tuple(limits))
-
-
-def without(strides: Map, dim: int) -> Map:
-    """The strides of the other dims."""
-    return {d: s for d, s in strides.items() if d != dim}
 
 
 class Space:

@@ -190,8 +190,9 @@ class Loop:
         """Whether two rounds may add to one element, so that they must come one after the other."""
         if not isinstance(statement, Update) or not statement.place.at:
             return False
+        places = dict(statement.place.at)
         known = {s.name for s in self.body if isinstance(s, Load | Apply | Scan)}
-        return not statement.place.stride(self.var) or not known.isdisjoint(dict(statement.place.at))
+        return not statement.place.stride(self.var) or not known.isdisjoint(places)
 
     def head(self) -> str:
         """The first line of the loop."""

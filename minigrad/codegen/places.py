@@ -11,9 +11,9 @@ import numpy as np
 from .arrange import Arrangement
 from .cost import STACK
 from .dims import Nesting
-from .index import Limit, Map, Source
 from .loops import Buffer, Place
 from .phases import Phases
+from .views import Limit, Map, Source
 
 
 class Places:

@@ -33,9 +33,7 @@ def read_inside(
     mask = inside if vector.mask is None else emitter.mul(inside, vector.mask)
     stride = place.stride(vector.var)
     index = emitter.function.times(vector.index, stride)
-    start = emitter.function.address(
-        base, index, lane_type(memory_dtype(dtype)), beyond=True
-    )
+    start = emitter.function.address(base, index, lane_type(memory_dtype(dtype)), beyond=True)
     if stride == 1 or emitter.lanes == 1:
         read = emitter.load(start, 0, dtype, mask=mask)
     else:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,34 +18,27 @@ from ..core.lowering import Reduce
 from ..core.op import Op
 from ..graph import Graph
 from ..ops.broadcast import reduce_sum
-from ..ops.logic import less, logical_and
-from .arrange import Dims, scans_backwards
-from .bodies import instructions, is_array, is_fold, is_lookup, is_scan, is_sum, operand_dtypes
+from .arrange import scans_backwards
+from .bodies import instructions, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
 from .crosswise import turn
 from .dims import Nesting
-from .index import Limit, Source
 from .loops import (
     Apply,
     DType,
     Fold,
-    Load,
     Loop,
     LoopNest,
     Operand,
     Place,
-    Scan,
     Statement,
     Store,
     Update,
 )
-from .phases import Phases
-from .places import Places
 from .shares import share
+from .values import AFTER_ROWS, Frame, Values
 
-DOUBLE, BOOL = np.dtype(np.float64), np.dtype(np.bool_)
-AFTER_ROWS = 1 << 30
-"""The pass that comes after all passes over rows."""
+DOUBLE = np.dtype(np.float64)
 
 
 class Pending(NamedTuple):
@@ -59,33 +51,17 @@ class Pending(NamedTuple):
     wide: DType
 
 
-@dataclass
-class Frame:
-    """A loop body being written: the dims of the loops around, and the names known in it."""
-
-    open: Dims = frozenset()
-    body: list[Statement] = field(default_factory=list)
-    names: dict[Any, Operand] = field(default_factory=dict)
-
-
 def loop_nest(graph: Graph, vector_bytes: int) -> LoopNest:
     """The loop nest of a fusion group, for vector registers of `vector_bytes` bytes."""
     return Scheduler(Nesting(graph), vector_bytes).nest()
 
 
-class Scheduler:
+class Scheduler(Values):
     """Writes one loop nest. Frame k is inside of the k outermost loops."""
 
     def __init__(self, nesting: Nesting, vector_bytes: int):
-        self.nesting = nesting
-        self.found = nesting.found
-        self.phases = Phases(nesting)
-        self.cols = self.phases.cols
+        super().__init__(nesting)
         self.vector_bytes = vector_bytes
-        self.places = Places(nesting, self.phases)
-        self.frames = [Frame()]
-        self.serial = 0
-        self.current = 0
 
     def nest(self) -> LoopNest:
         """The whole loop nest."""
@@ -264,12 +240,6 @@ class Scheduler:
             value = self.operand(node.inputs[0], y)
             self.emit(Update(self.table(y), reduce_sum, value), level)
 
-    def table(self, y: Any) -> Place:
-        """The place of the element that `y` looks up, or of what it is added to."""
-        source = self.nesting.tables[y]
-        at = [(str(self.operand(x, y)), stride) for x, stride in source.at]
-        return self.places.input(source, tuple(at))
-
     # Reductions.
 
     def total_dtype(self, y: Any) -> DType:
@@ -289,133 +259,6 @@ class Scheduler:
         name = self.fresh()
         self.emit(Apply(name, None, (done.value,), (done.y.dtype,), done.y.dtype))
         return name
-
-    # Values.
-
-    def value(self, y: Any) -> Operand:
-        """The name of the value `y`, computed or loaded where it is not known yet."""
-        for x in self.unknown(y):
-            self.make(x)
-        name = self.known_name(y)
-        assert name is not None
-        return name
-
-    def unknown(self, y: Any) -> list[Any]:
-        """The values to be made for `y`, operands first; not by recursion, for chains are long."""
-        found, todo = set(), [y]
-        while todo:
-            x = todo.pop()
-            if x not in found and self.known_name(x) is None:
-                found.add(x)
-                todo += [z for z in self.operands_of(x) if z in self.nesting.makers]
-        return [x for x in self.nesting.makers if x in found] if len(found) > 1 else list(found)
-
-    def operands_of(self, y: Any) -> list[Any]:
-        """The values that `y` is made of here; none where it is loaded."""
-        if self.is_loaded(y):
-            return []
-        inputs = self.nesting.makers[y].inputs
-        return [self.nesting.source(x) for x in inputs if is_array(x)]
-
-    def is_loaded(self, y: Any) -> bool:
-        """Whether `y` has been made before, and is in memory."""
-        return self.phases.is_column_sum(y) or self.phases.kept.get(y, AFTER_ROWS) < self.current
-
-    def make(self, y: Any) -> None:
-        """Write the statement that makes `y`, whose operands are known."""
-        node, level = self.nesting.makers[y], self.level(self.phases.changing[y])
-        kept = self.phases.kept.get(y)
-        if self.is_loaded(y):
-            name = self.fresh()
-            self.emit(Load(name, self.places.kept(y)), level)
-        else:
-            if is_lookup(node):
-                place, name = self.table(y), self.fresh()
-                self.emit(Load(name, place), level)
-                self.frames[level].names[y] = name
-                return
-            operands = tuple([self.operand(x, y) for x in node.inputs])
-            name = self.fresh()
-            if is_scan(node):
-                self.emit(Scan(name, node.op, operands[0], y.dtype), level)
-            else:
-                self.emit(self.applied(name, node, operands), level)
-            if kept == self.current and y in self.places.own:
-                self.emit(Store(self.places.kept(y), name), level)
-        self.frames[level].names[y] = name
-
-    def applied(self, name: str, node: Any, operands: tuple[Operand, ...]) -> Apply:
-        """The statement of a map; what is folded over axes of length 1 is itself."""
-        op = None if is_fold(node) else node.op
-        return Apply(name, op, operands, operand_dtypes(node), node.outputs[0].dtype)
-
-    def operand(self, x: Any, y: Any) -> Operand:
-        """The name of the input `x` of the node that makes `y`."""
-        if isinstance(x, bool | int | float):
-            return x
-        source = self.nesting.source(x)
-        if source in self.nesting.makers:
-            return self.value(source)
-        return self.loaded(self.nesting.loads[x, y])
-
-    def loaded(self, source: Source) -> Operand:
-        """The name of an element of an input."""
-        place, inside = self.places.input(source), self.within(source.limits)
-        return self.known(
-            source.dims, (place, inside), lambda name: Load(name, place, inside, source.fill)
-        )
-
-    def within(self, limits: Sequence[Limit]) -> str:
-        """The name of the mask that is true within all limits; empty if there is none."""
-        mask, dims = "", frozenset[int]()
-        for limit in sorted(limits, key=lambda limit: self.level(frozenset(limit.strides))):
-            below, dims = self.below(limit), dims.union(limit.strides)
-            pair = mask, below
-            mask = self.known(dims, pair, functools.partial(both, *pair)) if mask else below
-        return mask
-
-    def below(self, limit: Limit) -> str:
-        """The name of the mask that is true within a limit."""
-        dims, place = frozenset(limit.strides), self.places.number(limit)
-        number = self.known(dims, place, lambda name: Load(name, place))
-        operands, dtypes = (number, limit.extent), (place.buffer.dtype,) * 2
-        return self.known(
-            dims, operands, lambda name: Apply(name, less.op, operands, dtypes, BOOL)
-        )
-
-    def known(self, dims: Dims, key: Any, statement: Callable[[str], Statement]) -> str:
-        """The name of what `statement` gives along `dims`; it is written if it is not known yet."""
-        name = self.known_name(key)
-        if name is None:
-            name, level = self.fresh(), self.level(dims)
-            self.emit(statement(name), level)
-            self.frames[level].names[key] = name
-        return name
-
-    def known_name(self, key: Any) -> Operand | None:
-        """The name of a value or place known in the loops that are open."""
-        for frame in reversed(self.frames):
-            if key in frame.names:
-                return frame.names[key]
-        return None
-
-    def level(self, dims: Dims) -> int:
-        """The outermost frame in which a value that changes along `dims` can be made."""
-        return next(k for k, frame in enumerate(self.frames) if dims <= frame.open)
-
-    def emit(self, statement: Statement, level: int = -1) -> None:
-        """Append a statement to the body of a frame; by itself, of the innermost."""
-        self.frames[level].body.append(statement)
-
-    def fresh(self) -> str:
-        """A name for a value."""
-        self.serial += 1
-        return f"v{self.serial}"
-
-
-def both(mask1: str, mask2: str, name: str) -> Apply:
-    """The statement of the mask that is true where two are."""
-    return Apply(name, logical_and.op, (mask1, mask2), (BOOL, BOOL), BOOL)
 
 
 def wide(dtype: DType) -> DType:

@@ -173,3 +173,46 @@ def through(
     bounds = [Bound(*at(b.offset, b.strides), b.extent) for b in view.bounds]
     kept = tuple([bound for bound in bounds if not bound.always_holds(shape)])
     return View(view.base, *at(view.offset, view.strides), kept, view.fill)
+
+
+# The same, by the dims of a group.
+
+Map = dict[int, int]
+"""Dim -> how many elements further one step along it leads. Dims not named change nothing."""
+
+
+class Limit(NamedTuple):
+    """What holds where an element is read: `offset` and steps along dims lead below `extent`."""
+
+    offset: int
+    strides: Map
+    extent: int
+
+
+class Source(NamedTuple):
+    """Where an input lies: in `base`, by dim, within limits; elsewhere its elements are `fill`.
+
+    at: further steps, by places that are values of the group: pairs (place, stride).
+    """
+
+    base: Any
+    offset: int
+    strides: Map
+    limits: tuple[Limit, ...] = ()
+    fill: Any = 0
+    at: tuple[tuple[Any, int], ...] = ()
+
+    @property
+    def dims(self) -> frozenset[int]:
+        """The dims that its elements change along."""
+        return frozenset(self.strides).union(*[limit.strides for limit in self.limits])
+
+    def without(self, dim: int) -> Source:
+        """The same along the other dims."""
+        limits = [limit._replace(strides=without(limit.strides, dim)) for limit in self.limits]
+        return self._replace(strides=without(self.strides, dim), limits=tuple(limits))
+
+
+def without(strides: Map, dim: int) -> Map:
+    """The strides of the other dims."""
+    return {d: s for d, s in strides.items() if d != dim}

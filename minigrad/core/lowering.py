@@ -179,6 +179,4 @@ class Body:
     transparent: bool = True
 
 
-Lowering = (
-    Pointwise | Reduce | Scan | Move | Lookup | Scatter | Count | Contract | Composed | Body
-)
+Lowering = Pointwise | Reduce | Scan | Move | Lookup | Scatter | Count | Contract | Composed | Body

@@ -12,7 +12,8 @@ from ..core.lowering import Composed
 from ..core.registry import api
 from ..core.spec import Shape, Spec, as_truth, broadcast_shapes, canonical_axis
 from ..errors import IndexSpecError, SpecError
-from .index import counted_from_the_front, index_of, out_of_range
+from .adding import counted_from_the_front
+from .index import index_of, out_of_range
 from .lookup import add_up, along, look_up
 from .shape import reshape
 

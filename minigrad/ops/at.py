@@ -13,13 +13,12 @@ from ..core.registry import api
 from ..core.spec import Spec
 from ..core.tensor import Tensor
 from ..errors import SpecError
+from .adding import combine_at, filled_key
 from .arithmetic import multiply, power
 from .boxes import in_box, placed, sliced_box
 from .broadcast import broadcast_to, require_broadcast, unbroadcast
 from .index import (
     check_no_excess,
-    combine_at,
-    filled_key,
     gather,
     gather_batch,
     gathered_shape,

@@ -23,7 +23,7 @@ Box = Sequence[tuple[int, int]]
 
 
 def numbers(n: int, axis: int, rank: int) -> Any:
-    """The indices of `axis`, of length `n`, in a tensor of `rank` axes; int32, or int64 if large."""
+    """The indices of `axis`, of length `n`, in a tensor of `rank` axes; int32 if they fit."""
     counted = api.counting(n, dtype=np.dtype(np.int32 if n < 2**31 else np.int64))
     return api.reshape_to(counted, shape=tuple([n if a == axis else 1 for a in range(rank)]))
 
@@ -58,7 +58,10 @@ def joined(xs: Sequence[Any], axis: int, dtype: Any) -> Any:
         start = end - x.shape[axis]
         box = [(start, end) if a == axis else (0, n) for a, n in enumerate(shape)]
         part = api.astype(spread_out(x, box, shape), dtype)
-        y = part if y is None else api.where(api.less(numbers(total, axis, len(shape)), end), part, y)
+        if y is None:
+            y = part
+        else:
+            y = api.where(api.less(numbers(total, axis, len(shape)), end), part, y)
         end = start
     return y
 
@@ -89,11 +92,12 @@ def rolled(x: Any, shifts: Sequence[int], axes: Sequence[int]) -> Any:
 
 
 def sliced_box(key: Sequence[Any], shape: Sequence[int]) -> tuple[Box, tuple[int, ...]] | None:
-    """The box that a key, with a part for every axis, takes of `shape`; and what it takes backwards.
+    """The box that a key with a part for each axis takes of `shape`, and the axes it turns round.
 
     None where it takes elements that are not side by side.
     """
-    box, backwards = [], []
+    box: list[tuple[int, int]] = []
+    backwards: list[int] = []
     for part in [part for part in key if part is not None]:
         n, axis = shape[len(box)], len(box)
         taken = range(n)[slice(*part)] if type(part) is tuple else range(part % n, part % n + 1)
@@ -106,7 +110,7 @@ def sliced_box(key: Sequence[Any], shape: Sequence[int]) -> tuple[Box, tuple[int
     return box, tuple(backwards)
 
 
-def placed(v: Any, shape: Sequence[int], taken: Sequence[int], key: Sequence[Any]) -> Any:
+def placed(v: Any, shape: Sequence[int], taken: Sequence[Any], key: Sequence[Any]) -> Any:
     """Zeros of `shape`, but `v`, broadcast to `taken`, at `key`, with its box; None without one."""
     found = sliced_box(key, shape)
     if found is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ..core.registry import api
 from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
 from ..core.tensor import Symbol, Tensor
 from ..errors import IndexSpecError, SpecError, TraceError
+from .adding import add_at, filled_key
 from .broadcast import require_broadcast, unbroadcast
 from .lookup import Indexing, gathered, scattered
 from .shape import reshape
@@ -25,7 +25,6 @@ from .slice import (
     check_index,
     expanded,
     is_taking,
-    numpy_key,
     sliced_length,
     sliced_shape,
     take_slice,
@@ -33,14 +32,6 @@ from .slice import (
 )
 
 # where the elements are
-
-
-def filled_key(key: Key, indices: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`key` as NumPy takes it, with the arrays `indices` in the places of ARRAY."""
-    if not indices:
-        return numpy_key(key)
-    rest = iter(indices)
-    return tuple([next(rest) if part == ARRAY else part for part in numpy_key(key)])
 
 
 def gathered_shape(x: Any, indices: tuple[Any, ...], key: Key) -> Shape:
@@ -195,40 +186,6 @@ def check_no_excess(g: Any, x: Any, indices: tuple[Any, ...], key: Key) -> None:
     """Raise for axes of length 1 in front of `g` that `x[key]` lacks: NumPy forgives them."""
     if g.ndim and g.shape[0] == 1:
         require_broadcast(g, Spec(gathered_shape(x, indices, key), g.dtype))
-
-
-def add_at(y: Any, key: Key, indices: tuple[Any, ...], g: Any) -> None:
-    """Add `g` to `y[key]`, in place, as often as an index repeats."""
-    masks = [index.dtype.kind == "b" for index in indices]
-    if all(masks) and len(masks) < 2:
-        y[filled_key(key, indices)] += g
-    elif g.size > 256 and not any(masks) and set(key) == {ARRAY}:
-        add_rows(y, indices, g)
-    else:
-        combine_at(np.add, y, filled_key(key, indices), g)
-
-
-def combine_at(ufunc: Any, y: Any, key: Any, v: Any) -> None:
-    """`ufunc.at(y, key, v)` for a `v` that broadcasts to `y[key]`."""
-    # NumPy 2.4 reads past the end of a `v` of one axis that it broadcasts over several of indices
-    ufunc.at(y, key, np.broadcast_to(v, y[key].shape) if v.ndim else v)
-
-
-def add_rows(y: Any, indices: tuple[Any, ...], g: Any) -> None:
-    """Add `g` to `y[indices]`, in place. On flat arrays np.add.at takes a third of the time."""
-    lead, rest = y.shape[: len(indices)], y.shape[len(indices) :]
-    fronts = [counted_from_the_front(index, n) for index, n in zip(indices, lead, strict=True)]
-    rows = np.ravel_multi_index(np.broadcast_arrays(*fronts), lead)
-    size = math.prod(rest)
-    places = rows[..., None] * size + np.arange(size)
-    np.add.at(y.reshape(-1), places.ravel(), np.broadcast_to(g, (*rows.shape, *rest)).ravel())
-
-
-def counted_from_the_front(index: Any, n: int) -> Any:
-    """Indices into `n` places, the negative ones counted from the front. Raises IndexError."""
-    if index.size and (index.min() < -n or index.max() >= n):
-        raise IndexError(f"an index is out of bounds for an axis of {n}")
-    return np.where(index < 0, index + n, index)
 
 
 def as_one_index(

@@ -96,12 +96,12 @@ for _op in (check, look_up, add_up):
 
 
 class Indexing:
-    """What `x[key]` means by tensor indices, of which none is a mask: a view, and what is looked up.
+    """What `x[key]` means by tensor indices that are no masks: a view, and what is looked up.
 
     view: the key of the slices and ints. axes: as above, of the view. shape: of `x[key]`.
     """
 
-    def __init__(self, x: Any, key: Sequence[Any], indices: Sequence[Any], shape: Sequence[int]):
+    def __init__(self, x: Any, key: Sequence[Any], indices: Sequence[Any], shape: Sequence[Any]):
         self.x, self.indices, self.shape = x, indices, tuple(shape)
         self.view = tuple([FULL if part == "array" else part for part in key])
         kept = [part for part in key if type(part) is not int]
