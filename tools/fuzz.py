@@ -50,6 +50,23 @@ EXACT = (
     *("mg.tile({a}, (2,))", "mg.astype({a}, mg.complex128)", "mg.astype({a}, mg.float64)"),
     *("mg.take({a}, mg.asarray([0, -1, 0]), axis={axis})", "mg.sort({a}, axis={axis})"),
     *("mg.where({a} == {a}, {a}, 0)", "mg.astype({a}, mg.float32)"),
+    *("mg.pad({a}, 2)", "mg.pad({a}, ((1, 0),), constant_values=1)", "mg.tril({a}, k=1)"),
+    *(
+        "mg.triu({a})",
+        "{a}.at[0].set({a}[-1])",
+        "{a}.at[..., 1:].set(0)",
+        "{a}[..., ::-1][..., 1:]",
+    ),
+    *("mg.concat([{a}[..., 1:], {a}], axis=-1)", "mg.linalg.diagonal({a}, offset=1)"),
+    *(
+        "mg.take({a}, mg.argsort({a}, axis=0)[..., 0], axis=0)",
+        "mg.roll({a}, (3, -1), axis=(0, -1))",
+    ),
+    *("{a}.at[mg.asarray([0, -1, 0])].add({a}[0])", "mg.repeat({a}, 3, axis={axis})"),
+    *(
+        "mg.take_along_axis({a}, mg.argsort({a}, axis={axis}), axis={axis})",
+        "{a}[mg.asarray(-1), ...]",
+    ),
     *("mg.real({a})", "mg.imag({a})", "mg.conj({a})"),
 )
 # of exact values only

@@ -77,6 +77,8 @@ class Space:
             table, *places = node.inputs
             if table in self.made:
                 raise MisfitError("elements are looked up in what the same loop makes")
+            if table in self.views and self.views[table].bounds:
+                raise MisfitError("elements are looked up in a view with margins")
             self.admit_map(node.outputs[0], places)
         elif is_scatter(node):
             self.admit_scatter(node)
@@ -339,8 +341,6 @@ class Space:
     def table(self, x: Any, node: Node) -> Source:
         """Where the elements of a table lie at a point of the space, or of what is added up."""
         view, y, at = self.views.get(x) or whole(x), node.outputs[0], []
-        if view.bounds:
-            raise MisfitError("elements are looked up in a view with margins")
         strides: Map = {}
         places = iter(node.inputs[1:])
         for own, axis in enumerate(node.attrs["axes"]):

@@ -102,7 +102,7 @@ class Indexing:
     """
 
     def __init__(self, x: Any, key: Sequence[Any], indices: Sequence[Any], shape: Sequence[Any]):
-        self.x, self.indices, self.shape = x, indices, tuple(shape)
+        self.x, self.key, self.indices, self.shape = x, key, indices, tuple(shape)
         self.view = tuple([FULL if part == "array" else part for part in key])
         kept = [part for part in key if type(part) is not int]
         chosen = [k for k, part in enumerate(key) if type(part) is int or part == "array"]
@@ -122,14 +122,14 @@ class Indexing:
 
     def places(self) -> list[Any]:
         """The indices, checked, with an axis for each of the result."""
-        taken = [axis for axis, where in enumerate(self.axes) if where is None]
-        view = self.looked_into()
+        whole = [part for part in self.key if part is not None]
+        taken = [axis for axis, part in enumerate(whole) if part == "array"]
         found = []
         for index, axis in zip(self.indices, taken, strict=True):
             behind = len(self.shape) - self.first - self.common
             ahead = self.first + self.common - index.ndim
             shape = (*[1] * ahead, *index.shape, *[1] * behind)
-            found.append(api.reshape_to(check(index, view, axis=axis), shape=shape))
+            found.append(api.reshape_to(check(index, self.x, axis=axis), shape=shape))
         return found
 
 

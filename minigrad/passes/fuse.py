@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from ..codegen.bodies import is_array
+from ..codegen.bodies import is_array, is_move, refusal
 from ..codegen.fused import fused
-from ..codegen.views import MisfitError
+from ..codegen.views import MisfitError, View, moved, whole
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
+from ..ops.shape import identity
 from .groups import Grouping, Unit
 
 NAMED = 3
@@ -48,7 +51,7 @@ def fuse(graph: Graph) -> Graph:
             return (v2, v3)
     """
     plain, constants = without_constants(graph)
-    grouping = Grouping(plain)
+    grouping = Grouping(with_copies(plain))
     rebuilt = Rebuilding(grouping, {symbol: x for x, symbol in constants.items()})
     found = Graph(
         graph.name, graph.inputs, graph.captures, tuple(rebuilt.nodes()), rebuilt.outputs()
@@ -78,6 +81,23 @@ def without_constants(graph: Graph) -> tuple[Graph, dict[Any, Symbol]]:
     ]
     outputs = tuple([replaced(y) for y in graph.outputs])
     return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), outputs), symbols
+
+
+def with_copies(graph: Graph) -> Graph:
+    """`graph` with copies of views where a reshape of them is none: loops make these."""
+    views: dict[Any, View] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if is_move(node) and len(node.inputs) == 1 and refusal(node) is None:
+            (x,) = node.inputs
+            with suppress(MisfitError):
+                views[node.outputs[0]] = moved(node, views.get(x) or whole(x))
+            if node.outputs[0] not in views and x in views:
+                copy = Symbol(x.shape, x.dtype, None)
+                nodes.append(node.replaced((x,), (copy,), {}, identity.op))
+                node = node.replaced((copy,), node.outputs)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), cache={})
 
 
 class Rebuilding:

@@ -1,4 +1,4 @@
-"""Random programs of the ops that fuse: maps, reductions, moves, over shapes that broadcast."""
+"""Random programs of the ops that fuse: maps, reductions, moves, joins and look-ups."""
 
 import random
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from minigrad.core.registry import api
 from minigrad.core.spec import Spec
 from minigrad.errors import SpecError
 from minigrad.graph import Graph, trace
+from minigrad.passes.layout import lay_out
 from minigrad.passes.pipeline import optimize
 
 LENGTHS = (1, 2, 3, 7, 8, 33, 63, 64, 65, 130, 1000)
@@ -59,7 +60,8 @@ def reduced(choose: random.Random, x: Any) -> Any:
 
 def moved(choose: random.Random, x: Any, shape: tuple[int, ...]) -> Any:
     """The elements of `x` in other places."""
-    match choose.choice("rensfb"):
+    axis = choose.randrange(x.ndim) if x.ndim else 0
+    match choose.choice("rensfbpltciud"):
         case "r":
             return api.reshape(x, (-1,))
         case "e":
@@ -70,6 +72,27 @@ def moved(choose: random.Random, x: Any, shape: tuple[int, ...]) -> Any:
             return x[..., ::2] if x.shape else x
         case "f":
             return api.flip(x)
+        case "p":
+            widths = [(choose.randint(0, 3), choose.randint(0, 3)) for _ in x.shape]
+            return api.pad(x, widths, constant_values=choose.choice((0, 1)))
+        case "l":
+            return api.roll(x, choose.randint(-40, 40), axis=axis)
+        case "t":
+            return choose.choice((api.tril, api.triu))(x, k=choose.randint(-3, 9))
+        case "c":
+            return api.concat([x, api.flip(x), x[..., :3]][: choose.randint(2, 3)], axis=axis)
+        case "i":
+            n = x.shape[axis]
+            places = np.asarray([choose.randrange(-n, n) for _ in range(choose.randint(1, 40))])
+            return api.take(
+                x, api.asarray(places, dtype=choose.choice(("int32", "int64"))), axis=axis
+            )
+        case "u":
+            updated = x.at[choose.choice((0, -1, slice(1, None), slice(None, None, -1)))]
+            return choose.choice((updated.set, updated.add))(x[0])
+        case "d":
+            n = len(x)
+            return x.at[api.asarray([choose.randrange(n) for _ in range(n)])].add(x)
     return api.broadcast_to(x, np.broadcast_shapes(x.shape, shape))
 
 
@@ -92,8 +115,8 @@ def program(seed: int) -> tuple[Callable[..., list[Any]], list[Spec]]:
                     y = elementwise(choose, x, values)
                 else:
                     y = reduced(choose, x) if kind == "r" else moved(choose, x, shape)
-            except (SpecError, ValueError):  # shapes that do not fit: no such step then
-                continue
+            except (SpecError, ValueError, TypeError, IndexError):
+                continue  # shapes that do not fit: no such step then
             if np.prod(y.shape) < LARGEST:
                 values.append(y)
         made = values[len(xs) :] or [api.abs(xs[0])]
@@ -103,9 +126,9 @@ def program(seed: int) -> tuple[Callable[..., list[Any]], list[Spec]]:
 
 
 def graph(seed: int) -> Graph:
-    """The optimized graph of a random program."""
+    """The graph of a random program, made ready to be fused."""
     body, specs = program(seed)
-    return optimize(trace(body, specs)[0])
+    return lay_out(optimize(trace(body, specs)[0]))
 
 
 def data(graph: Graph, seed: int) -> list[Any]:

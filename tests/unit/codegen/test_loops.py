@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.codegen.views import MisfitError
 from minigrad.codegen.schedule import loop_nest
+from minigrad.codegen.views import MisfitError
 from minigrad.core.registry import api
 from minigrad.core.spec import Spec
 from minigrad.graph import Graph, trace

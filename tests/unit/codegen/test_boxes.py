@@ -1,0 +1,134 @@
+"""Joins, shifts, margins and look-ups in loops: NumPy's values, exact gradients, no copies."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import compiler, tree
+from minigrad.codegen.fused import fused, loops
+from minigrad.core.lowering import Move
+from minigrad.errors import IndexSpecError
+from minigrad.graph import trace
+from minigrad.ops.lookup import check
+
+RANDOM = np.random.default_rng(5)
+X = mg.asarray(RANDOM.standard_normal((37, 53)).astype(np.float32))
+Y = mg.asarray(RANDOM.standard_normal((37, 41)).astype(np.float32))
+ROWS = mg.asarray(RANDOM.integers(-37, 37, 20).astype(np.int32))
+COLUMNS = mg.asarray(RANDOM.integers(0, 41, (37, 4)))
+
+BOXES: dict[str, Callable[[Any, Any], Any]] = {
+    "columns joined": lambda x, y: mg.concat([x, y], axis=1),
+    "rows joined, of several dtypes": lambda x, y: mg.concat([x[:, :41], y > 0, y], axis=0),
+    "stacked in the middle": lambda x, y: mg.stack([x, x * 2, x], axis=1),
+    "margins of a number": lambda x, y: mg.pad(x, ((2, 3), (0, 1)), constant_values=1.5),
+    "margins turned and sliced": lambda x, y: mg.pad(x, ((2, 3), (4, 1))).T[::-1, 3:],
+    "margins around margins": lambda x, y: mg.pad(mg.pad(x, 1), ((2, 3), (4, 1))),
+    "margins around a column": lambda x, y: mg.pad(x[:, :1], ((1, 1), (3, 3))),
+    "margins in the folds of a reshape": lambda x, y: mg.reshape(mg.pad(x, 1), (-1,)),
+    "rolled along both axes": lambda x, y: mg.roll(x, (-2, 5), axis=(0, 1)),
+    "rolled round and round": lambda x, y: mg.roll(x, 60, axis=1),
+    "rolled flat": lambda x, y: mg.roll(x, 7),
+    "triangles": lambda x, y: mg.tril(x) + mg.triu(x, k=2) + mg.tril(x, k=-60),
+    "five points": lambda x, y: x[2:, 1:-1] + x[:-2, 1:-1] + x[1:-1, 2:] + x[1:-1, :-2],
+    "backwards and one row": lambda x, y: x[3] * x[::-1, 5:6],
+    "every other row": lambda x, y: x[::2],
+    "a diagonal": lambda x, y: mg.linalg.diagonal(x, offset=-3),
+    "a box set": lambda x, y: x.at[3:5, ::-1].set(2 * x[:2]),
+    "a number set": lambda x, y: x.at[3:5].set(1.0) + x.at[-1, 2].set(x[0, 0]),
+    "a row added to": lambda x, y: x.at[3:5].add(x[1]),
+}
+LOOKUPS: dict[str, Callable[[Any, Any], Any]] = {
+    "rows": lambda x, y: mg.take(x, ROWS, axis=0),
+    "columns": lambda x, y: mg.take(x, mg.abs(ROWS), axis=1),
+    "elements": lambda x, y: x[ROWS, mg.abs(ROWS)],
+    "rows of columns": lambda x, y: x[ROWS, 3:7],
+    "with an int, apart": lambda x, y: x[ROWS, None, ::2] + x[mg.reshape(ROWS, (20, 1, 1)), -1],
+    "of a transpose": lambda x, y: x.T[5:50, ROWS],
+    "along rows": lambda x, y: mg.take_along_axis(x, COLUMNS, axis=1),
+    "of what is made": lambda x, y: mg.take(mg.exp(x), mg.argmax(y, axis=1), axis=1),
+    "added to rows": lambda x, y: x.at[ROWS].add(x[:20] * 2),
+    "added to columns": lambda x, y: x.at[:, mg.abs(ROWS)].add(x[:, :20]),
+    "multiplied in places": lambda x, y: x.at[ROWS].multiply(x[:20]),
+}
+CASES = BOXES | LOOKUPS
+IN_LIBRARY = {"every other row", "multiplied in places"}
+"""What has no box: elements with gaps between them; and products in places."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_compiled_function_gives_what_is_given_eagerly(name: str) -> None:
+    def body(x: Any, y: Any) -> Any:
+        return mg.value_and_grad(lambda x: mg.sum(CASES[name](x, y) ** 2))(x)
+
+    for f in (lambda x, y: CASES[name](x, y) * 2, body):
+        found = mg.function(f, jit_compile=True)(X, Y)
+        expected = f(X, Y)
+        for a, b in zip(tree.flatten(found)[0], tree.flatten(expected)[0], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in IN_LIBRARY])
+def test_all_of_it_is_in_loops(name: str) -> None:
+    graph = trace(lambda x, y: [CASES[name](x, y) * 2], [X.spec, Y.spec])[0]
+    ops = {node.op for node in compiler.fused(graph).graph.nodes}
+    views = {op for op in ops if isinstance(op.lower, Move) and op.lower != Move("pad")}
+    assert ops - views - {check} == {fused}
+
+
+def test_memory_outside_of_an_array_is_not_read() -> None:
+    """An element at the end of mapped memory: what follows must not be touched."""
+    x = mg.asarray(np.ones((1, 1), np.float32))
+
+    @mg.function(jit_compile=True)
+    def spread(x: Any) -> Any:
+        return mg.pad(x, ((3000, 3000), (500, 500))) + 1
+
+    y = spread(x).numpy()
+    assert y[3000, 500] == 2 and y.sum() == y.size + 1
+
+
+def test_places_are_checked_before_anything_runs() -> None:
+    f = mg.function(lambda x, i: mg.take(x, i, axis=0) * 2, jit_compile=True)
+    with pytest.raises(IndexSpecError, match="index 37 is out of bounds for axis 0 with size 37"):
+        f(X, mg.asarray([0, 37]))
+    with pytest.raises(IndexSpecError, match="index -38 is out of bounds"):
+        f(X, mg.asarray([0, -38]))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "uint64"])
+def test_indices_of_any_integer_dtype_name_the_same_places(dtype: str) -> None:
+    indices = np.asarray([0, 100, 299 % 128, 5], dtype)
+    table = mg.asarray(np.arange(300.0))
+    f = mg.function(lambda x, i: mg.take(x, i, axis=0) + 1, jit_compile=True)
+    np.testing.assert_array_equal(f(table, mg.asarray(indices)), indices.astype(float) + 1)
+    if dtype.startswith("i"):
+        np.testing.assert_array_equal(f(table, mg.asarray(-indices - 1)), 300.0 - indices)
+
+
+def test_sums_in_places_do_not_depend_on_threads(monkeypatch: Any) -> None:
+    """What many rows add to few: shares add up for themselves, in a fixed order."""
+    places = mg.asarray(RANDOM.integers(0, 10, 300_000).astype(np.int32))
+    weights = mg.asarray(RANDOM.standard_normal((300_000, 4)).astype(np.float32))
+
+    @mg.function(jit_compile=True)
+    def histogram(places: Any, weights: Any) -> Any:
+        return mg.zeros((10, 4)).at[places].add(mg.exp(weights))
+
+    found = histogram(places, weights).numpy()
+    expected = np.zeros((10, 4))
+    np.add.at(expected, places.numpy(), np.exp(weights.numpy().astype(np.float64)))
+    np.testing.assert_allclose(found, expected, rtol=2e-4)
+    np.testing.assert_array_equal(found, histogram(places, weights).numpy())
+
+
+def test_a_loop_says_where_it_reads() -> None:
+    graph = trace(lambda x: [mg.pad(x, ((0, 0), (1, 0))) * 2], [X.spec])[0]
+    (node,) = compiler.fused(graph).graph.nodes
+    text = str(loops(node.attrs["graph"]))
+    assert "v1 = j1 + -1" in text
+    assert "v2 = less(v1, 53)" in text
+    assert "v3 = x0[53 j0 + j1 + -1] if v2 else 0" in text
