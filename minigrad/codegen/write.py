@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ..core.lowering import Value
 from .arithmetic import lane_type
+from .cost import WIDEST
 from .crosswise import load_crosswise
 from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
@@ -50,7 +51,7 @@ class NestWriter:
         self.fused = nest.vector_bytes >= FUSED_FROM
         self.bases: dict[Place, list[str]] = {}  # of the places in a vector loop being written
         # by scratch buffer, the elements of one copy
-        self.rows = {b.name: -(-b.shape[0] // 64) * 64 for b in nest.scratch}
+        self.rows = {b.name: -(-b.shape[0] // WIDEST) * WIDEST for b in nest.scratch}
         self.begin(function)
 
     def begin(self, function: Function) -> None:
@@ -150,8 +151,9 @@ class NestWriter:
             return load_crosswise(
                 emitter, start, index, stride, place, rounds=rounds, filled=filled
             )
+        mask = self.mask(place, vector)
         return [
-            emitter.load_strided(base, index, stride, dtype, mask=vector.mask)
+            emitter.load_strided(base, index, stride, dtype, mask=mask)
             for base in self.bases[place]
         ]
 
@@ -163,10 +165,15 @@ class NestWriter:
                 emitter.store(values[k if len(values) > 1 else 0], base, 0)
             return
         stride = place.stride(vector.var)
-        index = self.function.times(vector.index, stride)
+        index, mask = self.function.times(vector.index, stride), self.mask(place, vector)
         for k, base in enumerate(self.bases[place]):
             value = values[k if len(values) > 1 else 0]
-            emitter.store_strided(value, base, index, stride, mask=vector.mask)
+            emitter.store_strided(value, base, index, stride, mask=mask)
+
+    def mask(self, place: Place, vector: Vector) -> Value | None:
+        """The lanes to load or store; all in own rows, which are longer: masked stores are slow."""
+        own = place.buffer.name in self.rows and place.strides == ((vector.var, 1),)
+        return None if own else vector.mask
 
     def update(self, statement: Update, vector: Vector | None) -> None:
         """Combine into memory; the copies among each other first."""
