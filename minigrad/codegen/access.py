@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.lowering import Value
 from .arithmetic import BOOL, INT64, lane_type
+from .cost import WIDEST
 from .crosswise import load_crosswise
 from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, combined
@@ -31,7 +33,7 @@ class Access:
         self.fused = nest.vector_bytes >= FUSED_FROM
         self.bases: dict[Place, list[Index]] = {}  # of the places in a vector loop being written
         # by scratch buffer, the elements of one copy
-        self.rows = {b.name: -(-b.shape[0] // 64) * 64 for b in nest.scratch}
+        self.rows = {b.name: -(-b.shape[0] // WIDEST) * WIDEST for b in nest.scratch}
         self.begin(function)
 
     def begin(self, function: Function) -> None:
@@ -86,8 +88,9 @@ class Access:
             return load_crosswise(
                 emitter, first, index, stride, place, rounds=rounds, filled=filled
             )
+        mask = self.mask(place, vector)
         return [
-            emitter.load_strided(str(base), index, stride, dtype, mask=vector.mask)
+            emitter.load_strided(str(base), index, stride, dtype, mask=mask)
             for base in self.bases[place]
         ]
 
@@ -120,7 +123,12 @@ class Access:
         index = self.function.plus(index, index_at(emitter, place, vector))
         for k, base in enumerate(self.bases[place]):
             value = values[k if len(values) > 1 else 0]
-            emitter.store_strided(value, str(base), index, stride, mask=vector.mask)
+            emitter.store_strided(value, str(base), index, stride, mask=self.mask(place, vector))
+
+    def mask(self, place: Place, vector: Vector) -> Value | None:
+        """The lanes to load or store; all in own rows, which are longer: masked stores are slow."""
+        own = place.buffer.name in self.rows and place.strides == ((vector.var, 1),)
+        return None if own else vector.mask
 
     def update(self, statement: Update, vector: Vector | None) -> None:
         """Combine into memory; the copies among each other first."""

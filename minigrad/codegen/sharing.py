@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..core.lowering import Reduce, Value
 from ..core.op import Op
+from .cost import WIDEST
 from .folds import Copies, Slot, Totals
 from .loops import (
     Buffer,
@@ -215,7 +216,8 @@ def own_memory(loop: Loop) -> Own:
     start, sums = lines(8 * state), []
     for buffer, op in column_sums(loop).items():
         sums.append(Sum(buffer, op, start))
-        start += lines(math.prod(buffer.shape) * buffer.dtype.itemsize)
+        count = -(-math.prod(buffer.shape) // WIDEST) * WIDEST  # whole vectors are written
+        start += lines(count * buffer.dtype.itemsize)
     return Own(state, sums, start)
 
 

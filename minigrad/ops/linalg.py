@@ -56,7 +56,42 @@ def product_dtype(name: str, x1: Any, x2: Any) -> np.dtype[Any]:
     return promote(x1, x2)
 
 
-@primitive(infer=matrix_product_spec, lower=Contract(), broadcasts=True, linear="each")
+def thin_sums(x1: Any, x2: Any, turned1: bool, turned2: bool) -> Any:
+    """A product of which each number is read once: a multiplication, and mostly a sum.
+
+    So it can share loops with what is around. None where there are rows and columns.
+    """
+    if any(x.dtype.kind not in "fiu" or x.dtype == np.float16 for x in (x1, x2)):
+        return None
+    if x1.shape[-1] == 1:
+        return x1 * x2
+    if x2.shape[-1] == 1:
+        return matrix_vector_sums(x1, x2, turned1)
+    if x1.shape[-2] == 1:
+        x1, x2 = api.matrix_transpose(x1), api.matrix_transpose(x2)
+        return api.matrix_transpose(matrix_vector_sums(x2, x1, not turned2))
+    return None
+
+
+def matrix_vector_sums(x: Any, v: Any, turned: bool) -> Any:
+    """`x` times the columns `v`, elements being multiplied in the order of memory."""
+    if turned:
+        y = summed(api.matrix_transpose(x) * v, -2)
+        return api.matrix_transpose(y)
+    return summed(x * api.matrix_transpose(v), -1)
+
+
+def summed(x: Any, axis: int) -> Any:
+    """The sum along an axis that stays, in the dtype of `x`."""
+    return api.sum(x, axis=axis, keepdims=True, dtype=x.dtype)
+
+
+@primitive(
+    infer=matrix_product_spec,
+    lower=Contract(sums=thin_sums),
+    broadcasts=True,
+    linear="each",
+)
 def matrix_product(x1: Any, x2: Any, /) -> Any:
     """Products of the matrices in the last two axes; the op behind `matmul`."""
     if x1.ndim < 2 or x2.ndim < 2:
@@ -134,7 +169,31 @@ def tensor_product_spec(
     return Spec((*free1, *free2), dtype)
 
 
-@primitive(infer=tensor_product_spec, broadcasts=True, linear="each")
+def tensor_product_means(
+    x1: Any, x2: Any, *, axes1: tuple[int, ...], axes2: tuple[int, ...]
+) -> Any:
+    """A product of matrices: of x1, the axes that follow each other in memory are its rows."""
+    free1, free2 = other_axes(x1, axes1), other_axes(x2, axes2)
+    if not (axes1 and free1 and free2):
+        return None
+    dims1, dims2 = [x1.shape[a] for a in free1], [x2.shape[a] for a in free2]
+    depth = math.prod([x1.shape[a] for a in axes1])
+    first = len(free1) - 1
+    while first and free1[first - 1] == free1[first] - 1:
+        first -= 1
+    # the others are a batch, for which x1 need not be copied
+    rows = (*dims1[:first], math.prod(dims1[first:]), depth)
+    left = api.reshape(api.permute_dims(x1, (*free1, *axes1)), rows)
+    right = api.reshape(api.permute_dims(x2, (*axes2, *free2)), (depth, math.prod(dims2)))
+    return api.reshape(matrix_product(left, right), (*dims1, *dims2))
+
+
+@primitive(
+    infer=tensor_product_spec,
+    lower=Contract(lambda x1, x2, **attrs: None, tensor_product_means),
+    broadcasts=True,
+    linear="each",
+)
 def tensor_product(x1: Any, x2: Any, /, *, axes1: tuple[int, ...], axes2: tuple[int, ...]) -> Any:
     """Product summed over `axes1` of x1 and `axes2` of x2; the op behind `tensordot`.
 

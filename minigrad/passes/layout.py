@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from ..codegen import jit
 from ..codegen.bodies import refusal
 from ..codegen.products import native_product
 from ..core.lowering import Composed, Contract
@@ -12,8 +16,9 @@ from ..core.spec import Spec
 from ..core.tensor import Tensor
 from ..graph import Graph, trace
 from .cse import cse
-from .products import native
-from .rewrite import mapped, rebuilt
+from .products import native, views
+from .rewrite import makers, mapped, rebuilt
+from .simplify import simplify
 
 
 def lay_out(graph: Graph) -> Graph:
@@ -37,43 +42,71 @@ def lay_out(graph: Graph) -> Graph:
     """
     found: list[Node] = []
     values: dict[Any, Any] = {}
+    made: dict[Any, Node] = {}
     for node in graph.nodes:
-        inputs = mapped(node.inputs, values)
-        body = meaning(node)
-        if body is None:
-            found.append(node.replaced(inputs, node.outputs))
-            continue
-        inner: dict[Any, Any] = dict(zip(body.inputs, (*inputs, *body.captures), strict=True))
-        for step in body.nodes:
-            given = mapped(step.inputs, inner)
-            found.append(node.replaced(given, step.outputs, step.attrs, step.op))
-        values.update(zip(node.outputs, mapped(body.outputs, inner), strict=True))
+        step = node.replaced(mapped(node.inputs, values), node.outputs)
+        body = meaning(step, made)
+        steps = [step]
+        if body is not None:
+            given = (*step.inputs, *body.captures)
+            inner: dict[Any, Any] = dict(zip(body.inputs, given, strict=True))
+            steps = [
+                node.replaced(mapped(other.inputs, inner), other.outputs, other.attrs, other.op)
+                for other in body.nodes
+            ]
+            values.update(zip(node.outputs, mapped(body.outputs, inner), strict=True))
+        found += steps
+        made |= makers(steps)
     return cse(rebuilt(graph, found, values)) if values else graph
 
 
-def meaning(node: Node) -> Graph | None:
-    """What `node` means by ops that have loops, or that lay operands out; None if it is to stay."""
+def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
+    """What `node` means by ops that have loops, or that lay operands out; None if it is to stay.
+
+    made: the nodes that make its operands.
+    """
     lower = node.op.lower
-    if not isinstance(lower, Composed | Contract) or lower.means is None:
+    if not isinstance(lower, Composed | Contract):
         return None
-    means = lower.means
     specs = [Spec(x.shape, x.dtype) for x in node.inputs if isinstance(x, Tensor)]
     if len(specs) < len(node.inputs) or 0 in [n for spec in specs for n in spec.shape or ()]:
         return None
+    if isinstance(lower, Composed):
+        graph = traced(lower.means, specs, node.attrs)
+        # what has no loop body was chosen to be called
+        loops = [] if graph is None else [n for n in graph.nodes if n.op.lower is not None]
+        return None if any(map(refusal, loops)) else graph
+    if lower.sums is not None and jit.available():
+        graph = traced(lower.sums, specs, node.attrs, *[turned(x, made) for x in node.inputs])
+        if graph is not None:
+            return graph
+    graph = None if lower.means is None else traced(lower.means, specs, node.attrs)
+    if graph is None:
+        return None
+    graph = lay_out(graph)
+    inside = makers(graph.nodes)
+    products = [step for step in graph.nodes if isinstance(step.op.lower, Contract)]
+    return graph if all(native(p, inside).op is native_product for p in products) else None
+
+
+def traced(means: Any, specs: list[Spec], attrs: Mapping[str, Any], *more: Any) -> Graph | None:
+    """The graph of `means`; None where it gives None."""
     found: list[Any] = []
 
     def body(*inputs: Any) -> list[Any]:
-        y = means(*inputs, **node.attrs)
+        y = means(*inputs, *more, **attrs)
         found.append(y)
         return [inputs[0] if y is None else y]
 
     graph = trace(body, specs)[0]
-    if found[0] is None:
-        return None
-    if isinstance(lower, Composed):
-        # what has no loop body was chosen to be called
-        refused = any(refusal(step) for step in graph.nodes if step.op.lower is not None)
-        return None if refused else graph
-    if native(graph.nodes[-1], {}).op is not native_product:
-        return None
-    return graph
+    return None if found[0] is None else simplify(graph)
+
+
+def turned(x: Any, made: Mapping[Any, Node]) -> bool:
+    """Whether, of the last two axes of `x`, the first is the one along which memory goes."""
+    chain = views(x, made)
+    begin = chain[0].inputs[0] if chain else x
+    view = np.empty(begin.shape, begin.dtype)
+    for step in chain:
+        view = step.op.kernel(view, **step.attrs)
+    return len(view.shape) > 1 and abs(view.strides[-1]) > abs(view.strides[-2])

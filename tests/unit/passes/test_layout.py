@@ -7,6 +7,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.codegen.executable import executable
+from minigrad.codegen.fused import loops
 from minigrad.codegen.products import native_product
 from minigrad.compiler import fused
 from minigrad.core.spec import Spec
@@ -77,3 +79,78 @@ def test_a_place_shares_the_extreme_with_who_asks_for_it() -> None:
 def test_places_without_lanes_stay_with_the_library(spec: Spec) -> None:
     graph = trace(lambda x: [mg.argmin(x, axis=-1)], [spec])[0]
     assert lay_out(graph) is graph
+
+
+def assert_compiled(body: Any, *xs: Any) -> Graph:
+    """Compiled, `body` gives what NumPy gives, but for rounding; returns what it became."""
+    graph = trace(body, [Spec(x.shape, x.dtype) for x in xs])[0]
+    compiled = fused(graph).graph
+    verify(compiled, "fused")
+    for y, expected in zip(executable(compiled)(*xs), executable(graph)(*xs), strict=True):
+        assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+    return compiled
+
+
+def random(*shape: int, dtype: Any = np.float32) -> Any:
+    """Some numbers, the same every time."""
+    return (4 * np.random.default_rng(len(shape)).standard_normal(shape)).astype(dtype)
+
+
+def ops_inside(graph: Graph) -> list[str]:
+    """The ops of a compiled graph, those in its groups included."""
+    groups = [node.attrs.get("graph", Graph("", (), (), (node,), ())) for node in graph.nodes]
+    return [node.op.name for group in groups for node in group.nodes]
+
+
+@needs_llvm
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, np.uint64])
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
+@pytest.mark.parametrize(("m", "k", "n"), [(7, 9, 1), (1, 9, 7), (1, 9, 1), (7, 1, 5), (40, 70, 1)])
+def test_products_with_vectors_are_sums(m: int, k: int, n: int, batch: Any, dtype: Any) -> None:
+    """Of operands that lie in either way."""
+    x, w = random(*batch, m, k, dtype=dtype), random(*batch, k, n, dtype=dtype)
+    xt, wt = [np.ascontiguousarray(a.swapaxes(-1, -2)) for a in (x, w)]
+    graphs = [
+        assert_compiled(lambda x, w: [x @ w], x, w),
+        assert_compiled(lambda x, w: [x.mT @ w], xt, w),
+        assert_compiled(lambda x, w: [x @ w.mT], x, wt),
+        assert_compiled(lambda x, w: [x.mT @ w.mT], xt, wt),
+    ]
+    assert not any("matrix_product" in ops_inside(graph) for graph in graphs)
+
+
+@needs_llvm
+def test_a_matrix_is_read_in_the_order_of_memory() -> None:
+    body = lambda x, v: [mg.tanh(x.mT @ (x @ v))]  # noqa: E731
+    graph = assert_compiled(body, random(300, 40), random(40))
+    (node,) = graph.nodes  # both products in one sweep
+    nest = str(loops(node.attrs["graph"]))
+    assert nest.count("x1[40 i + j]") == nest.count("x1[") == 2
+
+
+def test_products_of_what_is_read_often_and_of_half_floats_are_no_sums() -> None:
+    for specs in (
+        (Spec((7, 9)), Spec((9, 2))),
+        [Spec((7, 9), np.float16), Spec((9, 1), np.float16)],
+    ):
+        graph = optimize(trace(lambda x, w: [x @ w], specs)[0])
+        assert lay_out(graph) is graph
+
+
+@needs_llvm
+@pytest.mark.parametrize(
+    ("first", "second", "axes"),
+    [
+        ((4, 5, 6), (5, 7), ((1,), (0,))),
+        ((4, 5, 6), (6, 7), ((2,), (0,))),
+        ((4, 5, 6), (7, 8, 5), ((1,), (2,))),
+        ((4, 5, 6), (4, 3, 6), ((0, 2), (0, 2))),
+        ((2, 3, 4, 5), (4, 6, 3), ((1, 2), (2, 0))),
+        ((4, 5), (5, 1), ((1,), (0,))),
+    ],
+)
+def test_tensordot_becomes_native(first: Any, second: Any, axes: Any) -> None:
+    body = lambda x, w: [mg.tensordot(x, w, axes=axes)]  # noqa: E731
+    graph = assert_compiled(body, random(*first), random(*second))
+    assert "tensor_product" not in ops_inside(graph)
