@@ -16,8 +16,10 @@ def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
                 pairs = list(zip(statement.operands, statement.dtypes, strict=True))
             case Store() | Update():
                 pairs = [(statement.value, statement.place.buffer.dtype)]
-            case Fold() | Scan():
+            case Fold():
                 pairs = [(statement.value, statement.dtype)]
+            case Scan():
+                pairs = [(x, statement.dtype) for x in statement.operands]
             case _:
                 pairs = []
         yield from [(x, dtype) for x, dtype in pairs if isinstance(x, str)]

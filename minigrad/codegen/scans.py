@@ -1,7 +1,8 @@
-"""Running sums in a loop: added up within vectors, and carried from one vector to the next.
+"""Running results in a loop: combined within vectors, and carried from one vector to the next.
 
-In a register the lanes are added in log2 steps. Between registers only one addition has to wait
-for the one before: the totals of registers are known before what comes in front of them.
+Sums may be parted: in a register the lanes are added in log2 steps. Between registers only one
+addition has to wait for the one before: the totals of registers are known before what comes in
+front of them. Others go lane by lane.
 """
 
 from __future__ import annotations
@@ -50,6 +51,28 @@ def scanned(
     everywhere = shuffled(register, carried, carried, [0] * width, width)
     whole.store(everywhere, cell, 0)
     return together(register, found[::-1] if backwards else found)
+
+
+def in_turn(
+    emitter: VectorEmitter, op: Op, xs: Sequence[Value], cell: str, order: Sequence[int]
+) -> Value:
+    """The running results of `op` along the lanes of `xs`, one lane after the other in `order`.
+
+    The result before them is at `cell`, a scalar, and so is the last one afterwards.
+    """
+    scalar, dtype = emitter.scalar, xs[0].dtype
+    kind, lane = emitter.type_of(dtype), lane_type(dtype)
+    found, result = Value("poison", dtype), scalar.load(cell, 0, dtype)
+    for k in order:
+        elements = [emitter.lane(x, k) for x in xs]
+        result = scan_of(op).combine(scalar, result, *elements)
+        if emitter.lanes == 1:
+            found = result
+        else:
+            source = f"insertelement {kind} {found.text}, {lane} {result.text}, i64 {k}"
+            found = emitter.let(source, dtype)
+    scalar.store(result, cell, 0)
+    return found
 
 
 def within(emitter: VectorEmitter, op: Op, x: Value, neutral: object, *, backwards: bool) -> Value:

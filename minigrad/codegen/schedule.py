@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.lowering import Reduce
+from ..core.lowering import Scan as ScanRule
 from ..core.op import Op
 from ..graph import Graph
 from .arrange import Dims, scans_backwards
@@ -35,10 +36,12 @@ from .loops import (
     Statement,
     Store,
     Update,
+    own_buffers,
 )
 from .phases import Phases
 from .places import Places
 from .shares import share
+from .strips import in_strips, length_of_strips, turned_round
 
 DOUBLE = np.dtype(np.float64)
 AFTER_ROWS = 1 << 30
@@ -90,7 +93,7 @@ class Scheduler:
             self.nesting.graph.name,
             list(self.places.inputs.values()),
             list(self.places.outputs.values()),
-            list(self.places.own.values()),
+            own_buffers(self.frames[0].body),
             self.frames[0].body,
             self.vector_bytes,
         )
@@ -168,17 +171,30 @@ class Scheduler:
 
     def one_batch(self) -> list[Pending]:
         """Column sums cleared; rows; then what is known of all rows."""
-        columns = {y for y in self.nesting.makers if self.phases.is_column_sum(y)}
-        for y in [y for y in self.nesting.makers if y in columns]:
-            self.around(self.found.cols, functools.partial(self.clear, y), vector=True)
+        for y in self.nesting.makers:
+            if self.phases.is_column_sum(y) or self.phases.runs_over_rows(y):
+                self.around(self.found.cols, functools.partial(self.clear, y), vector=True)
         for done in self.around(self.found.rows, self.row):
             self.frames[-1].names[done.y] = self.narrowed(done)
+        body = self.frames[-1].body
+        if self.found.runs_over_rows and any(map(scans_backwards, self.nesting.graph.nodes)):
+            assert isinstance(body[-1], Loop)
+            body[-1] = turned_round(body[-1])
         self.current = AFTER_ROWS
         for y in self.late_outputs(along_cols=False):
             self.emit(Store(self.places.output(y), self.value(self.nesting.source(y))))
         if self.late_outputs(along_cols=True):
             self.around(self.found.cols, self.late_columns, vector=True)
+        if self.found.runs_over_rows:
+            self.cut(body)
         return []
+
+    def cut(self, body: list[Statement]) -> None:
+        """Cut the columns of `body`, which has running results along the rows, into strips."""
+        extents, cols, rows = self.nesting.space.extents, self.found.cols, self.found.rows
+        sizes = [extents[d] for d in cols]
+        length = length_of_strips(extents[rows[0]], sizes, shared=not self.found.batch)
+        body[:] = in_strips(body, self.places.vars[cols[0]], sizes[0], length)
 
     def late_outputs(self, *, along_cols: bool) -> list[Any]:
         """The outputs made after all rows, but for the column sums themselves."""
@@ -198,10 +214,11 @@ class Scheduler:
         return []
 
     def clear(self, y: Any) -> list[Pending]:
-        """The neutral element, where a column sum begins."""
-        reduction = self.nesting.makers[y].op.lower
-        assert isinstance(reduction, Reduce)
-        self.emit(Store(self.places.kept(y), reduction.init(y.dtype)))
+        """The neutral element, where a column sum or a running result begins."""
+        lower = self.nesting.makers[y].op.lower
+        assert isinstance(lower, Reduce | ScanRule)
+        place = self.places.state(y) if self.phases.runs_over_rows(y) else self.places.kept(y)
+        self.emit(Store(place, lower.init(y.dtype)))
         return []
 
     def row(self) -> list[Pending]:
@@ -301,8 +318,13 @@ class Scheduler:
         else:
             operands = tuple([self.operand(x, y) for x in node.inputs])
             name = self.fresh()
-            if is_scan(node):
-                self.emit(Scan(name, node.op, operands[0], y.dtype), level)
+            if self.phases.runs_over_rows(y):
+                before, place = self.fresh(), self.places.state(y)
+                self.emit(Load(before, place), level)
+                self.emit(self.applied(name, node, (before, *operands)), level)
+                self.emit(Store(place, name), level)
+            elif is_scan(node):
+                self.emit(Scan(name, node.op, operands, y.dtype), level)
             else:
                 self.emit(self.applied(name, node, operands), level)
             if kept == self.current and y in self.places.own:

@@ -33,7 +33,7 @@ from .loops import (
 )
 from .names import divided_by, used, varying
 from .outline import called, is_worth_a_call
-from .scans import scan_of, scanned, start
+from .scans import in_turn, scan_of, scanned, start
 from .text import Function, Index
 from .uniform import UniformEmitter
 from .vector import Vector, mapped
@@ -132,10 +132,14 @@ class NestWriter:
     def scan(self, statement: Scan, vector: Vector) -> Value:
         """The running results in a vector."""
         emitter, op, dtype = vector.emitter, statement.op, statement.dtype
-        (x,) = self.get(statement.value, dtype, vector)
+        xs = [self.get(x, dtype, vector)[0] for x in statement.operands]
+        cell, width = self.cells[statement.name]
+        if scan_of(op).in_turn:
+            order = range(vector.filled)[:: -1 if vector.backwards else 1]
+            return in_turn(emitter, op, xs, cell, order)
+        (x,) = xs
         if vector.mask is not None and vector.backwards:
             x = emitter.select(vector.mask, x, emitter.const(scan_of(op).init(dtype), dtype))
-        cell, width = self.cells[statement.name]
         return scanned(emitter, op, x, cell, width=width, backwards=vector.backwards)
 
     def load(self, place: Place, vector: Vector | None) -> Copies:
@@ -257,6 +261,7 @@ class NestWriter:
         slots = [Slot(fold, k) for fold in loop.folds for k in range(self.copies(fold.name))]
         for scan in loop.scans:
             width = min(loop.lanes, max(self.nest.vector_bytes // scan.dtype.itemsize, 1))
+            width = 1 if scan_of(scan.op).in_turn else width
             self.cells[scan.name] = self.function.scratch(width * scan.dtype.itemsize), width
             start(self.scalar, scan.op, *self.cells[scan.name], scan.dtype)
         size, end = loop.chunk, loop.extent
