@@ -13,6 +13,8 @@ from ..core.lowering import Scan, Value
 from ..core.op import Op
 from .arithmetic import lane_type
 from .emitter import VectorEmitter
+from .loops import Scan as Statement
+from .vector import Vector
 
 
 def scan_of(op: Op) -> Scan:
@@ -21,10 +23,30 @@ def scan_of(op: Op) -> Scan:
     return op.lower
 
 
-def start(emitter: VectorEmitter, op: Op, cell: str, lanes: int, dtype: object) -> None:
-    """Let the memory at `cell`, of `lanes` lanes, hold what comes before the first element."""
-    vector = emitter.with_lanes(lanes)
-    vector.store(vector.const(scan_of(op).init(dtype), dtype), cell, 0)
+def started(
+    emitter: VectorEmitter, scan: Statement, lanes: int, vector_bytes: int
+) -> tuple[str, int]:
+    """Memory that holds what comes before the first element, and in how many lanes it does.
+
+    In those of a register, of a loop with `lanes`; in one, where lanes go in turn.
+    """
+    width = min(lanes, max(vector_bytes // scan.dtype.itemsize, 1))
+    width = 1 if scan_of(scan.op).in_turn else width
+    cell = emitter.function.scratch(width * scan.dtype.itemsize)
+    vector = emitter.with_lanes(width)
+    vector.store(vector.const(scan_of(scan.op).init(scan.dtype), scan.dtype), cell, 0)
+    return cell, width
+
+
+def running(vector: Vector, op: Op, xs: Sequence[Value], cell: str, width: int) -> Value:
+    """The running results of `op` in a round, after what is in each of `width` lanes at `cell`."""
+    emitter, backwards = vector.emitter, vector.backwards
+    if scan_of(op).in_turn:
+        return in_turn(emitter, op, xs, cell, range(vector.filled)[:: -1 if backwards else 1])
+    (x,) = xs
+    if vector.mask is not None and backwards:
+        x = emitter.select(vector.mask, x, emitter.const(scan_of(op).init(x.dtype), x.dtype))
+    return scanned(emitter, op, x, cell, width=width, backwards=backwards)
 
 
 def scanned(

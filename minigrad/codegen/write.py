@@ -33,7 +33,7 @@ from .loops import (
 )
 from .names import divided_by, used, varying
 from .outline import called, is_worth_a_call
-from .scans import in_turn, scan_of, scanned, start
+from .scans import running, started
 from .text import Function, Index
 from .uniform import UniformEmitter
 from .vector import Vector, mapped
@@ -131,16 +131,8 @@ class NestWriter:
 
     def scan(self, statement: Scan, vector: Vector) -> Value:
         """The running results in a vector."""
-        emitter, op, dtype = vector.emitter, statement.op, statement.dtype
-        xs = [self.get(x, dtype, vector)[0] for x in statement.operands]
-        cell, width = self.cells[statement.name]
-        if scan_of(op).in_turn:
-            order = range(vector.filled)[:: -1 if vector.backwards else 1]
-            return in_turn(emitter, op, xs, cell, order)
-        (x,) = xs
-        if vector.mask is not None and vector.backwards:
-            x = emitter.select(vector.mask, x, emitter.const(scan_of(op).init(dtype), dtype))
-        return scanned(emitter, op, x, cell, width=width, backwards=vector.backwards)
+        xs = [self.get(x, statement.dtype, vector)[0] for x in statement.operands]
+        return running(vector, statement.op, xs, *self.cells[statement.name])
 
     def load(self, place: Place, vector: Vector | None) -> Copies:
         """The elements at a place."""
@@ -260,10 +252,7 @@ class NestWriter:
         """A loop over lanes, in chunks where reductions would otherwise lose digits."""
         slots = [Slot(fold, k) for fold in loop.folds for k in range(self.copies(fold.name))]
         for scan in loop.scans:
-            width = min(loop.lanes, max(self.nest.vector_bytes // scan.dtype.itemsize, 1))
-            width = 1 if scan_of(scan.op).in_turn else width
-            self.cells[scan.name] = self.function.scratch(width * scan.dtype.itemsize), width
-            start(self.scalar, scan.op, *self.cells[scan.name], scan.dtype)
+            self.cells[scan.name] = started(self.scalar, scan, loop.lanes, self.nest.vector_bytes)
         size, end = loop.chunk, loop.extent
         if not slots or end <= size:
             results = self.segment(loop, slots, 0, end)
