@@ -26,12 +26,21 @@ COLUMNS = 8192
 
 
 class Arrangement(NamedTuple):
-    """Dims from the outermost to the innermost, and the values made after the rows."""
+    """Dims from the outermost to the innermost, and the values made after the rows.
+
+    scanned: the dim that running results go along, the innermost one or that of the rows.
+    """
 
     batch: tuple[int, ...]
     rows: tuple[int, ...]
     cols: tuple[int, ...]
     late: frozenset[Any]
+    scanned: int | None = None
+
+    @property
+    def runs_over_rows(self) -> bool:
+        """Whether there are running results that go along the rows, and not within one."""
+        return self.scanned in self.rows and self.scanned != self.order[-1]
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -45,7 +54,13 @@ def arrange(space: Space) -> Arrangement:
     everything = frozenset(order)
     folds = [node for node in space.nodes if is_fold(node)]
     reduced = {node: folded(space, node) for node in folds}
-    cols, rows = columns_and_rows(order, set(reduced.values()))
+    scanned = scanned_dim(space)
+    if scanned is None or scanned == order[-1]:
+        cols, rows = columns_and_rows(order, set(reduced.values()))
+    else:
+        cols, rows = frozenset(order[order.index(scanned) + 1 :]), frozenset({scanned})
+        if any(dims & cols for dims in reduced.values()):
+            raise MisfitError("running results along another axis, and sums of rows")
     rest = everything - cols
     for node in folds:
         check_fold(space, node, reduced[node], cols, rows, rest)
@@ -56,9 +71,11 @@ def arrange(space: Space) -> Arrangement:
         tuple([d for d in order if d in rows]),
         tuple([d for d in order if d in cols]),
         late_values(space, reduced, cols, batch),
+        scanned,
     )
     check_prefixes(space, found)
-    check_scans(space, found)
+    if not found.late.isdisjoint(space.scans):
+        raise MisfitError("running results of what needs all rows")
     return found
 
 
@@ -161,16 +178,24 @@ def check_prefixes(space: Space, found: Arrangement) -> None:
             raise MisfitError("rows too short for work that is done row by row")
 
 
-def check_scans(space: Space, found: Arrangement) -> None:
-    """Raise MisfitError unless running results go along the innermost loop, one way only."""
-    backwards = {scans_backwards(n) for n in space.nodes if n.outputs[0] in space.scans}
+def scanned_dim(space: Space) -> int | None:
+    """The dim that running results go along; None if there are none.
+
+    Raises MisfitError where there are several, or several directions.
+    """
+    found: set[int] = set()
     for y, axis in space.scans.items():
         dims = [part.dim for part in refined(space, y).spelled(y, axis)]
-        inner, whole = [*found.order[-1:]], {*found.order} == space.dims(y) and dims
-        if not whole or dims != inner or y in found.late or space.extents[dims[0]] != y.shape[axis]:
-            raise MisfitError("running results along another axis than the last")
+        whole = space.extents.keys() == space.dims(y) and len(dims) == 1
+        if not whole or space.extents.get(dims[0]) != y.shape[axis]:
+            raise MisfitError("running results along an axis that is no loop")
+        found |= {*dims}
+    backwards = {scans_backwards(n) for n in space.nodes if n.outputs[0] in space.scans}
     if len(backwards) > 1 or (True in backwards and any(map(is_fold, space.nodes))):
         raise MisfitError("running results in the other direction")
+    if len(found) > 1:
+        raise MisfitError("running results along several axes")
+    return min(found, default=None)
 
 
 def refined(space: Space, y: Any) -> Space:

@@ -89,7 +89,7 @@ def refusal(node: Node) -> str | None:
     if isinstance(lower, Count) and any(map(is_array, node.inputs)):
         return f"{node.op.name} as far as a tensor says"
     if isinstance(lower, Reduce | Scan):
-        kinds = {node.inputs[0].dtype.kind, node.outputs[0].dtype.kind}
+        kinds = {x.dtype.kind for x in tensors}
         return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"
     return (
         None
@@ -128,10 +128,12 @@ def fits(number: Any, dtype: np.dtype[Any]) -> bool:
 def operand_dtypes(node: Node) -> DTypes:
     """The dtype that each operand is cast to before the body of `node` sees it."""
     lower, y = node.op.lower, node.outputs[0]
-    if isinstance(lower, Reduce | Scan):
+    if isinstance(lower, Reduce):
         return (y.dtype,)
     if isinstance(lower, Lookup | Scatter):
         return tuple([x.dtype for x in node.inputs])
+    if isinstance(lower, Scan):  # the result so far, and the elements
+        return (y.dtype,) * (1 + len(node.inputs))
     assert isinstance(lower, Pointwise)
     if lower.operands is not None:
         common = promote(*node.inputs)
@@ -164,7 +166,7 @@ def body(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> tuple[str, ...] | Non
     lower = op.lower
     folds = isinstance(lower, Reduce | Scan)
     rule = lower.combine if folds else lower.rule  # type: ignore[union-attr]
-    if folds:
+    if isinstance(lower, Reduce):
         values *= 2
     try:
         emitter.cast(rule(emitter, *values), output)

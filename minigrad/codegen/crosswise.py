@@ -18,6 +18,7 @@ from ..core.lowering import Value
 from .emitter import VectorEmitter, memory_dtype
 from .loops import Buffer, Load, Loop, LoopNest, Place, Statement, Store, Update, statements
 from .names import defined, used
+from .strips import strip
 from .text import Index
 
 LINE = 64
@@ -128,34 +129,6 @@ def each(body: list[Statement], outer: Loop, panels: dict[Place, Place]) -> Loop
         else:
             found.append(statement)
     return Loop(outer.var, 1, found, each=True)
-
-
-def strip(
-    body: list[Statement], var: str, length: int, start: int, strips: str = ""
-) -> list[Statement]:
-    """`body` with its loops over `var` made for `length` rounds from `start` on.
-
-    strips: the variable of a loop around that goes from strip to strip; none if empty.
-    """
-    found: list[Statement] = []
-    for statement in body:
-        match statement:
-            case Loop():
-                extent = length if statement.var == var else statement.extent
-                inside = strip(statement.body, var, length, start, strips)
-                found.append(replace(statement, extent=extent, body=inside))
-            case Load() | Store() | Update() if statement.place.stride(var):
-                place = statement.place
-                if place.buffer.role != "scratch":
-                    stride = place.stride(var)
-                    more = ((strips, length * stride),) if strips else ()
-                    place = Place(
-                        place.buffer, place.offset + start * stride, (*more, *place.strides)
-                    )
-                found.append(replace(statement, place=place))
-            case _:
-                found.append(statement)
-    return found
 
 
 def is_crosswise(place: Place, outer: Loop, inner: Loop) -> bool:

@@ -86,7 +86,7 @@ class Nesting:
 
     def continues(self, outer: int, inner: int) -> bool:
         """Whether `outer` goes on where `inner` ends, for all values and inputs."""
-        if inner == self.found.order[-1] and self.space.scans:
+        if inner == self.found.scanned:
             return False
         n = self.space.extents[inner]
         maps = [self.space.maps[x] for x in self.space.fixed]

@@ -127,15 +127,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class Scan:
-    """`name` is `value` combined by `op` with all before it in the loop, in `dtype`."""
+    """`name` is what `op` makes of `operands` and all before them in the loop, in `dtype`."""
 
     name: str
     op: Op
-    value: Operand
+    operands: tuple[Operand, ...]
     dtype: DType
 
     def __str__(self) -> str:
-        return f"{self.name} = {self.op.name}({self.value}), so far"
+        return f"{self.name} = {self.op.name}({', '.join(map(str, self.operands))}), so far"
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,12 @@ class LoopNest:
         head = f"{self.name}({inputs}) -> {', '.join(map(str, self.outputs))}"
         rows = [f"    {buffer.role} {buffer}" for buffer in self.scratch]
         return "\n".join([head, *rows, *lines(self.body, 1)])
+
+
+def own_buffers(body: list[Statement]) -> list[Buffer]:
+    """The buffers in `body` that are neither inputs nor outputs."""
+    places = [s.place for s in statements(body) if isinstance(s, Load | Store | Update)]
+    return [*dict.fromkeys(p.buffer for p in places if p.buffer.role in ("scratch", "sums"))]
 
 
 def lines(body: list[Statement], depth: int) -> Iterator[str]:

@@ -18,10 +18,12 @@ def used(body: Sequence[Statement]) -> Iterator[tuple[str, DType]]:
                 pairs = list(zip(statement.operands, statement.dtypes, strict=True))
             case Store() | Update():
                 pairs = [(statement.value, statement.place.buffer.dtype)]
-            case Fold() | Scan():
+            case Fold():
                 pairs = [(statement.value, statement.dtype)]
             case Load() if statement.inside:
                 pairs = [(statement.inside, np.dtype(np.bool_))]
+            case Scan():
+                pairs = [(x, statement.dtype) for x in statement.operands]
             case _:
                 pairs = []
         if isinstance(statement, Load | Store | Update):

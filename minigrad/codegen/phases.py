@@ -70,6 +70,10 @@ class Phases:
         """Whether `y` is a reduction over rows only, with a result for each column."""
         return self.in_row(y) and not self.nest.folded(y) & self.cols
 
+    def runs_over_rows(self, y: Any) -> bool:
+        """Whether `y` is a running result along the rows, of each column."""
+        return is_scan(self.nest.makers[y]) and self.nest.found.runs_over_rows
+
     def known(self, x: Any) -> int:
         """The first pass that can use the value or input `x`."""
         return self.first.get(self.nest.source(x), 0)

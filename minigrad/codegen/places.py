@@ -19,7 +19,8 @@ from .views import Limit, Map, Source
 class Places:
     """The buffers of a nest, by tensor, and the elements of them that loops come to.
 
-    own: what is kept from one pass to the next, and column sums that are no outputs.
+    own: what is kept from one pass to the next, column sums that are no outputs, and what running
+    results along the rows have come to.
     """
 
     def __init__(self, nesting: Nesting, phases: Phases):
@@ -34,7 +35,8 @@ class Places:
         found: dict[Any, Buffer] = {}
         count = math.prod(self.nesting.space.extents[d] for d in self.nesting.found.cols)
         for y in self.nesting.makers:
-            if self.phases.is_column_sum(y) and self.result_of(y) is None:
+            sums = self.phases.is_column_sum(y) and self.result_of(y) is None
+            if sums or self.phases.runs_over_rows(y):
                 found[y] = Buffer(f"s{len(found)}", (count,), y.dtype, "sums")
         left = STACK
         for y in list(self.phases.kept):
@@ -79,8 +81,10 @@ class Places:
 
     def kept(self, y: Any) -> Place:
         """Where a value is kept from one pass to the next, or a sum from one row to the next."""
-        if y not in self.own:
-            return self.output(self.result_of(y))
+        return self.state(y) if y in self.own else self.output(self.result_of(y))
+
+    def state(self, y: Any) -> Place:
+        """Where something of `y`, a number for each column, is in a buffer of its own."""
         cols = [d for d in self.nesting.found.cols if d in self.phases.changing[y]]
         strides, stride = {}, 1
         for dim in reversed(cols):

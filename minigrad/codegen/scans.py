@@ -1,7 +1,8 @@
-"""Running sums in a loop: added up within vectors, and carried from one vector to the next.
+"""Running results in a loop: combined within vectors, and carried from one vector to the next.
 
-In a register the lanes are added in log2 steps. Between registers only one addition has to wait
-for the one before: the totals of registers are known before what comes in front of them.
+Sums may be parted: in a register the lanes are added in log2 steps. Between registers only one
+addition has to wait for the one before: the totals of registers are known before what comes in
+front of them. Others go lane by lane.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from ..core.lowering import Scan, Value
 from ..core.op import Op
 from .arithmetic import lane_type
 from .emitter import VectorEmitter
+from .loops import Scan as Statement
+from .vector import Vector
 
 
 def scan_of(op: Op) -> Scan:
@@ -20,10 +23,30 @@ def scan_of(op: Op) -> Scan:
     return op.lower
 
 
-def start(emitter: VectorEmitter, op: Op, cell: str, lanes: int, dtype: object) -> None:
-    """Let the memory at `cell`, of `lanes` lanes, hold what comes before the first element."""
-    vector = emitter.with_lanes(lanes)
-    vector.store(vector.const(scan_of(op).init(dtype), dtype), cell, 0)
+def started(
+    emitter: VectorEmitter, scan: Statement, lanes: int, vector_bytes: int
+) -> tuple[str, int]:
+    """Memory that holds what comes before the first element, and in how many lanes it does.
+
+    In those of a register, of a loop with `lanes`; in one, where lanes go in turn.
+    """
+    width = min(lanes, max(vector_bytes // scan.dtype.itemsize, 1))
+    width = 1 if scan_of(scan.op).in_turn else width
+    cell = emitter.function.scratch(width * scan.dtype.itemsize)
+    vector = emitter.with_lanes(width)
+    vector.store(vector.const(scan_of(scan.op).init(scan.dtype), scan.dtype), cell, 0)
+    return cell, width
+
+
+def running(vector: Vector, op: Op, xs: Sequence[Value], cell: str, width: int) -> Value:
+    """The running results of `op` in a round, after what is in each of `width` lanes at `cell`."""
+    emitter, backwards = vector.emitter, vector.backwards
+    if scan_of(op).in_turn:
+        return in_turn(emitter, op, xs, cell, range(vector.filled)[:: -1 if backwards else 1])
+    (x,) = xs
+    if vector.mask is not None and backwards:
+        x = emitter.select(vector.mask, x, emitter.const(scan_of(op).init(x.dtype), x.dtype))
+    return scanned(emitter, op, x, cell, width=width, backwards=backwards)
 
 
 def scanned(
@@ -50,6 +73,28 @@ def scanned(
     everywhere = shuffled(register, carried, carried, [0] * width, width)
     whole.store(everywhere, cell, 0)
     return together(register, found[::-1] if backwards else found)
+
+
+def in_turn(
+    emitter: VectorEmitter, op: Op, xs: Sequence[Value], cell: str, order: Sequence[int]
+) -> Value:
+    """The running results of `op` along the lanes of `xs`, one lane after the other in `order`.
+
+    The result before them is at `cell`, a scalar, and so is the last one afterwards.
+    """
+    scalar, dtype = emitter.scalar, xs[0].dtype
+    kind, lane = emitter.type_of(dtype), lane_type(dtype)
+    found, result = Value("poison", dtype), scalar.load(cell, 0, dtype)
+    for k in order:
+        elements = [emitter.lane(x, k) for x in xs]
+        result = scan_of(op).combine(scalar, result, *elements)
+        if emitter.lanes == 1:
+            found = result
+        else:
+            source = f"insertelement {kind} {found.text}, {lane} {result.text}, i64 {k}"
+            found = emitter.let(source, dtype)
+    scalar.store(result, cell, 0)
+    return found
 
 
 def within(emitter: VectorEmitter, op: Op, x: Value, neutral: object, *, backwards: bool) -> Value:

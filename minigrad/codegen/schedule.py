@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.lowering import Reduce
+from ..core.lowering import Scan as ScanRule
 from ..core.op import Op
 from ..graph import Graph
 from ..ops.broadcast import reduce_sum
@@ -34,8 +35,10 @@ from .loops import (
     Statement,
     Store,
     Update,
+    own_buffers,
 )
 from .shares import share
+from .strips import in_strips, length_of_strips, turned_round
 from .values import AFTER_ROWS, Frame, Values
 
 DOUBLE = np.dtype(np.float64)
@@ -72,7 +75,7 @@ class Scheduler(Values):
             self.nesting.graph.name,
             list(self.places.inputs.values()),
             list(self.places.outputs.values()),
-            list(self.places.own.values()),
+            own_buffers(self.frames[0].body),
             self.frames[0].body,
             self.vector_bytes,
         )
@@ -152,17 +155,30 @@ class Scheduler(Values):
 
     def one_batch(self) -> list[Pending]:
         """Column sums cleared; rows; then what is known of all rows."""
-        columns = {y for y in self.nesting.makers if self.phases.is_column_sum(y)}
-        for y in [y for y in self.nesting.makers if y in columns]:
-            self.around(self.found.cols, functools.partial(self.clear, y), vector=True)
+        for y in self.nesting.makers:
+            if self.phases.is_column_sum(y) or self.phases.runs_over_rows(y):
+                self.around(self.found.cols, functools.partial(self.clear, y), vector=True)
         for done in self.around(self.found.rows, self.row):
             self.frames[-1].names[done.y] = self.narrowed(done)
+        body = self.frames[-1].body
+        if self.found.runs_over_rows and any(map(scans_backwards, self.nesting.graph.nodes)):
+            assert isinstance(body[-1], Loop)
+            body[-1] = turned_round(body[-1])
         self.current = AFTER_ROWS
         for y in self.late_outputs(along_cols=False):
             self.store(y)
         if self.late_outputs(along_cols=True):
             self.around(self.found.cols, self.late_columns, vector=True)
+        if self.found.runs_over_rows:
+            self.cut(body)
         return []
+
+    def cut(self, body: list[Statement]) -> None:
+        """Cut the columns of `body`, which has running results along the rows, into strips."""
+        extents, cols, rows = self.nesting.space.extents, self.found.cols, self.found.rows
+        sizes = [extents[d] for d in cols]
+        length = length_of_strips(extents[rows[0]], sizes, shared=not self.found.batch)
+        body[:] = in_strips(body, self.places.vars[cols[0]], sizes[0], length)
 
     def late_outputs(self, *, along_cols: bool) -> list[Any]:
         """The outputs made after all rows, but for the column sums themselves."""
@@ -181,10 +197,11 @@ class Scheduler(Values):
         return []
 
     def clear(self, y: Any) -> list[Pending]:
-        """The neutral element, where a column sum begins."""
-        reduction = self.nesting.makers[y].op.lower
-        assert isinstance(reduction, Reduce)
-        self.emit(Store(self.places.kept(y), reduction.init(y.dtype)))
+        """The neutral element, where a column sum or a running result begins."""
+        lower = self.nesting.makers[y].op.lower
+        assert isinstance(lower, Reduce | ScanRule)
+        place = self.places.state(y) if self.phases.runs_over_rows(y) else self.places.kept(y)
+        self.emit(Store(place, lower.init(y.dtype)))
         return []
 
     def cleared(self, y: Any) -> Loop:

@@ -95,8 +95,13 @@ class Values:
                 return
             operands = tuple([self.operand(x, y) for x in node.inputs])
             name = self.fresh()
-            if is_scan(node):
-                self.emit(Scan(name, node.op, operands[0], y.dtype), level)
+            if self.phases.runs_over_rows(y):
+                before, place = self.fresh(), self.places.state(y)
+                self.emit(Load(before, place), level)
+                self.emit(self.applied(name, node, (before, *operands)), level)
+                self.emit(Store(place, name), level)
+            elif is_scan(node):
+                self.emit(Scan(name, node.op, operands, y.dtype), level)
             else:
                 self.emit(self.applied(name, node, operands), level)
             if kept == self.current and y in self.places.own:

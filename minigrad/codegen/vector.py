@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..core.lowering import Pointwise, Value
+from ..core.lowering import Pointwise, Scan, Value
 from ..core.op import Op
 from .emitter import VectorEmitter
 from .folds import Copies
@@ -34,8 +34,10 @@ class Vector:
 
 
 def mapped(emitter: VectorEmitter, op: Op | None, xs: Sequence[Value]) -> Value:
-    """The body of an elementwise op; of None, the operand."""
+    """The body of an op, of running results one step; of None, the operand."""
     if op is None:
         return xs[0]
+    if isinstance(op.lower, Scan):
+        return op.lower.combine(emitter, *xs)
     assert isinstance(op.lower, Pointwise)
     return op.lower.rule(emitter, *xs)

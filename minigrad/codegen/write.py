@@ -28,7 +28,7 @@ from .loops import (
 from .names import divided_by, used
 from .outline import called, is_worth_a_call
 from .reads import numbered
-from .scans import scan_of, scanned, start
+from .scans import running, started
 from .text import Index
 from .uniform import UniformEmitter
 from .vector import Vector, mapped
@@ -86,12 +86,8 @@ class NestWriter(Access):
 
     def scan(self, statement: Scan, vector: Vector) -> Value:
         """The running results in a vector."""
-        emitter, op, dtype = vector.emitter, statement.op, statement.dtype
-        (x,) = self.get(statement.value, dtype, vector)
-        if vector.mask is not None and vector.backwards:
-            x = emitter.select(vector.mask, x, emitter.const(scan_of(op).init(dtype), dtype))
-        cell, width = self.cells[statement.name]
-        return scanned(emitter, op, x, cell, width=width, backwards=vector.backwards)
+        xs = [self.get(x, statement.dtype, vector)[0] for x in statement.operands]
+        return running(vector, statement.op, xs, *self.cells[statement.name])
 
     # Loops around others.
 
@@ -139,9 +135,7 @@ class NestWriter(Access):
         """A loop over lanes, in chunks where reductions would otherwise lose digits."""
         slots = [Slot(fold, k) for fold in loop.folds for k in range(self.copies(fold.name))]
         for scan in loop.scans:
-            width = min(loop.lanes, max(self.nest.vector_bytes // scan.dtype.itemsize, 1))
-            self.cells[scan.name] = self.function.scratch(width * scan.dtype.itemsize), width
-            start(self.scalar, scan.op, *self.cells[scan.name], scan.dtype)
+            self.cells[scan.name] = started(self.scalar, scan, loop.lanes, self.nest.vector_bytes)
         size, end = loop.chunk, loop.extent
         if not slots or end <= size:
             results = self.segment(loop, slots, 0, end)

@@ -101,15 +101,17 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Scan:
-    """Running results along the attribute `axis`: each element combined with all before it.
+    """Running results along the attribute `axis`: `combine(emitter, result so far, *elements)`.
 
-    init, combine, kinds: as of `Reduce`. The attribute `backwards`, if there is one and it is
-    true, goes from the last element to the first.
+    init, kinds: as of `Reduce`. in_turn: element after element; else, as in a `Reduce`, what parts
+    come to by themselves is combined. The attribute `backwards`, if there is one and it is true,
+    goes from the last element to the first.
     """
 
     init: Callable[..., Any]
     combine: Callable[..., Value]
     kinds: str = "fiu"
+    in_turn: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from ..core.registry import api
 from ..core.spec import Spec, as_int, as_truth, canonical_axis, promote
 from ..core.tensor import Tensor
 from ..errors import SpecError
-from .axes import reverse
 from .broadcast import widened
 from .join import join
 from .slice import FULL, take_slice
@@ -53,16 +52,28 @@ accumulate_sum.defvjp(accumulate_sum_vjp)
 accumulate_sum.defbatch(along_axes)
 
 
-@primitive(infer=accumulated_spec)
-def accumulate_product(x: Any, /, *, axis: int) -> Any:
-    """Products of all elements so far along `axis`; the op behind `cumulative_prod`."""
+@primitive(
+    infer=accumulated_spec,
+    # in turn: products of parts overflow where 0, or what is small, comes before them
+    lower=Scan(lambda dtype: 1, lambda b, x1, x2: b.mul(x1, x2), in_turn=True),
+)
+def accumulate_product(x: Any, /, *, axis: int, backwards: bool = False) -> Any:
+    """Products of all elements so far along `axis`; the op behind `cumulative_prod`.
+
+    backwards: from the last element to the first.
+    """
+    if backwards:
+        return np.flip(np.multiply.accumulate(np.flip(x, axis), axis, x.dtype), axis)
     return np.multiply.accumulate(x, axis, x.dtype)
 
 
-def accumulate_product_vjp(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Any:
+def accumulate_product_vjp(
+    g: Tensor, y: Tensor, x: Tensor, *, axis: int, backwards: bool = False
+) -> Any:
     """The product before x_i, times s_i = g_i + x_(i+1) s_(i+1). No division: x may be 0."""
-    following = shifted(x, axis, 0, backwards=True)
-    return shifted(y, axis, 1) * recurrence(following, g, axis=axis, backwards=True)
+    following = shifted(x, axis, 0, backwards=not backwards)
+    rest = recurrence(following, g, axis=axis, backwards=not backwards)
+    return shifted(y, axis, 1, backwards=backwards) * rest
 
 
 accumulate_product.defvjp(accumulate_product_vjp)
@@ -81,8 +92,8 @@ def shifted(x: Tensor, axis: int, filling: int, *, backwards: bool = False) -> A
 def product_of_others(x: Tensor, axis: int) -> Any:
     """For each element, the product of all others along `axis`. No division: x may be 0."""
     before = shifted(accumulate_product(x, axis=axis), axis, 1)
-    backwards = accumulate_product(reverse(x, axes=(axis,)), axis=axis)
-    return before * reverse(shifted(backwards, axis, 1), axes=(axis,))
+    behind = accumulate_product(x, axis=axis, backwards=True)
+    return before * shifted(behind, axis, 1, backwards=True)
 
 
 def recurrence_spec(a: Any, b: Any, *, axis: int, backwards: bool) -> Spec:
@@ -97,7 +108,10 @@ def recurrence_spec(a: Any, b: Any, *, axis: int, backwards: bool) -> Spec:
     return Spec(b.shape, promote(a, b))
 
 
-@primitive(infer=recurrence_spec)
+@primitive(
+    infer=recurrence_spec,
+    lower=Scan(lambda dtype: 0, lambda b, y, x1, x2: b.add(x2, b.mul(x1, y)), in_turn=True),
+)
 def recurrence(a: Any, b: Any, /, *, axis: int, backwards: bool) -> Any:
     """The linear recurrence y_i = b_i + a_i y_(i-1) along `axis`, from 0 on.
 
@@ -107,13 +121,10 @@ def recurrence(a: Any, b: Any, /, *, axis: int, backwards: bool) -> Any:
         raise ValueError("factors and terms differ in shape")
     y = np.array(b, np.result_type(a, b))
     rows, factors = np.moveaxis(y, axis, 0), np.moveaxis(a, axis, 0)
-    steps = range(len(rows))
-    for i, before in zip(
-        reversed(steps[:-1]) if backwards else steps[1:],
-        reversed(steps) if backwards else steps,
-        strict=False,
-    ):
-        rows[i] += factors[i] * rows[before]
+    before = np.zeros((), y.dtype)
+    for i in reversed(range(len(rows))) if backwards else range(len(rows)):
+        rows[i] += factors[i] * before
+        before = rows[i]
     return y
 
 

@@ -320,7 +320,7 @@ TABLE: dict[str, Row] = {
     "place_of_max": along_axis(),
     "place_of_min": along_axis(),
     "accumulate_sum": along_axis(lambda pen: {"backwards": pen.of(False, True)}),
-    "accumulate_product": along_axis(),
+    "accumulate_product": along_axis(lambda pen: {"backwards": pen.of(False, True)}),
     "recurrence": recurrence_inputs,
     "join": join_inputs,
     "piece_like": piece_inputs,

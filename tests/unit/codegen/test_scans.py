@@ -1,4 +1,4 @@
-"""Running sums in loop nests: exact for integers, as NumPy's for floats, in both directions."""
+"""Running results in loop nests: along all axes, in both directions, among other ops."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.codegen import jit
+from minigrad.ops.accumulate import accumulate_product, accumulate_sum, recurrence
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="native code needs llvmlite")
 
@@ -83,11 +84,99 @@ def test_running_sums_among_other_ops(name: str) -> None:
     compare(PROGRAMS[name], drawn((40, 104), "float64"), drawn((104,), "float64"), says="so far")
 
 
-@pytest.mark.parametrize("program", ["columns", "both ways"])
-def test_what_does_not_fit_is_right_all_the_same(program: str) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8"])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((70, 33), 0), ((300, 1001), 0), ((4, 9000), 0), ((5, 40, 70), 1), ((40, 5, 70), 0)],
+)
+@pytest.mark.parametrize("name", ["cumulative_sum", "cumulative_prod"])
+def test_along_rows_each_column_is_numpys_to_the_bit(
+    name: str, shape: tuple[int, ...], axis: int, dtype: str
+) -> None:
+    x = mg.constant(np.random.default_rng(0).uniform(0.5, 1.5, shape) * 2, dtype)
+
+    def forwards(x: Any) -> Any:
+        return getattr(mg, name)(x, axis=axis, dtype=dtype)
+
+    def backwards(x: Any) -> Any:
+        op = accumulate_sum if name == "cumulative_sum" else accumulate_product
+        return op(x, axis=axis, backwards=True)
+
+    for f in (forwards, backwards):
+        compiled = mg.function(f, jit_compile=True)
+        assert "accumulate" in compiled.compiler_ir(x, stage="loops")
+        np.testing.assert_array_equal(compiled(x).numpy(), f(x).numpy(), strict=True)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int8"])
+@pytest.mark.parametrize("n", LENGTHS)
+def test_running_products_of_rows_are_numpys_to_the_bit(
+    n: int, dtype: str, backwards: bool
+) -> None:
+    compiled = mg.function(
+        lambda x: accumulate_product(x, axis=-1, backwards=backwards), jit_compile=True
+    )
+    for shape in ((n,), (5, n)):
+        x = mg.sin(drawn(shape, "float32")) * 2
+        x = mg.astype(x, dtype)
+        assert "so far" in compiled.compiler_ir(x, stage="loops")
+        expected = accumulate_product(x, axis=-1, backwards=backwards)
+        np.testing.assert_array_equal(compiled(x).numpy(), expected.numpy(), strict=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_product_that_has_come_to_nothing_stays_nothing(axis: int) -> None:
+    x = np.full((40, 40), 1e30, np.float32)
+    x[0] = x[:, 0] = 0
+    compiled = mg.function(lambda x: mg.cumulative_prod(x, axis=axis), jit_compile=True)
+    assert not np.asarray(compiled(x)[0 if axis == 0 else slice(None)]).any()
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(np.asarray(compiled(x)), np.cumprod(x, axis))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_recurrences(dtype: str, axis: int, backwards: bool) -> None:
+    def f(a: Any, b: Any) -> Any:
+        return recurrence(mg.astype(a, dtype), b, axis=axis, backwards=backwards)
+
+    a = mg.sin(drawn((33, 70), "float64")) * (3 if dtype == "int32" else 1)
+    compare(f, a, drawn((33, 70), dtype), says="recurrence(")
+
+
+DOWN: dict[str, Callable[[Any], Any]] = {
+    "around": lambda x: mg.exp(mg.cumulative_sum(x * x, axis=0) * 0.01) * x,
+    "sums of columns": lambda x: mg.sum(mg.cumulative_sum(x, axis=0) * x, axis=0),
+    "what is made of them": lambda x: mg.sqrt(mg.max(mg.cumulative_sum(x * x, axis=0), axis=0)),
+    "sums of rows": lambda x: mg.sum(mg.cumulative_sum(x, axis=0) * x, axis=1),
+    "all": lambda x: mg.sum(mg.cumulative_sum(x, axis=0) * x),
+    "twice": lambda x: mg.cumulative_sum(mg.cumulative_sum(x, axis=0) * x, axis=0),
+    "a row of each": lambda x: mg.cumulative_sum(mg.broadcast_to(x[0], x.shape), axis=0) * x,
+    "a transpose": lambda x: mg.cumulative_sum(mg.permute_dims(x, (1, 0)), axis=0) * 2,
+    "a softmax": lambda x: mg.cumulative_sum(mg.nn.softmax(x), axis=0),
+    "a slope": mg.grad(lambda x: mg.sum(mg.sin(mg.cumulative_sum(x, axis=0)))),
+    "both axes": lambda x: mg.cumulative_sum(mg.cumulative_sum(x, axis=0), axis=1),
+    "both ways": mg.grad(lambda x: mg.sum(mg.cumulative_sum(x, axis=0) ** 2)),
+    "one number": lambda x: mg.cumulative_sum(x[:1], axis=0) * 2,
+}
+
+
+@pytest.mark.parametrize("shape", [(20, 70), (200, 1500)])
+@pytest.mark.parametrize("name", DOWN)
+def test_running_sums_along_rows_among_other_ops(name: str, shape: tuple[int, ...]) -> None:
+    compare(DOWN[name], drawn(shape, "float64"), says="")
+
+
+def test_strips_of_columns_are_for_threads() -> None:
+    x = drawn((1000, 1000), "float32")
+    compiled = mg.function(lambda x: mg.cumulative_sum(x, axis=0), jit_compile=True)
+    assert "shared by 1:" in compiled.compiler_ir(x, stage="loops")
+
+
+def test_what_does_not_fit_is_right_all_the_same() -> None:
     def f(x: Any) -> Any:
-        if program == "columns":
-            return mg.cumulative_sum(x, axis=0) * 2
         y = mg.cumulative_sum(x, axis=1)
         return mg.grad(lambda x: mg.sum(mg.cumulative_sum(x, axis=1) * y * x))(x)
 
