@@ -18,7 +18,9 @@ from .passes.layout import lay_out
 from .passes.lift import lift, liftable
 from .passes.pipeline import optimize
 from .passes.products import native_products
+from .passes.sink import sink
 from .passes.specialize import specialize
+from .passes.spread import spread
 from .text import nested_graphs
 
 Runner = Callable[..., tuple[Any, ...]]
@@ -78,7 +80,8 @@ def fused(graph: Graph) -> Fused:
         cells = set(liftable(simple))
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
-        compiled = native_products(fuse(lay_out(optimize(lifted.graph))))
+        whole = spread(lay_out(sink(optimize(lifted.graph))))
+        compiled = native_products(fuse(whole))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made

@@ -6,6 +6,7 @@ numbers of its indices say. So nothing is copied to be put together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ MOST = 8
 """Parts that are looked through for every element; more are copied, one after the other."""
 SHORT = 32
 """Elements of a last axis up to which lanes would hold little of each part."""
+
+FEW = 256
+"""Elements that are joined in a loop all the same: a call would take longer."""
 
 Box = Sequence[tuple[int, int]]
 """By axis: where something begins in a larger tensor, and behind which element it ends."""
@@ -51,7 +55,8 @@ def joined(xs: Sequence[Any], axis: int, dtype: Any) -> Any:
     parts = [x for x in xs if x.shape[axis]]
     total = sum(x.shape[axis] for x in parts)
     shape = [total if a == axis else n for a, n in enumerate(xs[0].shape)]
-    if not 1 <= len(parts) <= MOST or (axis == len(shape) - 1 and total <= SHORT):
+    narrow = axis == len(shape) - 1 and total <= SHORT and math.prod(shape) > FEW
+    if narrow or not 1 <= len(parts) <= MOST:
         return None
     y, end = None, total
     for x in reversed(parts):
