@@ -212,3 +212,25 @@ def test_llvmlite_is_imported_at_the_first_compile():
         "assert 'llvmlite' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3])
+
+
+@needs_llvm
+def test_functions_that_modules_share_are_found_by_the_beginning_of_their_names(
+    folder, monkeypatch
+):
+    kept = {}
+
+    def number(name):
+        kept[name] = jit.compile_module(IR.replace("@twice", f'@"{name}"'), [name])
+        return kept[name][name]
+
+    monkeypatch.setitem(jit.shared, "minigrad.times", number)
+    ir = """declare double @"minigrad.times.2"(double)
+    declare void @"minigrad.unknown"()
+    define double @twice(double %x) {
+      %y = call double @"minigrad.times.2"(double %x)
+      ret double %y
+    }
+    """
+    assert call(jit.compile_module(ir, ["twice"]), 1.5) == 3
+    assert kept.keys() == {"minigrad.times.2"}
