@@ -254,7 +254,10 @@ def digamma(x: Array) -> Array:
 
 @in_blocks
 def polygamma(x: Array, *, n: int) -> Array:
-    """Derivative number n >= 1 of digamma, by its Hurwitz zeta series (DLMF 25.11.28, 5.15.6)."""
+    """Derivative number n >= 1 of digamma, by its Hurwitz zeta series (DLMF 25.11.28, 5.15.6).
+
+    At -1, -2, ... it is inf for odd n, and nan for even, where sides differ.
+    """
     start = np.where(x < 0, 1 - x, x)
     total = np.zeros_like(x)
     steps = int(FAR) + n
@@ -271,4 +274,5 @@ def polygamma(x: Array, *, n: int) -> Array:
     for _ in range(n):
         powers = -np.convolve(powers[1:] * np.arange(1, len(powers)), [1.0, 0.0, 1.0])
     reflected = (-1) ** n * y - math.pi ** (n + 1) * polynomial(powers, 1 / np.tan(turned(x)))
+    reflected = np.where(turned(x) == 0, math.inf if n % 2 else math.nan, reflected)
     return np.where(x < 0, reflected, y)
