@@ -107,9 +107,28 @@ def ratio(t):
 
 
 def scaled_erfc(u):
-    """t exp(t²) erfc(t), in the variable u."""
+    """(t + 2) exp(t²) erfc(t), in the variable u."""
     t = 2 * (1 + u) / (1 - u)
-    return t * exp(t * t) * erfc(t)
+    return (t + 2) * exp(t * t) * erfc(t)
+
+
+def erfc_between(low, high):
+    """The scaled erfc for low < t < high, relative."""
+    return scaled_erfc, lambda u: 1 / scaled_erfc(u), ratio(mpf(low)), ratio(mpf(high))
+
+
+def erfinv_ratio(w):
+    """erfinv(x) / x for w = -log(1 - x²), by Newton's method on log(erfc(y))."""
+    x = sqrt(-expm1(-w))
+    rest = exp(-w) / (1 + x)  # 1 - x
+    start = sqrt(w) if w > 3 else x * sqrt(pi) / 2
+    return findroot(lambda y: log(erfc(y)) - log(rest), start) / x
+
+
+def erfinv_between(low, high, middle, power=1):
+    """erfinv(x) / x, relative, for low < v < high with w = v^power, in the variable v - middle."""
+    f = lambda c: erfinv_ratio((c + middle) ** power)  # noqa: E731
+    return f, lambda c: 1 / f(c), mpf(low) - middle, mpf(high) - middle
 
 
 def from_one_to_two(f):
@@ -158,9 +177,9 @@ erf_tail = (
     lambda t: (log(erfc(t)) + t) / t,
     lambda t: t * erfc(t) / erf(t), mpf("0.9"), 4,
 )  # fmt: skip
-erfc_weight = lambda u: 1 / scaled_erfc(u)  # noqa: E731
 erf_weight = lambda u: exp(-((2 * (1 + u) / (1 - u)) ** 2))  # noqa: E731
 
+erfinv_near = erfinv_between("1e-6", "6.26", 3)
 digamma_zero = findroot(digamma, mpf("1.46163"))
 gammaln_near = from_one_to_two(lambda x: loggamma(x) / ((x - 1) * (x - 2)))
 gammaln_far = beyond_three(stirling_rest, loggamma)
@@ -196,16 +215,22 @@ POLYNOMIALS = {
     "erf_f64": ("the same, |x| < 1", (*erf_part, 0, 1), 13),
     "erf_tail_f32": ("log(1 - erf(t)) = t P(t) - t, 0.9 <= t <= 4", erf_tail, 7),
     "erf_tail_f64": (
-        "t exp(t²) erfc(t) = P(u), u = (t - 2) / (t + 2), 1 <= t <= 6, absolute in erf",
+        "(t + 2) exp(t²) erfc(t) = P(u), u = (t - 2) / (t + 2), 1 <= t <= 6, absolute in erf",
         (scaled_erfc, erf_weight, ratio(mpf(1)), ratio(mpf(6))), 16,
     ),
-    "erfc_f64_short": (
-        "the same, 0.5 <= t <= 10.2, relative, where 1e-8 will do",
-        (scaled_erfc, erfc_weight, ratio(mpf("0.5")), ratio(mpf("10.2"))), 10,
+    "erfc_f64": ("the same, 0.5 <= t, relative", erfc_between("0.5", "1e8"), 26),
+    "erfc_f64_short": ("the same, where 1e-8 will do", erfc_between("0.5", "1e8"), 13),
+    "erfc_f64_shorter": ("the same, 0.5 <= t <= 10.2", erfc_between("0.5", "10.2"), 10),
+    "erfinv_f64": ("erfinv(x) = x P(w - 3), w = -log(1 - x²), w < 6.25", erfinv_near, 24),
+    "erfinv_f64_short": ("the same, where 1e-8 will do", erfinv_near, 12),
+    "erfinv_tail_f64": (
+        "erfinv(x) = x P(√w - 3), 2.5 < √w < 4", erfinv_between("2.49", "4.01", 3, 2), 19,
     ),
-    "erfc_f64": (
-        "the same, 0.5 <= t <= 28, relative",
-        (scaled_erfc, erfc_weight, ratio(mpf("0.5")), ratio(mpf(28))), 24,
+    "erfinv_tail_f64_short": (
+        "the same, where 1e-8 will do, 2.5 < √w < 4.2", erfinv_between("2.49", "4.2", 3, 2), 9,
+    ),
+    "erfinv_end_f64": (
+        "erfinv(x) = x P(√w - 5), 4 < √w < 6.1", erfinv_between("3.99", "6.1", 5, 2), 18,
     ),
     "gammaln_f64": ("log Γ(x) = (x - 1) (x - 2) P(s), s = 2 x - 3, 1 < x < 2", gammaln_near, 21),
     "gammaln_f64_short": ("the same, where 1e-8 will do", gammaln_near, 10),

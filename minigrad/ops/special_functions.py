@@ -37,13 +37,13 @@ def erfc(x: Any, /) -> Any:
     return approximations.erfc(x)
 
 
-@pointwise()
+@pointwise(loop("erfcx"))
 def erfcx(x: Any, /) -> Any:
     """exp(x²) erfc(x), elementwise, without underflow. DLMF 7.2.3."""
     return approximations.erfcx(x)
 
 
-@pointwise(domain=(Domain(-0.9, 0.9),))
+@pointwise(loop("erfinv"), domain=(Domain(-0.9, 0.9),))
 def erfinv(x: Any, /) -> Any:
     """The number whose error function is `x`, elementwise; inf at 1, nan beyond. DLMF 7.17."""
     return approximations.erfinv(x)

@@ -20,6 +20,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     **{name: getattr(mg, name) for name in [*ONE.split(), "sqrt", "floor", "round", "sign"]},
     "erf": mg.special.erf,
     "erfc": mg.special.erfc,
+    "erfcx": mg.special.erfcx,
+    "erfinv": mg.special.erfinv,
     "expit": mg.special.expit,
     "gammaln": lambda x: mg.special.gammaln(x * 5 - 2),
     "digamma": lambda x: mg.special.digamma(x + 1),

@@ -31,6 +31,16 @@ UNARY: dict[str, tuple[Any, Any, list[tuple[float, float]]]] = {
     ),
     "erf": (scipy.special.erf, mpmath.erf, [(-1, 1), (1, 6)]),
     "erfc": (scipy.special.erfc, mpmath.erfc, [(-6, 1), (0.4, 6), (6, 26)]),
+    "erfcx": (
+        scipy.special.erfcx,
+        lambda x: mpmath.exp(x * x) * mpmath.erfc(x),
+        [(-26, -1), (-1, 1), (0.4, 6), (6, 26), (26, 1e4)],
+    ),
+    "erfinv": (
+        approximations.erfinv,  # -0.0 at -0.0, where SciPy's is 0.0
+        mpmath.erfinv,
+        [(-1, 1), (-1e-3, 1e-3), (0.998, 1), (1 - 1e-6, 1), (1 - 1e-12, 1)],
+    ),
     "exp": (np.exp, mpmath.exp, [(-708, 709.7), (-1, 1)]),
     "exp2": (np.exp2, lambda x: mpmath.mpf(2) ** x, [(-1022, 1023.9), (-1, 1)]),
     "expit": (
@@ -71,7 +81,7 @@ BOUND = {
     np.float32: {"exp": 1.01, "log": 0.8, "sqrt": 0.5, "expm1": 1.7, "log1p": 1.2, "erf": 1.35},
     np.float64: {
         **dict.fromkeys(["exp", "log", "log1p", "erf", "sqrt", "pow"], 1.1),
-        "erfc": 4.5,
+        **dict.fromkeys(["erfc", "erfcx", "erfinv"], 4.5),
         "tan": 4,
         "gammaln": 5,
         "digamma": 5,
