@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -135,6 +136,7 @@ def shared(product: Product, plan: Plan) -> Plan:
     return plan._replace(panels=panels, share=-(-SHARE // (panels * panel)))
 
 
+@functools.lru_cache(1024)
 def tile(rows: int, vectors: int, registers: int, load: int = LOAD) -> tuple[int, int]:
     """Rows and vectors of the tile that covers `rows` x `vectors` in about the fewest cycles.
 
