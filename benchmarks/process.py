@@ -69,8 +69,10 @@ def environment() -> dict[str, str]:
     """What every process gets.
 
     OPENBLAS_* is unset, for it may choose slow kernels; JAX is told to leave float64 as it is.
+    Modules are kept as bytecode, as installed ones are; compiling Python is nobody's start.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    unset = ("OPENBLAS_", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(unset)}
     return {**kept, "JAX_ENABLE_X64": "1"}
 
 

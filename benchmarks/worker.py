@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.limits import limits
 from benchmarks.process import serve
+from benchmarks.vocabulary import VOCABULARIES
 from benchmarks.workload import SEED, Data, Run, Workload
 from benchmarks.workloads import WORKLOADS
 
@@ -70,6 +71,13 @@ class Prepared:
         return found
 
 
+def load(framework: str) -> None:
+    """Load what is loaded at the first use of all, and what formulas are written in."""
+    Prepared(WORKLOADS[FIRST], framework)
+    if framework in VOCABULARIES:
+        VOCABULARIES[framework]()
+
+
 def require_precision(data: Data, results: Any, framework: str) -> None:
     """Raise TypeError for results that are of fewer bits than what they were computed from."""
     given = max((x.dtype.itemsize for x in data.values() if x.dtype.kind == "f"), default=0)
@@ -96,7 +104,7 @@ def answer(request: dict[str, Any], framework: str, prepared: list[Prepared]) ->
     match request:
         case {"do": "prepare", "workload": name}:
             if not prepared and framework in WORKLOADS[FIRST].sides:
-                Prepared(WORKLOADS[FIRST], framework)  # what is loaded at the first use of all
+                load(framework)
             prepared.clear()  # first, so that two workloads never share the memory
             prepared.append(Prepared(WORKLOADS[name], framework))
             results = prepared[0].results

@@ -12,18 +12,22 @@ from mpmath import (
     atan,
     atanh,
     cos,
+    digamma,
     erf,
     erfc,
     exp,
     expm1,
+    findroot,
     log,
     log1p,
+    loggamma,
     lu_solve,
     matrix,
     mp,
     mpf,
     nstr,
     pi,
+    polygamma,
     sin,
     sinh,
     sqrt,
@@ -103,9 +107,54 @@ def ratio(t):
 
 
 def scaled_erfc(u):
-    """t exp(t²) erfc(t), in the variable u."""
+    """(t + 2) exp(t²) erfc(t), in the variable u."""
     t = 2 * (1 + u) / (1 - u)
-    return t * exp(t * t) * erfc(t)
+    return (t + 2) * exp(t * t) * erfc(t)
+
+
+def erfc_between(low, high):
+    """The scaled erfc for low < t < high, relative."""
+    return scaled_erfc, lambda u: 1 / scaled_erfc(u), ratio(mpf(low)), ratio(mpf(high))
+
+
+def erfinv_ratio(w):
+    """erfinv(x) / x for w = -log(1 - x²), by Newton's method on log(erfc(y))."""
+    x = sqrt(-expm1(-w))
+    rest = exp(-w) / (1 + x)  # 1 - x
+    start = sqrt(w) if w > 3 else x * sqrt(pi) / 2
+    return findroot(lambda y: log(erfc(y)) - log(rest), start) / x
+
+
+def erfinv_between(low, high, middle, power=1):
+    """erfinv(x) / x, relative, for low < v < high with w = v^power, in the variable v - middle."""
+    f = lambda c: erfinv_ratio((c + middle) ** power)  # noqa: E731
+    return f, lambda c: 1 / f(c), mpf(low) - middle, mpf(high) - middle
+
+
+def from_one_to_two(f):
+    """f(x) for 1 < x < 2, relative, in the variable s = 2 x - 3."""
+    middle = lambda s: f((s + 3) / 2)  # noqa: E731
+    end = 1 - mpf("1e-12")  # f may be 0/0 at 1 and 2
+    return middle, lambda s: 1 / middle(s), -end, end
+
+
+def beyond_three(rest, function):
+    """rest(t) for t = 1 / x, x > 3, in the variable t²; the sum is `function`, rest a part of it.
+
+    rest: t and z = t² to what is left of `function`, and to what multiplies P in it.
+    """
+    left = lambda z: rest(sqrt(z))[0]  # noqa: E731
+    factor = lambda z: rest(sqrt(z))[1]  # noqa: E731
+    return (
+        lambda z: left(z) / factor(z),
+        lambda z: abs(factor(z) / function(1 / sqrt(z))), 0, mpf(1) / 9,
+    )  # fmt: skip
+
+
+def stirling_rest(t):
+    """log Γ(1/t) less Stirling's formula, and t."""
+    x = 1 / t
+    return loggamma(x) - (x - mpf("0.5")) * log(x) + x - log(2 * pi) / 2, t
 
 
 half = LN2 / 2 * mpf("1.001")
@@ -128,8 +177,16 @@ erf_tail = (
     lambda t: (log(erfc(t)) + t) / t,
     lambda t: t * erfc(t) / erf(t), mpf("0.9"), 4,
 )  # fmt: skip
-erfc_weight = lambda u: 1 / scaled_erfc(u)  # noqa: E731
 erf_weight = lambda u: exp(-((2 * (1 + u) / (1 - u)) ** 2))  # noqa: E731
+
+erfinv_near = erfinv_between("1e-6", "6.26", 3)
+digamma_zero = findroot(digamma, mpf("1.46163"))
+gammaln_near = from_one_to_two(lambda x: loggamma(x) / ((x - 1) * (x - 2)))
+gammaln_far = beyond_three(stirling_rest, loggamma)
+digamma_near = from_one_to_two(lambda x: digamma(x) / (x - digamma_zero))
+digamma_far = beyond_three(lambda t: (log(1 / t) - t / 2 - digamma(1 / t), t**2), digamma)
+trigamma = lambda x: polygamma(1, x)  # noqa: E731
+trigamma_far = beyond_three(lambda t: (trigamma(1 / t) - t - t * t / 2, t**3), trigamma)
 
 # name: what it is good for, (f, weight, low, high), number of coefficients
 POLYNOMIALS = {
@@ -158,17 +215,40 @@ POLYNOMIALS = {
     "erf_f64": ("the same, |x| < 1", (*erf_part, 0, 1), 13),
     "erf_tail_f32": ("log(1 - erf(t)) = t P(t) - t, 0.9 <= t <= 4", erf_tail, 7),
     "erf_tail_f64": (
-        "t exp(t²) erfc(t) = P(u), u = (t - 2) / (t + 2), 1 <= t <= 6, absolute in erf",
+        "(t + 2) exp(t²) erfc(t) = P(u), u = (t - 2) / (t + 2), 1 <= t <= 6, absolute in erf",
         (scaled_erfc, erf_weight, ratio(mpf(1)), ratio(mpf(6))), 16,
     ),
-    "erfc_f64_short": (
-        "the same, 0.5 <= t <= 10.2, relative, where 1e-8 will do",
-        (scaled_erfc, erfc_weight, ratio(mpf("0.5")), ratio(mpf("10.2"))), 10,
+    "erfc_f64": ("the same, 0.5 <= t, relative", erfc_between("0.5", "1e8"), 26),
+    "erfc_f64_short": ("the same, where 1e-8 will do", erfc_between("0.5", "1e8"), 13),
+    "erfc_f64_shorter": ("the same, 0.5 <= t <= 10.2", erfc_between("0.5", "10.2"), 10),
+    "erfinv_f64": ("erfinv(x) = x P(w - 3), w = -log(1 - x²), w < 6.25", erfinv_near, 24),
+    "erfinv_f64_short": ("the same, where 1e-8 will do", erfinv_near, 12),
+    "erfinv_tail_f64": (
+        "erfinv(x) = x P(√w - 3), 2.5 < √w < 4", erfinv_between("2.49", "4.01", 3, 2), 19,
     ),
-    "erfc_f64": (
-        "the same, 0.5 <= t <= 28, relative",
-        (scaled_erfc, erfc_weight, ratio(mpf("0.5")), ratio(mpf(28))), 24,
+    "erfinv_tail_f64_short": (
+        "the same, where 1e-8 will do, 2.5 < √w < 4.2", erfinv_between("2.49", "4.2", 3, 2), 9,
     ),
+    "erfinv_end_f64": (
+        "erfinv(x) = x P(√w - 5), 4 < √w < 6.1", erfinv_between("3.99", "6.1", 5, 2), 18,
+    ),
+    "gammaln_f64": ("log Γ(x) = (x - 1) (x - 2) P(s), s = 2 x - 3, 1 < x < 2", gammaln_near, 21),
+    "gammaln_f64_short": ("the same, where 1e-8 will do", gammaln_near, 10),
+    "gammaln_tail_f64": (
+        "log Γ(x) = (x - 1/2) log(x) - x + log(2 pi) / 2 + t P(t²), t = 1/x, x > 3",
+        gammaln_far, 10,
+    ),
+    "gammaln_tail_f64_short": ("the same, where 1e-8 will do", gammaln_far, 3),
+    "digamma_f64": ("digamma(x) = (x - x0) P(s), s = 2 x - 3, 1 < x < 2", digamma_near, 22),
+    "digamma_f64_short": ("the same, where 1e-8 will do", digamma_near, 11),
+    "digamma_tail_f64": ("digamma(x) = log(x) - t/2 - t² P(t²), t = 1/x, x > 3", digamma_far, 11),
+    "digamma_tail_f64_short": ("the same, where 1e-8 will do", digamma_far, 3),
+    "trigamma_f64": (
+        "the derivative of digamma, P(s), s = 2 x - 3, 1 < x < 2", from_one_to_two(trigamma), 24,
+    ),
+    "trigamma_f64_short": ("the same, where 1e-8 will do", from_one_to_two(trigamma), 12),
+    "trigamma_tail_f64": ("the same, t + t²/2 + t³ P(t²), t = 1/x, x > 3", trigamma_far, 12),
+    "trigamma_tail_f64_short": ("the same, where 1e-8 will do", trigamma_far, 4),
 }  # fmt: skip
 
 
@@ -177,15 +257,23 @@ def main():
     lines = [
         '"""Minimax polynomials, lowest power first. Written by tools/minimax.py; do not edit."""',
         "",
+        "# fmt: off",
         "COEFFICIENTS: dict[str, tuple[float, ...]] = {",
     ]
     for name, (meaning, problem, count) in POLYNOMIALS.items():
         coefficients, error = remez(*problem, count)
         print(f"{name:16} {count:2} coefficients, error 2^{float(log(error, 2)):.1f}", flush=True)
         lines += [f"    # {meaning}", f'    "{name}": (']
-        lines += [f"        {float(nstr(c, 25))!r}," for c in coefficients]
+        texts = [repr(float(nstr(c, 25))) for c in coefficients]
+        lines += ["        " + ", ".join(texts[k : k + 3]) + "," for k in range(0, count, 3)]
         lines += ["    ),"]
-    lines += ["}", "", "# 64 zero bits, then those of 2/pi after the point", "TWO_OVER_PI = ("]
+    lines += [
+        "}",
+        "# fmt: on",
+        "",
+        "# 64 zero bits, then those of 2/pi after the point",
+        "TWO_OVER_PI = (",
+    ]
     lines += [f"    0x{word:016X}," for word in (0, *two_over_pi(19))]
     TARGET.write_text("\n".join([*lines, ")", ""]))
 

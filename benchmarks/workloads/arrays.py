@@ -76,10 +76,22 @@ WORKLOADS = {
         values(written_with(lambda v, x: v.argmax(x, axis=-1), *COMPILED)),
         bytes=MATRIX,
     ),
+    "argmax_columns": Workload(
+        "argmax of the columns of a matrix of 4096 x 1000",
+        drawn(x=(4096, 1000)),
+        values(written_with(lambda v, x: v.argmax(x, axis=0), *COMPILED)),
+        bytes=MATRIX,
+    ),
     "cumulative_sum": Workload(
         "cumulative sums along 4096 rows of 1000",
         drawn(x=(4096, 1000)),
         values(written_with(lambda v, x: v.cumsum(x, 1), *COMPILED)),
+        bytes=2 * MATRIX,
+    ),
+    "cumulative_sum_columns": Workload(
+        "cumulative sums down the columns of a matrix of 4096 x 1000",
+        drawn(x=(4096, 1000)),
+        values(written_with(lambda v, x: v.cumsum(x, 0), *COMPILED)),
         bytes=2 * MATRIX,
     ),
     "transpose": Workload(

@@ -55,14 +55,19 @@ WORKLOADS = {
             sides=said_alone("cold", name, *compilers),
         )
         for name, compilers in (
+            ("chain_compiled", ("minigrad", "jax", "tensorflow")),
             ("mlp", ("minigrad", "jax", "tensorflow")),
+            ("lenet", ("minigrad", "jax", "tensorflow")),
             ("transformer", ("minigrad", "jax", "tensorflow", "inductor")),
         )
     },
-    "warm_mlp": measured(
-        "first call of mlp in a fresh process, objects cached by an earlier one",
-        sides=said_alone("warm", "mlp", "minigrad", "jax"),
-    ),
+    **{
+        f"warm_{name}": measured(
+            f"first call of {name} in a fresh process, objects cached by an earlier one",
+            sides=said_alone("warm", name, "minigrad", "jax"),
+        )
+        for name in ("mlp", "transformer")
+    },
     "memory_mlp": measured(
         "memory that a step of mlp takes beyond what is there before",
         sides=said_alone("memory", "mlp", "minigrad", "jax", "torch", "tensorflow"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -25,8 +26,12 @@ LATENCY = 8
 """Accumulators that keep the multipliers busy: two a cycle, each four cycles long."""
 FLOW, LOAD = 8, 3
 """What multiplying two vectors, and loading one of x2, cost where loading a number of x1 is 1."""
+NEAR_BYTES, FAR_LOAD = 1 << 15, 12
+"""Up to this size x2 stays in the first cache; beyond, if it is not packed, loads cost more."""
 ROWS = 16
 """Rows of the tallest tile: each more is more text."""
+SLACK = 1.03
+"""How much slower a tile may be by this reckoning, which is no more exact, to be less text."""
 
 
 class Layout(NamedTuple):
@@ -97,13 +102,14 @@ def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
     """The plan for a machine whose `registers` registers are `vector_bytes` wide."""
     itemsize = product.dtype.itemsize
     lanes = vector_bytes // itemsize
-    rows, vectors = tile(product.rows, -(-product.columns // lanes), registers)
+    contiguous, size = product.x2.strides[-1] == 1, product.depth * product.columns * itemsize
+    many = size > UNPACKED_BYTES and product.rows >= REUSE and not product.levels
+    packed = not contiguous or many
+    load = LOAD if packed or size <= NEAR_BYTES else FAR_LOAD
+    rows, vectors = tile(product.rows, -(-product.columns // lanes), registers, load)
     unit = product.step if product.levels else lanes
     depth = even(product.depth, PANEL_BYTES // (vectors * vector_bytes), unit)
     block = even(product.rows, BLOCK_BYTES // (min(product.depth, depth) * itemsize), rows)
-    contiguous = product.x2.strides[-1] == 1
-    small = product.depth * product.columns * itemsize <= UNPACKED_BYTES
-    packed = not contiguous or (not small and product.rows >= REUSE and not product.levels)
     found = Plan(lanes, rows, vectors, block, depth, packed)
     if product.x1.strides[-1] != 1 and product.rows * product.depth * itemsize > SCATTERED:
         found = in_strips(product, found)
@@ -130,25 +136,36 @@ def shared(product: Product, plan: Plan) -> Plan:
     return plan._replace(panels=panels, share=-(-SHARE // (panels * panel)))
 
 
-def tile(rows: int, vectors: int, registers: int) -> tuple[int, int]:
-    """Rows and vectors of the tile that covers `rows` x `vectors` in the fewest cycles.
+@functools.lru_cache(1024)
+def tile(rows: int, vectors: int, registers: int, load: int = LOAD) -> tuple[int, int]:
+    """Rows and vectors of the tile that covers `rows` x `vectors` in about the fewest cycles.
 
     A tile needs registers for its accumulators, for a row of x2 and for a number of x1.
     """
-    sizes = [
-        (r, v)
+    costs = {
+        (r, v): cost(rows, vectors, r, v, load)
         for v in range(1, min(vectors, registers // 4) + 1)
         for r in range(1, min(rows, ROWS) + 1)
         if r * v + v + 1 < registers
-    ]
-    return min(sizes, key=lambda size: (cost(rows, vectors, *size), size))
+    }
+    most = min(costs.values()) * SLACK
+    fast = [size for size, cycles in costs.items() if cycles <= most]
+    return min(fast, key=lambda size: (text(rows, vectors, *size), costs[size]))
 
 
-def cost(rows: int, vectors: int, r: int, v: int) -> int:
+def text(rows: int, vectors: int, r: int, v: int) -> int:
+    """How many accumulators the tiles of `r` x `v` have, and those for what is left at the edges:
+    each is a function, and compiled."""
+    down = r + rows % r if rows >= r else rows % r
+    across = v + vectors % v if vectors >= v else vectors % v
+    return down * across
+
+
+def cost(rows: int, vectors: int, r: int, v: int, load: int) -> int:
     """What tiles of `r` x `v`, and those at the edges, take for each step of depth."""
 
     def one(r: int, v: int) -> int:
-        return FLOW * max(r * v, LATENCY) + LOAD * v + r if r and v else 0
+        return FLOW * max(r * v, LATENCY) + load * v + r if r and v else 0
 
     down, across = divmod(rows, r), divmod(vectors, v)
     columns = [(across[0], v), (1, across[1])]

@@ -288,15 +288,22 @@ class VectorEmitter(Arithmetic):
 
     @contextmanager
     def loop(
-        self, low: Index, high: Index, step: int = 1, carried: Sequence[Value] = ()
+        self,
+        low: Index,
+        high: Index,
+        step: int = 1,
+        carried: Sequence[Value] = (),
+        *,
+        surely: bool = False,
     ) -> Iterator[Loop]:
         """Repeat what is written inside for index low, low + step, ... below high.
 
         carried: initial values, of this emitter's lanes, handed from round to round.
+        surely: there is a first round, even if numbers do not show it.
         """
         dtypes = [x.dtype for x in carried]
         pairs = [(self.type_of(x.dtype), x.text) for x in carried]
-        with self.function.loop(low, high, step, pairs) as state:
+        with self.function.loop(low, high, step, pairs, surely=surely) as state:
             loop = Loop(state, dtypes)
             yield loop
             state.following = [x.text for x in loop.following]

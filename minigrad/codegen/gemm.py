@@ -56,7 +56,7 @@ class Writer(Packer):
         self.task("chunk")
         arrays = ("x1", "x2", "y")
         given = ("x1", "x2", *[f"unread{k}" for k in range(unread)], "y")
-        f = self.module.function(name, [f"ptr noalias %{x}" for x in given])
+        f = self.module.function(name, [f"ptr noalias %{x}" for x in given], quick=True)
         argument = f.scratch(8 * len(arrays))
         for k, x in enumerate(arrays):
             f.do(f"store ptr %{x}, ptr {f.address(argument, k, 'ptr')}")
@@ -81,7 +81,7 @@ class Writer(Packer):
 
     def task(self, name: str) -> None:
         """The function that does the units of one chunk."""
-        f = self.module.function(name, ["ptr %arrays", "i64 %chunk"], internal=True)
+        f = self.module.function(name, ["ptr %arrays", "i64 %chunk"], internal=True, quick=True)
         x1, x2, y = [f.let(f"load ptr, ptr {f.address('%arrays', k, 'ptr')}") for k in range(3)]
         x1 = f.address(x1, self.product.x1.offset, self.kind)
         x2 = f.address(x2, self.product.x2.offset, self.kind)
@@ -161,6 +161,7 @@ class Writer(Packer):
             name,
             ["ptr %a", "ptr %b", "ptr %c", "i64 %rows", "i64 %depth", "i1 %fresh"],
             internal=True,
+            quick=True,
         )
         b = self.pack(f, columns) if self.plan.packed else "%b"
 
@@ -210,11 +211,12 @@ class Writer(Packer):
                 there = f.address(b, f.times(k, step2), self.kind)
                 return summed(inner, f.address(a, f.times(k, step1), self.kind), there, sums)
 
-            if isinstance(extent, int) and extent <= UNROLLED and not inner:
+            few = UNROLLED if self.product.levels else 1
+            if isinstance(extent, int) and extent <= few and not inner:
                 for k in range(extent):
                     sums = one(k, sums)
                 return sums
-            with emitter.loop(0, extent, carried=sums) as loop:
+            with emitter.loop(0, extent, carried=sums, surely=True) as loop:
                 loop.following = one(loop.index, loop.values)
             return loop.values
 
@@ -228,7 +230,8 @@ class Writer(Packer):
     def levels(self, f: Function, column: int, stride: int) -> list[Level]:
         """The loops over the depth of a tile, given how far its elements are in x1 and x2."""
         if not self.product.levels:
-            return [("%depth", column, stride)]
+            whole = self.plan.depth >= self.product.depth
+            return [(self.product.depth if whole else "%depth", column, stride)]
         extents, steps = zip(*self.product.levels, strict=True)
         further = [math.prod(extents[k + 1 :]) * stride for k in range(len(extents))]
         outermost: Index = extents[0]

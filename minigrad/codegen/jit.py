@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ from .workers import Job, Library, Workers, processors
 
 OPTIONS = "opt=3 jitlink sroa"
 """What of our own choices decides the object; part of the cache key."""
+
+DECLARED = re.compile(r'^declare [^@\n]*@"((minigrad\.\w+)[^"]*)"', re.MULTILINE)
+"""Functions of ours that a module declares: the name, and its beginning."""
+
+shared: dict[str, Callable[[str], int]] = {}
+"""What gives the addresses of functions that modules share, by the beginning of their names."""
 
 lock = threading.RLock()
 serial = itertools.count()
@@ -118,19 +125,27 @@ def compile_module(
 
     symbols: functions of `ir` whose addresses are wanted.
     imports: addresses of the external symbols that `ir` declares; they are not in the cache.
+    Those of `shared` need not be given.
     sroa: turn allocas of scalars and vectors into registers first.
     Raises RuntimeError where LLVM rejects `ir`.
     """
+    imports = {**shared_imports(ir), **(imports or {})}
     key = cache_key(ir, sroa=sroa)
     begun = workers().find(key)
     image = made(key, ir, partial(emit_object, sroa=sroa)) if begun is None else begun.result()
     with lock:
         library = llvm().JITLibraryBuilder().add_object_img(image)
-        for name, address in (imports or {}).items():
+        for name, address in imports.items():
             library.import_symbol(name, address)
         for name in symbols:
             library.export_symbol(name)
         return Code(library.link(linker(), f"minigrad{next(serial)}"), symbols)
+
+
+def shared_imports(ir: str) -> dict[str, int]:
+    """The addresses of the functions in `shared` that `ir` declares."""
+    found = [(name, beginning) for name, beginning in DECLARED.findall(ir) if beginning in shared]
+    return {name: shared[beginning](name) for name, beginning in found}
 
 
 def begin(ir: str) -> Job | None:

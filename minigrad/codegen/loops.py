@@ -158,6 +158,7 @@ class Loop:
     accumulators of its own. chunk: what lanes have accumulated is combined after so many rounds.
     block: so many rounds of a loop around others are made in lockstep, statement by statement.
     backwards: from the last round to the first.
+    carries: rounds go on with what the one before has left in memory: one thread, no lanes.
     each: not a loop of its own: the rounds of the block around it, each by itself.
     calls: long functions are called in it, and not written out.
     share: so many rounds are what a thread does in a row; 0 where threads do not share the loop.
@@ -173,6 +174,7 @@ class Loop:
     vector: bool = False
     each: bool = False
     backwards: bool = False
+    carries: bool = False
     calls: bool = False
     share: int = 0
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..core.lowering import Value
+from . import jit
 from .arithmetic import lane_type
 from .blocking import Plan, Product
 from .emitter import VectorEmitter
 from .text import Function, Index, Module
+
+SQUARE = "minigrad.square"
 
 
 class Lanes(NamedTuple):
@@ -59,7 +65,7 @@ class Packer:
             packed = f.address("%packed", f.times(strip.index, "%depth"), self.kind)
             count = smaller(f, minus(f, "%rows", strip.index), height)
             masks = [emitter.first_lanes(minus(f, count, start)) for start in starts]
-            with f.loop(0, "%depth") as state:
+            with f.loop(0, "%depth", surely=True) as state:
                 for start, mask in zip(starts, masks, strict=True):
                     place = f.plus(f.times(state.index, self.column1), start * self.row1)
                     x = emitter.load_strided(a, place, self.row1, self.product.dtype, mask=mask)
@@ -77,7 +83,7 @@ class Packer:
             self.pack_transposed(f, packed, columns)
             return packed
         emitter = VectorEmitter(f, lanes)
-        with f.loop(0, "%depth") as state:
+        with f.loop(0, "%depth", surely=True) as state:
             for j, mask in self.vectors_of(f, columns):
                 place = f.plus(f.times(state.index, self.row2), j * self.column2)
                 x = emitter.load_strided("%b", place, self.column2, dtype, mask=mask)
@@ -91,32 +97,55 @@ class Packer:
         whole = f.let(f"sub i64 %depth, {rest}")
         for start, mask in self.vectors_of(f, columns):
             count = lanes if mask is None else columns - start
-            name = f"square{count}"
-            if not any(other.name == name for other in self.module.functions):
-                self.square(name, count)
+            square = square_name(self.product.dtype, lanes, count)
+            self.module.declare("void", square, "ptr, i64, ptr, i64, i64")
             columns_from = f.address("%b", start * self.column2, self.kind)
             there = f.address(packed, start, self.kind)
 
-            def call(k: Index, length: Index, source: str, to: str, name: str) -> None:
+            def call(k: Index, length: Index, source: str, to: str, square: str) -> None:
                 b = f.address(source, k, self.kind)
                 c = f.address(to, f.times(k, width), self.kind)
-                f.do(f"call void @{name}(ptr {b}, ptr {c}, i64 {length})")
+                strides = f"i64 {self.column2}, ptr {c}, i64 {width}"
+                f.do(f"call void @{square}(ptr {b}, {strides}, i64 {length})")
 
             with f.loop(0, whole, lanes) as state:
-                call(state.index, lanes, columns_from, there, name)
+                call(state.index, lanes, columns_from, there, square)
             with f.when(f.let(f"icmp ne i64 {rest}, 0")):
-                call(whole, rest, columns_from, there, name)
+                call(whole, rest, columns_from, there, square)
 
-    def square(self, name: str, count: int) -> None:
-        """The function that transposes `count` rows, of which %length elements count."""
-        f = self.module.function(name, ["ptr %b", "ptr %c", "i64 %length"], internal=True)
-        lanes, dtype = self.plan.lanes, self.product.dtype
-        emitter = VectorEmitter(f, lanes)
-        mask = emitter.first_lanes("%length")
-        rows = [emitter.load("%b", j * self.column2, dtype, mask=mask) for j in range(count)]
-        rows += [emitter.const(0, dtype)] * (lanes - count)
-        for i, x in enumerate(transposed(emitter, rows)):
-            emitter.store(x, "%c", i * self.plan.width)
+
+# Squares are turned by functions that all modules share, as they take long to compile.
+
+
+def square_name(dtype: np.dtype[Any], lanes: int, count: int) -> str:
+    """The symbol of the function that turns `count` rows into columns of `lanes` lanes."""
+    return f'"{SQUARE}.{dtype.name}.{lanes}.{count}"'
+
+
+@functools.cache
+def square_code(name: str) -> jit.Code:
+    """The code of `name`, one of the names that `square_name` gives, without quotes."""
+    kind, lanes, count = name.removeprefix(f"{SQUARE}.").split(".")
+    return jit.compile_module(square_ir(name, np.dtype(kind), int(lanes), int(count)), [name])
+
+
+def square_ir(name: str, dtype: np.dtype[Any], lanes: int, count: int) -> str:
+    """The module of a function that transposes `count` rows, of which %length elements count.
+
+    %row, %width: how far apart rows are, from %b on, and what were columns, from %c on.
+    """
+    module = Module()
+    f = module.function(f'"{name}"', ["ptr %b", "i64 %row", "ptr %c", "i64 %width", "i64 %length"])
+    emitter = VectorEmitter(f, lanes)
+    mask = emitter.first_lanes("%length")
+    rows = [emitter.load("%b", f.times("%row", j), dtype, mask=mask) for j in range(count)]
+    rows += [emitter.const(0, dtype)] * (lanes - count)
+    for i, x in enumerate(transposed(emitter, rows)):
+        emitter.store(x, "%c", f.times("%width", i))
+    return module.render()
+
+
+jit.shared[SQUARE] = lambda name: square_code(name)[name]
 
 
 def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:

@@ -60,8 +60,11 @@ MASK = 128
 """Bytes of a set of processors."""
 BYTES = 7 * LINE + MASK
 
+# compiled quickly, as all of it is there before the first shared loop, and it seldom runs
+QUICK = "attributes #0 = { nounwind noinline optnone }\n"
+
 SERIAL = """
-define void @submit(ptr %task, ptr %argument, i64 %count) {
+define void @submit(ptr %task, ptr %argument, i64 %count) #0 {
 entry:
   br label %loop
 loop:
@@ -84,7 +87,7 @@ declare i32 @pthread_cond_broadcast(ptr)
 declare i32 @sched_yield()
 declare i32 @clock_gettime(i32, ptr)
 
-define internal i64 @now() {
+define internal i64 @now() #0 {
   %time = alloca %Time
   call i32 @clock_gettime(i32 CLOCK, ptr %time)
   %seconds = load i64, ptr %time
@@ -95,7 +98,7 @@ define internal i64 @now() {
   ret i64 %sum
 }
 
-define internal void @work() {
+define internal void @work() #0 {
 entry:
   %task = load ptr, ptr %at.task
   %argument = load ptr, ptr %at.argument
@@ -112,7 +115,7 @@ done:
   ret void
 }
 
-define void @submit(ptr %task, ptr %argument, i64 %count) {
+define void @submit(ptr %task, ptr %argument, i64 %count) #0 {
 entry:
   %time = call i64 @now()
   call i32 @pthread_mutex_lock(ptr %at.mutex)
@@ -190,7 +193,7 @@ done:
   ret void
 }
 
-define void @worker() {
+define void @worker() #0 {
 entry:
   br label %idle
 idle:
@@ -252,12 +255,12 @@ declare i32 @sched_getcpu()
 declare i32 @sched_setaffinity(i32, i64, ptr)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
-define internal i32 @here() {
+define internal i32 @here() #0 {
   %processor = call i32 @sched_getcpu()
   ret i32 %processor
 }
 
-define internal void @leave(i32 %processor) {
+define internal void @leave(i32 %processor) #0 {
   %set = alloca [MASK x i8], align 8
   call void @llvm.memcpy.p0.p0.i64(ptr %set, ptr %at.allowed, i64 MASK, i1 false)
   %byte = lshr i32 %processor, 3
@@ -276,19 +279,19 @@ define internal void @leave(i32 %processor) {
 
 ELSEWHERE = """
 @calls = internal global i32 0
-define internal i32 @here() {
+define internal i32 @here() #0 {
   %number = atomicrmw add ptr @calls, i32 1 monotonic
   ret i32 %number
 }
-define internal void @leave(i32 %processor) {
+define internal void @leave(i32 %processor) #0 {
   ret void
 }
 """
 
 RELAX = {
     "x86": "declare void @llvm.x86.sse2.pause()\n"
-    "define internal void @relax() {\n  call void @llvm.x86.sse2.pause()\n  ret void\n}\n",
-    "": "define internal void @relax() {\n  ret void\n}\n",
+    "define internal void @relax() #0 {\n  call void @llvm.x86.sse2.pause()\n  ret void\n}\n",
+    "": "define internal void @relax() #0 {\n  ret void\n}\n",
 }
 
 
@@ -308,7 +311,7 @@ class Alone:
     """One thread: `submit` runs the chunks one after the other."""
 
     def __init__(self) -> None:
-        self.code = jit.compile_module(SERIAL, ["submit"])
+        self.code = jit.compile_module(SERIAL + QUICK, ["submit"])
         kept.append(self)
 
 
@@ -359,4 +362,4 @@ def shared_ir() -> str:
     numbers = {"SPINS": SPINS, "PATIENCE": PATIENCE, "LATE": LATE, "MASK": MASK}
     for name, number in {**numbers, "CLOCK": time.CLOCK_MONOTONIC}.items():
         text = text.replace(name, str(number))
-    return "@pool = external global i8\n" + text
+    return "@pool = external global i8\n" + text + QUICK

@@ -161,9 +161,11 @@ class Scheduler(Values):
         for done in self.around(self.found.rows, self.row):
             self.frames[-1].names[done.y] = self.narrowed(done)
         body = self.frames[-1].body
-        if self.found.runs_over_rows and any(map(scans_backwards, self.nesting.graph.nodes)):
-            assert isinstance(body[-1], Loop)
-            body[-1] = turned_round(body[-1])
+        if self.found.runs_over_rows:
+            loop = next(s for s in reversed(body) if isinstance(s, Loop))
+            loop.carries = True
+            if any(map(scans_backwards, self.nesting.graph.nodes)):
+                body[body.index(loop)] = turned_round(loop)
         self.current = AFTER_ROWS
         for y in self.late_outputs(along_cols=False):
             self.store(y)

@@ -70,10 +70,10 @@ def buffers(body: list[Statement]) -> set[Buffer]:
 
 def rounds_in_a_row(loop: Loop) -> int:
     """The rounds of a loop that cannot be parted; 0 if it cannot be shared."""
+    if loop.carries or loop.scans:
+        return 0
     if not loop.vector:
         return loop.block
-    if loop.scans:
-        return 0
     if not loop.folds:
         return loop.lanes * loop.unroll
     return loop.chunk if loop.chunk < loop.extent else 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Value
-from .arithmetic import FLOAT32, INT32, INT64, Arithmetic
+from .arithmetic import FLOAT32, FLOAT64, INT32, INT64, Arithmetic
 from .coefficients import COEFFICIENTS
 
 
@@ -257,6 +257,22 @@ def through_memory(
 def sqrt(x: Term) -> Term:
     """The square root, correctly rounded."""
     return Term(x.emitter, x.emitter.intrinsic("sqrt", x.value))
+
+
+def nearly_divided(x: Term | float, y: Term) -> Term:
+    """x / y of float64, to some 45 bits, in half the time; y is within the range of float32.
+
+    The reciprocal in float32, and one step of Newton's.
+    """
+    r = (1.0 / y.to(FLOAT32)).to(FLOAT64)
+    return fma(r, fma(-y, r, 1.0), r) * x
+
+
+def nearly_sqrt(x: Term) -> Term:
+    """The square root of a float64, likewise; x is within the range of float32, and not 0."""
+    narrow = Term(x.emitter, x.emitter.intrinsic("sqrt", x.to(FLOAT32).value))
+    root = narrow.to(FLOAT64)
+    return fma(fma(-root, root, x), (0.5 / narrow).to(FLOAT64), root)
 
 
 def polynomial(x: Term, name: str) -> Term:

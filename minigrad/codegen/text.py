@@ -16,7 +16,10 @@ Index = str | int
 NONTEMPORAL = "!nontemporal !0"
 UNLIKELY = "!prof !1"
 METADATA = '!0 = !{i32 1}\n!1 = !{!"branch_weights", i32 1, i32 4000}\n'
-ATTRIBUTES = 'attributes #0 = { nounwind "prefer-vector-width"="512" }\n'
+ATTRIBUTES = (
+    'attributes #0 = { nounwind "prefer-vector-width"="512" }\n'
+    "attributes #1 = { nounwind noinline optnone }\n"
+)
 
 
 class Module:
@@ -26,12 +29,20 @@ class Module:
         self.functions: list[Function] = []
         self.definitions: dict[str, str] = {}
 
-    def function(self, name: str, parameters: Sequence[str], *, internal: bool = False) -> Function:
+    def function(
+        self,
+        name: str,
+        parameters: Sequence[str],
+        *,
+        internal: bool = False,
+        quick: bool = False,
+    ) -> Function:
         """Open `void @name(parameters)`; each parameter is LLVM text such as "ptr noalias %x".
 
         internal: not visible outside the module, so that LLVM may inline it away.
+        quick: to be compiled in half the time, as what it calls is what takes time when it runs.
         """
-        function = Function(self, name, tuple(parameters), internal=internal)
+        function = Function(self, name, tuple(parameters), internal=internal, quick=quick)
         self.functions.append(function)
         return function
 
@@ -65,11 +76,20 @@ class Carried:
 class Function:
     """A function under construction: lines are appended, names and labels are made unique."""
 
-    def __init__(self, module: Module, name: str, parameters: tuple[str, ...], *, internal: bool):
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        parameters: tuple[str, ...],
+        *,
+        internal: bool,
+        quick: bool = False,
+    ):
         self.module = module
         self.name = name
         self.parameters = parameters
         self.internal = internal
+        self.quick = quick
         self.lines: list[str] = []
         self.allocas: list[str] = []
         self.block = "entry"
@@ -78,7 +98,8 @@ class Function:
     def render(self) -> str:
         """The function as LLVM assembly."""
         linkage = "internal " if self.internal else ""
-        head = f"define {linkage}void @{self.name}({', '.join(self.parameters)}) #0 {{"
+        group = f"#{int(self.quick)}"
+        head = f"define {linkage}void @{self.name}({', '.join(self.parameters)}) {group} {{"
         return "\n".join([head, "entry:", *self.allocas, *self.lines, "  ret void", "}"])
 
     def render_value(self, kind: str, value: str) -> str:
@@ -177,14 +198,21 @@ class Function:
 
     @contextmanager
     def loop(
-        self, low: Index, high: Index, step: int = 1, carried: Sequence[tuple[str, str]] = ()
+        self,
+        low: Index,
+        high: Index,
+        step: int = 1,
+        carried: Sequence[tuple[str, str]] = (),
+        *,
+        surely: bool = False,
     ) -> Iterator[Carried]:
         """Repeat what is written inside for index low, low + step, ... below high.
 
         carried: (LLVM type, initial value) of the values handed from round to round.
+        surely: there is a first round, even if numbers do not show it.
         """
         body, after, before = self.label("loop"), self.label("after"), self.block
-        surely = isinstance(low, int) and isinstance(high, int) and low < high
+        surely = surely or (isinstance(low, int) and isinstance(high, int) and low < high)
         if surely:
             self.jump(body)
         else:

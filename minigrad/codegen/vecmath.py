@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Value
-from . import vecmath_erf, vecmath_exp, vecmath_log, vecmath_trig
+from . import vecmath_erf, vecmath_exp, vecmath_gamma, vecmath_log, vecmath_trig
 from .arithmetic import FLOAT32, FLOAT64, Arithmetic
 from .terms import Term, sqrt
 
@@ -29,6 +29,7 @@ MATH: dict[str, Callable[..., Term]] = {
     **vecmath_log.RULES,
     **vecmath_trig.RULES,
     **vecmath_erf.RULES,
+    **vecmath_gamma.RULES,
 }
 
 

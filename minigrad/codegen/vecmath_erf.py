@@ -1,13 +1,14 @@
-"""The error function and its complement, on vectors of float32 or float64."""
+"""The error function, its complement, scaled and not, and its inverse, on vectors of floats."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from .arithmetic import FLOAT32, FLOAT64
-from .terms import Term, fma, polynomial, where
+from .terms import Term, branched, fma, nearly_divided, polynomial, sqrt, where
 from .vecmath_exp import exp_of_negative, exp_of_sum
-from .vecmath_log import upper_half
+from .vecmath_log import log, log_of_wide, upper_half
 
 
 def erf(x: Term) -> Term:
@@ -20,35 +21,95 @@ def erf(x: Term) -> Term:
         large = 1.0 - exp_of_negative(polynomial(t, "erf_tail") * t - t, "short")
         return where(a < 0.921875, small, large).signed_as(x)
     t = a.at_most(6.0)
-    scaled = polynomial((t - 2.0) / (t + 2.0), "erf_tail")
-    large = 1.0 - exp_of_negative(-(t * t)) * scaled / t
+    inverse = 1.0 / (t + 2.0)
+    scaled = polynomial((t - 2.0) * inverse, "erf_tail") * inverse
+    large = 1.0 - exp_of_negative(-(t * t)) * scaled
     return where(a < 1.0, small, large).signed_as(x)
 
 
 def erfc(x: Term) -> Term:
     """1 - erf(x), also where that is small."""
     if x.value.dtype == FLOAT32:
-        return erfc_float32(x)
-    a = abs(x)
-    t = a.at_least(0.5).at_most(28.0)
-    scaled = polynomial((t - 2.0) / (t + 2.0), "erfc") / t
-    # t² to more than double precision: part² is exact, and the rest is small
-    part = upper_half(t)
-    tail = exp_of_sum(-(part * part), -((t - part) * (t + part))) * scaled
-    return join_erfc(x, tail)
-
-
-def erfc_float32(x: Term) -> Term:
-    """erfc of float32; in float64, rounding the square does no harm."""
-    t = abs(x).at_least(0.5).at_most(10.2).to(FLOAT64)
-    scaled = polynomial((t - 2.0) / (t + 2.0), "erfc/short") / t
-    return join_erfc(x, (exp_of_negative(-(t * t), "short") * scaled).to(FLOAT32))
-
-
-def join_erfc(x: Term, tail: Term) -> Term:
-    """erfc(x) from erfc(|x|) for |x| >= 1/2; below, by erf."""
+        # in float64, rounding the square does no harm
+        t = abs(x).at_least(0.5).at_most(10.2).to(FLOAT64)
+        inverse = nearly_divided(1.0, t + 2.0)
+        scaled = polynomial((t - 2.0) * inverse, "erfc/shorter") * inverse
+        tail = (exp_of_negative(-(t * t), "short") * scaled).to(FLOAT32)
+    else:
+        t = abs(x).at_least(0.5).at_most(28.0)
+        tail = exp_of_square(t, -1) * scaled_tail(t)
     near = fma(polynomial(x * x, "erf"), x, x)
     return where(abs(x) < 0.5, 1.0 - near, where(x < 0.0, 2.0 - tail, tail))
 
 
-RULES: dict[str, Callable[..., Term]] = {"erf": erf, "erfc": erfc}
+def scaled_tail(t: Term) -> Term:
+    """exp(t²) erfc(t) of float64 from 0.5 on."""
+    inverse = 1.0 / (t + 2.0)
+    return polynomial((t - 2.0) * inverse, "erfc") * inverse
+
+
+def exp_of_square(x: Term, sign: int) -> Term:
+    """exp(sign x²) of float64, the square to more than double precision."""
+    part = upper_half(x)  # its square is exact, and the rest is small
+    main, rest = part * part, (x - part) * (x + part)
+    return exp_of_sum(-main, -rest) if sign < 0 else exp_of_sum(main, rest)
+
+
+def erfcx(x: Term) -> Term:
+    """exp(x²) erfc(x), which neither under- nor overflows for x >= 0."""
+    if x.value.dtype == FLOAT32:
+        return erfcx_of_double(x.to(FLOAT64), "short").to(FLOAT32)
+    return erfcx_of_double(x, "")
+
+
+def erfcx_of_double(x: Term, variant: str) -> Term:
+    """erfcx of float64, by the `variant` of a polynomial."""
+    t = abs(x).at_least(0.5)
+    inverse = 1.0 / (t + 2.0)
+    u = where(t < 1e20, (t - 2.0) * inverse, 1.0)
+    tail = polynomial(u, f"erfc/{variant}") * inverse
+    square = exp_of_square(x.at_least(-30.0).at_most(0.5), 1)
+    near = square - square * fma(polynomial(x * x, "erf"), x, x)
+    return where(abs(x) < 0.5, near, where(x < 0.0, square + square - tail, tail))
+
+
+def erfinv(x: Term) -> Term:
+    """The number whose error function is x; infinite at -1 and 1, NaN beyond. Giles (2011)."""
+    if x.value.dtype == FLOAT32:
+        return erfinv_of_float32(x.to(FLOAT64)).to(FLOAT32)
+    a = abs(x)
+    w = -log((1.0 - a) * (1.0 + a))
+    y = x * polynomial(w - 3.0, "erfinv")
+
+    def tail() -> list[Term]:
+        v = sqrt(w)
+        far, end = polynomial(v - 3.0, "erfinv_tail"), polynomial(v - 5.0, "erfinv_end")
+        return [at_one(a, x, where(w < 6.25, y, where(v < 4.0, far, end) * x))]
+
+    return branched(~(w < 6.25), [y], tail)[0]
+
+
+def erfinv_of_float32(x: Term) -> Term:
+    """erfinv of a float64 that has been a float32."""
+    a = abs(x)
+    w = -log_of_wide((1.0 - a) * (1.0 + a))
+    y = x * polynomial(w - 3.0, "erfinv/short")
+
+    def tail() -> list[Term]:
+        far = polynomial(sqrt(w) - 3.0, "erfinv_tail/short") * x
+        return [at_one(a, x, where(w < 6.25, y, far))]
+
+    return branched(~(w < 6.25) | ~(a < 1.0), [y], tail)[0]
+
+
+def at_one(a: Term, x: Term, y: Term) -> Term:
+    """The value `y` of erfinv, put right where a = |x| is 1 or more, or NaN."""
+    return where(a < 1.0, y, where(a.equals(1.0), x * math.inf, math.nan))
+
+
+RULES: dict[str, Callable[..., Term]] = {
+    "erf": erf,
+    "erfc": erfc,
+    "erfcx": erfcx,
+    "erfinv": erfinv,
+}

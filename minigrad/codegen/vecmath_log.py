@@ -12,7 +12,17 @@ from fractions import Fraction
 import numpy as np
 
 from .arithmetic import FLOAT32
-from .terms import Term, exact_fma, fma, in_double, polynomial, sqrt, where
+from .terms import (
+    Term,
+    exact_fma,
+    fma,
+    in_double,
+    nearly_divided,
+    nearly_sqrt,
+    polynomial,
+    sqrt,
+    where,
+)
 from .vecmath_exp import (
     LN2,
     exp_of_negative,
@@ -68,6 +78,20 @@ def log(x: Term) -> Term:
     return at_the_ends(x, assemble_log(*split_any(x)))
 
 
+def log_in_short(x: Term) -> tuple[Term, Term]:
+    """log(1 + f) to some 36 bits, and e, both float64, of a normal float64."""
+    f, e = split(x)
+    s = nearly_divided(f, f + 2.0)
+    z = s * s
+    return fma(s * z, polynomial(z, "log/short"), s + s), e.to(np.float64)
+
+
+def log_of_wide(x: Term) -> Term:
+    """The logarithm of a normal float64, as exact as float32 needs it."""
+    natural, e = log_in_short(x)
+    return fma(e, math.log(2), natural)
+
+
 def log1p(x: Term) -> Term:
     """log(1 + x), also where x is small."""
     u = x + 1.0
@@ -85,11 +109,8 @@ def log_to_base(x: Term, of_e: tuple[float, float], of_2: tuple[float, float]) -
     The product of the high parts is exact, so that powers of the base come out whole.
     """
     if x.value.dtype == FLOAT32:
-        f, e = split(x.to(np.float64))
-        s = f / (f + 2.0)
-        z = s * s
-        natural = fma(s * z, polynomial(z, "log/short"), s + s)
-        y = fma(natural, of_e[0] + of_e[1], e.to(np.float64) * (of_2[0] + of_2[1]))
+        natural, e = log_in_short(x.to(np.float64))
+        y = fma(natural, of_e[0] + of_e[1], e * (of_2[0] + of_2[1]))
         return at_the_ends(x, y.to(FLOAT32))
     f, e = split_any(x)
     s, half = f / (f + 2.0), f * f * 0.5
@@ -125,31 +146,56 @@ def logaddexp(x1: Term, x2: Term) -> Term:
     return larger + log1p(exp_of_negative(-distance))
 
 
-@in_double
+# The inverse hyperbolic functions of float32 are logarithms in float64, whose digits are enough
+# unless x is small; those of float64 are made of log1p.
+
+HUGE = 1e10
+"""From here on x² + 1 and x² - 1 are x²; which might overflow."""
+SMALL = 2.0**-7
+"""Below, two terms of a series are exact enough for float32."""
+
+
 def asinh(x: Term) -> Term:
     """Inverse of sinh."""
+    if x.value.dtype == FLOAT32:
+        a = abs(x).to(np.float64)
+        huge = a > HUGE
+        root = nearly_sqrt(where(huge, a.like(1.0), fma(a, a, 1.0)))
+        y = log_of_wide(where(huge, a + a, a + root))
+        y = where(a < SMALL, fma(a * a * a, -1 / 6, a), where(a < math.inf, y, a))
+        return y.to(FLOAT32).signed_as(x)
     a = abs(x)
-    huge = a > 1e10  # the square root is a itself, and its square might overflow
+    huge = a > HUGE
     z = a * a
     t = where(huge, a, a + z / (sqrt(z + 1.0) + 1.0))
     return (log1p(t) + where(huge, a.like(math.log(2)), 0.0)).signed_as(x)
 
 
-@in_double
 def acosh(x: Term) -> Term:
     """Inverse of cosh, for x >= 1."""
-    huge = x > 1e10
+    if x.value.dtype == FLOAT32:
+        wide = x.to(np.float64)
+        plain = (wide > 1.0) & (wide < HUGE)
+        root = nearly_sqrt(where(plain, (wide - 1.0) * (wide + 1.0), 1.0))
+        y = log_of_wide(wide + where(plain, root, wide)).to(FLOAT32)
+        return where(x > 1.0, where(x < math.inf, y, x), where(x.equals(1.0), x - x, math.nan))
+    huge = x > HUGE
     t = x - 1.0
     y = log1p(where(huge, x, t + sqrt(fma(t, t, t + t))))
     y = y + where(huge, x.like(math.log(2)), 0.0)
     return where(x < 1.0, x.like(math.nan), y)
 
 
-@in_double
 def atanh(x: Term) -> Term:
     """Inverse of tanh, for |x| <= 1."""
     a = abs(x)
-    return (0.5 * log1p((a + a) / (1.0 - a))).signed_as(x)
+    if x.value.dtype != FLOAT32:
+        return (0.5 * log1p((a + a) / (1.0 - a))).signed_as(x)
+    wide = a.to(np.float64)
+    y = 0.5 * log_of_wide(nearly_divided(1.0 + wide, 1.0 - wide))
+    y = where(wide < SMALL, fma(wide * wide * wide, 1 / 3, wide), y).to(FLOAT32)
+    ends = where(a.equals(1.0), a.like(math.inf), math.nan)
+    return where(a < 1.0, y, ends).signed_as(x)
 
 
 # pow: |x|^y = exp(y log|x|), the product to more than double precision.
@@ -171,11 +217,7 @@ def pow(x: Term, y: Term) -> Term:
 def pow_float32(a: Term, y: Term) -> Term:
     """a^y for a >= 0, by way of float64 to some 36 bits."""
     wide = a.to(np.float64)
-    f, e = split(wide)
-    s = f / (f + 2.0)
-    z = s * s
-    natural = fma(s * z, polynomial(z, "log/short"), s + s)
-    logarithm = log_of_extremes(wide, fma(e.to(np.float64), math.log(2), natural))
+    logarithm = log_of_extremes(wide, log_of_wide(wide))
     r, n = reduce_exp(within(logarithm * y.to(np.float64), (-110.0, 100.0)))
     return (exp_of_reduced(r, "short") * power_of_two(n, wide)).to(FLOAT32)
 

@@ -12,10 +12,8 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import Polynomial
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = np.ndarray[Any, np.dtype[np.float64]]
 
 BLOCK = 4096  # elements; with its temporaries a block stays in the cache
 
@@ -256,7 +254,10 @@ def digamma(x: Array) -> Array:
 
 @in_blocks
 def polygamma(x: Array, *, n: int) -> Array:
-    """Derivative number n >= 1 of digamma, by its Hurwitz zeta series (DLMF 25.11.28, 5.15.6)."""
+    """Derivative number n >= 1 of digamma, by its Hurwitz zeta series (DLMF 25.11.28, 5.15.6).
+
+    At -1, -2, ... it is inf for odd n, and nan for even, where sides differ.
+    """
     start = np.where(x < 0, 1 - x, x)
     total = np.zeros_like(x)
     steps = int(FAR) + n
@@ -269,8 +270,9 @@ def polygamma(x: Array, *, n: int) -> Array:
         tail += b * term
         term *= (n + 2 * k) * (n + 2 * k + 1) / ((2 * k + 1) * (2 * k + 2)) / far**2
     y: Array = (-1) ** (n + 1) * math.factorial(n) * (total + tail)
-    cotangents = Polynomial([0, 1])
+    powers = np.array([0.0, 1.0])  # derivatives of the cotangent are polynomials in it
     for _ in range(n):
-        cotangents = cotangents.deriv() * Polynomial([-1, 0, -1])
-    reflected = (-1) ** n * y - math.pi ** (n + 1) * cotangents(1 / np.tan(turned(x)))
+        powers = -np.convolve(powers[1:] * np.arange(1, len(powers)), [1.0, 0.0, 1.0])
+    reflected = (-1) ** n * y - math.pi ** (n + 1) * polynomial(powers, 1 / np.tan(turned(x)))
+    reflected = np.where(turned(x) == 0, math.inf if n % 2 else math.nan, reflected)
     return np.where(x < 0, reflected, y)

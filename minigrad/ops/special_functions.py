@@ -37,13 +37,13 @@ def erfc(x: Any, /) -> Any:
     return approximations.erfc(x)
 
 
-@pointwise()
+@pointwise(loop("erfcx"))
 def erfcx(x: Any, /) -> Any:
     """exp(x²) erfc(x), elementwise, without underflow. DLMF 7.2.3."""
     return approximations.erfcx(x)
 
 
-@pointwise(domain=(Domain(-0.9, 0.9),))
+@pointwise(loop("erfinv"), domain=(Domain(-0.9, 0.9),))
 def erfinv(x: Any, /) -> Any:
     """The number whose error function is `x`, elementwise; inf at 1, nan beyond. DLMF 7.17."""
     return approximations.erfinv(x)
@@ -74,16 +74,22 @@ def log_ndtr(x: Any, /) -> Any:
 # gamma functions
 
 
-@pointwise(domain=(POSITIVE,))
+@pointwise(loop("gammaln"), domain=(POSITIVE,))
 def gammaln(x: Any, /) -> Any:
     """Logarithm of |Γ(x)|, elementwise; inf at 0, -1, -2, ... DLMF 5.2.1."""
     return approximations.gammaln(x)
 
 
-@pointwise(domain=(POSITIVE,))
+@pointwise(loop("digamma"), domain=(POSITIVE,))
 def digamma(x: Any, /) -> Any:
     """Derivative of log Γ(x), elementwise; nan at -1, -2, ... DLMF 5.2.2."""
     return approximations.digamma(x)
+
+
+@pointwise(loop("trigamma"), public=False, domain=(POSITIVE,))
+def trigamma(x: Any, /) -> Any:
+    """Derivative of digamma, elementwise; inf at 0, -1, -2, ... DLMF 5.15.1."""
+    return approximations.polygamma(x, n=1)
 
 
 @primitive(
@@ -98,7 +104,8 @@ def digamma_derivative(x: Any, /, *, n: int = 1) -> Any:
 
 
 gammaln.defvjp(lambda g, y, x: g * digamma(x))
-digamma.defvjp(lambda g, y, x: g * digamma_derivative(x, n=1))
+digamma.defvjp(lambda g, y, x: g * trigamma(x))
+trigamma.defvjp(lambda g, y, x: g * digamma_derivative(x, n=2))
 digamma_derivative.defvjp(lambda g, y, x, *, n=1: g * digamma_derivative(x, n=n + 1))
 
 
@@ -114,7 +121,9 @@ def polygamma(n: int, x: Any, /) -> Any:
             f"polygamma: n={said(n)} came; it counts derivatives, so it is a whole number from 0 "
             "on, and to 170, as 171! is no float64; the order of arguments is polygamma(n, x)"
         )
-    return digamma_derivative(x, n=order) if order else digamma(x)
+    if order < 2:
+        return trigamma(x) if order else digamma(x)
+    return digamma_derivative(x, n=order)
 
 
 # logistic functions

@@ -189,6 +189,37 @@ def test_the_files_unused_for_longest_are_evicted(folder, monkeypatch):
     assert {path.name for path in folder.iterdir()} == {"key0", "key4", "key5"}
 
 
+def test_the_cache_stays_about_as_large_as_it_may_be(folder, monkeypatch):
+    monkeypatch.setattr(cache, "CAPACITY", 20_000)
+    sizes = []
+    for k in range(600):
+        cache.write(f"key{k}", bytes(1000))
+        sizes.append(sum(path.stat().st_size for path in folder.iterdir()))
+    assert max(sizes) < 20_000 + 5 * cache.SWEEP * 1100
+    assert min(sizes[300:]) <= 20_000  # it has been looked at
+
+
+WRITER = """
+import sys
+from minigrad.codegen import cache
+cache.CAPACITY, cache.SWEEP = 4000, 2
+for turn in range(150):
+    key = f"key{turn % 7}"
+    image = key.encode() * 100
+    cache.write(key, image)
+    found = cache.read(key)
+    assert found in (None, image), found
+"""
+
+
+def test_processes_share_the_cache(folder):
+    command = [sys.executable, "-c", WRITER]
+    root = Path(__file__).parents[3]
+    writers = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [(writer.communicate()[1], writer.returncode) for writer in writers] == [(b"", 0)] * 3
+    assert all(path.name.startswith("key") for path in folder.iterdir())
+
+
 @needs_llvm
 def test_threads_compile_at_the_same_time(folder):
     def work(k):
@@ -212,3 +243,25 @@ def test_llvmlite_is_imported_at_the_first_compile():
         "assert 'llvmlite' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3])
+
+
+@needs_llvm
+def test_functions_that_modules_share_are_found_by_the_beginning_of_their_names(
+    folder, monkeypatch
+):
+    kept = {}
+
+    def number(name):
+        kept[name] = jit.compile_module(IR.replace("@twice", f'@"{name}"'), [name])
+        return kept[name][name]
+
+    monkeypatch.setitem(jit.shared, "minigrad.times", number)
+    ir = """declare double @"minigrad.times.2"(double)
+    declare void @"minigrad.unknown"()
+    define double @twice(double %x) {
+      %y = call double @"minigrad.times.2"(double %x)
+      ret double %y
+    }
+    """
+    assert call(jit.compile_module(ir, ["twice"]), 1.5) == 3
+    assert kept.keys() == {"minigrad.times.2"}

@@ -61,6 +61,12 @@ def test_polygamma(n: int) -> None:
     np.testing.assert_allclose(special.polygamma(n, x).numpy(), expected, rtol=1e-13)
 
 
+def test_poles_of_polygamma() -> None:
+    x = np.array([0.0, -1, -20, -1e30, -np.inf])
+    assert special.polygamma(1, x).numpy().tolist()[:4] == [np.inf] * 4
+    assert np.isnan(special.polygamma(2, x).numpy()[1:]).all()
+
+
 def test_polygamma_says_what_n_is() -> None:
     with pytest.raises(SpecError, match=r"n=1\.5 came; it counts derivatives"):
         special.polygamma(1.5, mg.ones(2))
