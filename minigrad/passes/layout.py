@@ -18,7 +18,6 @@ from ..graph import Graph, trace
 from .cse import cse
 from .products import native, views
 from .rewrite import makers, mapped, rebuilt
-from .simplify import simplify
 
 
 def lay_out(graph: Graph) -> Graph:
@@ -99,7 +98,7 @@ def traced(means: Any, specs: list[Spec], attrs: Mapping[str, Any], *more: Any) 
         return [inputs[0] if y is None else y]
 
     graph = trace(body, specs)[0]
-    return None if found[0] is None else simplify(graph)
+    return None if found[0] is None else graph
 
 
 def turned(x: Any, made: Mapping[Any, Node]) -> bool:
