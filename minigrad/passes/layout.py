@@ -75,8 +75,8 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
         # what has no loop body was chosen to be called
         loops = [] if graph is None else [n for n in graph.nodes if n.op.lower is not None]
         return None if any(map(refusal, loops)) else graph
-    if lower.sums is not None and jit.available():
-        graph = traced(lower.sums, specs, node.attrs, *[turned(x, made) for x in node.inputs])
+    if lower.thin is not None and jit.available():
+        graph = traced(lower.thin, specs, node.attrs, *[turned(x, made) for x in node.inputs])
         if graph is not None:
             return graph
     graph = None if lower.means is None else traced(lower.means, specs, node.attrs)

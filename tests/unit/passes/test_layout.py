@@ -146,6 +146,14 @@ def test_a_matrix_is_read_in_the_order_of_memory() -> None:
     assert nest.count("x1[40 i + j]") == nest.count("x1[") == 2
 
 
+@needs_llvm
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_few_columns_are_made_as_rows_where_the_other_matrix_lies_turned(batch: Any) -> None:
+    body = lambda x, w: [x.mT @ w]  # noqa: E731
+    graph = assert_compiled(body, random(*batch, 900, 300) / 64, random(*batch, 900, 5))
+    assert [node.op.name for node in graph.nodes] == ["native_product", "permute"]
+
+
 def test_products_of_what_is_read_often_and_of_half_floats_are_no_sums() -> None:
     for specs in (
         (Spec((7, 9)), Spec((9, 2))),
@@ -164,7 +172,9 @@ def test_products_of_what_is_read_often_and_of_half_floats_are_no_sums() -> None
         ((4, 5, 6), (7, 8, 5), ((1,), (2,))),
         ((4, 5, 6), (4, 3, 6), ((0, 2), (0, 2))),
         ((2, 3, 4, 5), (4, 6, 3), ((1, 2), (2, 0))),
-        ((4, 5), (5, 1), ((1,), (0,))),
+        ((4, 5), (5,), ((1,), (0,))),
+        ((5,), (6, 5, 3), ((0,), (1,))),
+        ((4, 5), (6,), ((), ())),
     ],
 )
 def test_tensordot_becomes_native(first: Any, second: Any, axes: Any) -> None:
