@@ -68,7 +68,8 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
     if not isinstance(lower, Composed | Contract):
         return None
     specs = [Spec(x.shape, x.dtype) for x in node.inputs if isinstance(x, Tensor)]
-    if len(specs) < len(node.inputs) or 0 in [n for spec in specs for n in spec.shape or ()]:
+    dims = {n for x in specs for n in ((None,) if x.shape is None else x.shape)}
+    if len(specs) < len(node.inputs) or dims & {0, None}:
         return None
     if isinstance(lower, Composed):
         graph = traced(lower.means, specs, node.attrs)
