@@ -70,7 +70,7 @@ def arrange(space: Space) -> Arrangement:
         tuple([d for d in order if d in batch]),
         tuple([d for d in order if d in rows]),
         tuple([d for d in order if d in cols]),
-        late_values(space, reduced, cols, batch),
+        late_values(space, reduced, [d for d in order if d in cols], batch),
         scanned,
     )
     check_prefixes(space, found)
@@ -137,9 +137,16 @@ def check_fold(space: Space, node: Node, reduced: Dims, cols: Dims, rows: Dims, 
         raise MisfitError("a reduction along other axes")
 
 
-def late_values(space: Space, reduced: dict[Node, Dims], cols: Dims, batch: Dims) -> frozenset[Any]:
+def late_values(
+    space: Space, reduced: dict[Node, Dims], columns: list[int], batch: Dims
+) -> frozenset[Any]:
     """The values that are complete only after all rows."""
     late: set[Any] = set()
+    cols = frozenset(columns)
+    sums = [dims for dims in reduced.values() if dims and not dims & cols]
+    # where there are no others, columns are parted, into strips of the outermost
+    parted = len(sums) == sum(map(bool, reduced.values())) and not any(map(is_scatter, space.nodes))
+    kept = columns[parted:]
     for node in space.nodes:
         y = node.outputs[0]
         if y not in space.made:
@@ -153,8 +160,7 @@ def late_values(space: Space, reduced: dict[Node, Dims], cols: Dims, batch: Dims
         elif waits:
             if not space.dims(y) <= batch | cols:
                 raise MisfitError("a reduction over rows is used in rows again")
-            sums = sum(bool(dims) and not dims & cols for dims in reduced.values())
-            if sums * math.prod(space.extents[d] for d in cols) > COLUMNS:
+            if len(sums) * math.prod(space.extents[d] for d in kept) > COLUMNS:
                 raise MisfitError("too many columns to keep their sums")
             late.add(y)
     return frozenset(late)

@@ -22,6 +22,10 @@ SCATTERED = 3 << 17
 """Bytes of x1 from which it is copied first if its rows are not contiguous."""
 STRIPS_BYTES = 1 << 18
 """A block of such copies, on the stack: it is read again for every panel."""
+STRIP_PANELS = 5
+"""Panels that read a block of such copies, at least, where threads share the work."""
+UNITS = 12
+"""Into how many units of work products are divided, if there are enough panels."""
 LATENCY = 8
 """Accumulators that keep the multipliers busy: two a cycle, each four cycles long."""
 FLOW, LOAD = 8, 3
@@ -126,14 +130,19 @@ def in_strips(product: Product, plan: Plan) -> Plan:
 
 def shared(product: Product, plan: Plan) -> Plan:
     """`plan` for several threads: units of work that are neither too small nor too few."""
-    if plan.strips or product.columns < 4 * plan.width:  # divided by rows
+    panels = -(-product.columns // plan.width)
+    if product.columns < 4 * plan.width:  # divided by rows
         least = 12 if plan.strips else 4
         rows = max(SHARE // (product.columns * product.depth), least * plan.rows)
         plan = plan._replace(block=even(product.rows, min(rows, plan.block), plan.rows))
         return plan._replace(share=-(-SHARE // (plan.block * product.columns * product.depth)))
-    panel = plan.block * plan.width * product.depth
-    panels = min(-(-SHARE // panel), -(-product.columns // plan.width))
-    return plan._replace(panels=panels, share=-(-SHARE // (panels * panel)))
+    if plan.strips:
+        blocks = math.prod(product.batch) * -(-product.rows // plan.block)
+        panels = -(-panels // max(min(-(-UNITS // blocks), panels // STRIP_PANELS), 1))
+    else:
+        panels = min(-(-SHARE // (plan.block * plan.width * product.depth)), panels)
+    unit = panels * plan.block * plan.width * product.depth
+    return plan._replace(panels=panels, share=-(-SHARE // unit))
 
 
 @functools.lru_cache(1024)

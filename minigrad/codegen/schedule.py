@@ -38,7 +38,7 @@ from .loops import (
     own_buffers,
 )
 from .shares import share
-from .strips import in_strips, length_of_strips, turned_round
+from .strips import WIDE, in_strips, length_of_strips, turned_round
 from .values import AFTER_ROWS, Frame, Values
 
 DOUBLE = np.dtype(np.float64)
@@ -171,12 +171,13 @@ class Scheduler(Values):
             self.store(y)
         if self.late_outputs(along_cols=True):
             self.around(self.found.cols, self.late_columns, vector=True)
-        if self.found.runs_over_rows:
+        columns = math.prod(self.nesting.space.extents[d] for d in self.found.cols)
+        if self.found.runs_over_rows or (self.block() > 1 and columns > WIDE):
             self.cut(body)
         return []
 
     def cut(self, body: list[Statement]) -> None:
-        """Cut the columns of `body`, which has running results along the rows, into strips."""
+        """Cut the columns of `body`, of which each is made by itself, into strips."""
         extents, cols, rows = self.nesting.space.extents, self.found.cols, self.found.rows
         sizes = [extents[d] for d in cols]
         length = length_of_strips(extents[rows[0]], sizes, shared=not self.found.batch)

@@ -1,7 +1,7 @@
 """Strips: loops over columns cut into short ones, and loops turned to run the other way.
 
-Running results along rows keep one number per column. In strips of columns these stay in the
-cache, and threads share the strips, each of which begins anew.
+Running results along rows, and sums of columns, keep one number per column. In strips of columns
+these stay in the cache, and threads share the strips, each of which begins anew.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from .loops import Buffer, Load, Loop, Place, Statement, Store, Update
+from .loops import Buffer, Fold, Load, Loop, Place, Statement, Store, Update, statements
 
 STATE = 4096
-"""Numbers that running results of one strip keep, at most."""
+"""Numbers that are kept for the columns of one strip, at most."""
+WIDE = 2 * STATE
+"""Columns from which on their sums are made in strips."""
 SEVERAL = 1 << 18
 """Elements from which on there are several strips, for threads to share."""
 STRIPS = 8
@@ -38,7 +40,7 @@ def length_of_strips(rows: int, extents: list[int], *, shared: bool) -> int:
 def in_strips(body: list[Statement], var: str, extent: int, length: int) -> list[Statement]:
     """`body`, with `extent` rounds of its loops over `var`, for strips of `length` in turn."""
     whole, rest = divmod(extent, length)
-    if whole < 2:
+    if whole < 2 or not all(map(is_parted, statements(body))):
         return body
     local = ("scratch", "sums")
     first = resized(body, length, extent)
@@ -47,6 +49,13 @@ def in_strips(body: list[Statement], var: str, extent: int, length: int) -> list
     ]
     last = resized(body, rest, extent, "r")
     return found + (strip(last, var, rest, whole * length, local=local) if rest else [])
+
+
+def is_parted(statement: Statement) -> bool:
+    """Whether what `statement` gives belongs to one column, so that strips do not meet in it."""
+    return not isinstance(statement, Fold) and not (
+        isinstance(statement, Store | Update) and statement.place.at
+    )
 
 
 def resized(body: list[Statement], length: int, extent: int, suffix: str = "") -> list[Statement]:

@@ -153,13 +153,13 @@ class Contract:
     elements in this order. None where there are no such views.
     means: the same of tensors, by ops that lay operands out until there are; None where that
     would not help.
-    sums: the same by ops that have loops, where a number is read about once; else None. It takes
-    two more arguments: for each operand, whether its last axis is not the one that is contiguous.
+    thin: the same by other ops where an operand has few rows or columns; else None. It takes two
+    more arguments: for each operand, whether its last axis is not the one that is contiguous.
     """
 
     operands: Callable[..., tuple[Any, Any] | None] | None = None
     means: Callable[..., Any] | None = None
-    sums: Callable[..., Any] | None = None
+    thin: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -160,20 +160,68 @@ def filter_gradient_means(x: Any, g: Any, w: Any, *, strides: tuple[int, int], p
     return filter_gradient(x, g, w, strides=strides, padding="VALID")
 
 
-def image_gradient_means(g: Any, w: Any, x: Any, *, strides: tuple[int, int], padding: str) -> Any:
-    """A convolution of padded cotangents with filters turned round; None for larger steps.
+class Phases(NamedTuple):
+    """An axis of pixels as places of `pixels` each, from `offset` pixels before the first one on.
 
-    Where a filter holds infinities or NaN, pixels near the edge meet them by the zeros of the
-    padding, and become NaN: compiled, more pixels do than by the kernel.
+    Of each place the first `filled` pixels meet elements of the filter, in `size` places of the
+    cotangent, which has to have `before` and `after` more for that. length: how many places.
     """
-    if strides != (1, 1):
-        return None
-    both = [(a.size - 1 - a.before, a.size - 1 - a.after) for a in windows(x, w, strides, padding)]
-    turned = api.permute_dims(api.flip(w, axis=(0, 1)), (0, 1, 3, 2))
-    if np.any(both):
-        g = pad_with(g, widths=((0, 0), *both, (0, 0)), value=0)
+
+    pixels: int
+    filled: int
+    size: int
+    length: int
+    offset: int
+    before: int
+    after: int
+
+    @classmethod
+    def of(cls, n: int, axis: Window) -> Phases:
+        """The phases of an axis of `n` pixels."""
+        first, offset = divmod(axis.before, axis.stride)
+        size, end = -(-axis.size // axis.stride), -(-(axis.before + n) // axis.stride)
+        filled = min(axis.stride, axis.size)
+        sizes = end - first, offset, size - 1 - first, end - axis.steps
+        return cls(axis.stride, filled, size, *sizes)
+
+
+def image_gradient_means(g: Any, w: Any, x: Any, *, strides: tuple[int, int], padding: str) -> Any:
+    """A convolution of padded cotangents, by steps of one, with filters turned round.
+
+    Pixels that are a step apart meet the same elements of the filters. So a place gives all the
+    pixels of one step: they are further channels, which are laid side by side afterwards.
+
+    Where a filter or a cotangent holds infinities or NaN, more pixels become NaN than by the
+    kernel: those that meet them by the zeros of the padding, or of filters of no whole steps.
+    """
+    n, height, width, channels = x.shape
+    axes = zip((height, width), windows(x, w, strides, padding), strict=True)
+    down, across = [Phases.of(length, axis) for length, axis in axes]
+    missing = [p.size * p.filled - k for p, k in zip((down, across), w.shape[:2], strict=True)]
+    w = padded_by(w, *[(0, k) for k in missing])
+    steps = (down.size, down.filled, across.size, across.filled)
+    turned = api.flip(api.reshape(w, (*steps, channels, w.shape[3])), axis=(0, 2))
     # a copy, for a product reads filters row by row
-    return convolution(g, identity(turned), strides=strides, padding="VALID")
+    turned = identity(api.permute_dims(turned, (0, 2, 5, 1, 3, 4)))
+    filled = down.filled * across.filled * channels
+    filters = api.reshape(turned, (down.size, across.size, w.shape[3], filled))
+    g = padded_by(g, (0, 0), (down.before, down.after), (across.before, across.after))
+    y = convolution(g, filters, strides=(1, 1), padding="VALID")
+    if (down.pixels, across.pixels) == (1, 1):
+        return y
+    y = api.reshape(y, (n, down.length, across.length, down.filled, across.filled, channels))
+    empty = [(0, p.pixels - p.filled) for p in (down, across)]
+    y = padded_by(y, (0, 0), (0, 0), (0, 0), *empty)
+    y = identity(api.permute_dims(y, (0, 1, 3, 2, 4, 5)))
+    y = api.reshape(y, (n, down.length * down.pixels, across.length * across.pixels, channels))
+    return y[:, down.offset : down.offset + height, across.offset : across.offset + width]
+
+
+def padded_by(x: Any, *widths: tuple[int, int]) -> Any:
+    """`x` with zeros around it: `widths` before and after along its first axes."""
+    if not np.any(widths):
+        return x
+    return pad_with(x, widths=(*widths, *[(0, 0)] * (x.ndim - len(widths))), value=0)
 
 
 @primitive(

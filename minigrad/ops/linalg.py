@@ -56,21 +56,31 @@ def product_dtype(name: str, x1: Any, x2: Any) -> np.dtype[Any]:
     return promote(x1, x2)
 
 
-def thin_sums(x1: Any, x2: Any, turned1: bool, turned2: bool) -> Any:
-    """A product of which each number is read once: a multiplication, and mostly a sum.
+LONG = 1 << 20
+"""Pairs of numbers multiplied from which a result may be made the other way round."""
 
-    So it can share loops with what is around. None where there are rows and columns.
+
+def thin_product(x1: Any, x2: Any, turned1: bool, turned2: bool) -> Any:
+    """The product where one matrix has few columns or rows; None where both have many.
+
+    Of one alone, each number is read once: a multiplication, and mostly a sum, which can share
+    loops with what is around. Of few columns, the transpose is made where `x1` lies the other way
+    round: its rows are read in the order of memory then.
     """
+    (*_, m, k), n = x1.shape, x2.shape[-1]
     if any(x.dtype.kind not in "fiu" or x.dtype == np.float16 for x in (x1, x2)):
         return None
-    if x1.shape[-1] == 1:
+    if 1 not in (m, k, n):
+        if turned1 and n < m and n * x2.dtype.itemsize < 64 and m * n * k >= LONG:
+            x1, x2 = api.matrix_transpose(x1), api.matrix_transpose(x2)
+            return api.matrix_transpose(matrix_product(x2, x1))
+        return None
+    if k == 1:
         return x1 * x2
-    if x2.shape[-1] == 1:
+    if n == 1:
         return matrix_vector_sums(x1, x2, turned1)
-    if x1.shape[-2] == 1:
-        x1, x2 = api.matrix_transpose(x1), api.matrix_transpose(x2)
-        return api.matrix_transpose(matrix_vector_sums(x2, x1, not turned2))
-    return None
+    x1, x2 = api.matrix_transpose(x1), api.matrix_transpose(x2)
+    return api.matrix_transpose(matrix_vector_sums(x2, x1, not turned2))
 
 
 def matrix_vector_sums(x: Any, v: Any, turned: bool) -> Any:
@@ -88,7 +98,7 @@ def summed(x: Any, axis: int) -> Any:
 
 @primitive(
     infer=matrix_product_spec,
-    lower=Contract(sums=thin_sums),
+    lower=Contract(thin=thin_product),
     broadcasts=True,
     linear="each",
 )
@@ -174,11 +184,9 @@ def tensor_product_means(
 ) -> Any:
     """A product of matrices: of x1, the axes that follow each other in memory are its rows."""
     free1, free2 = other_axes(x1, axes1), other_axes(x2, axes2)
-    if not (axes1 and free1 and free2):
-        return None
     dims1, dims2 = [x1.shape[a] for a in free1], [x2.shape[a] for a in free2]
     depth = math.prod([x1.shape[a] for a in axes1])
-    first = len(free1) - 1
+    first = max(len(free1) - 1, 0)
     while first and free1[first - 1] == free1[first] - 1:
         first -= 1
     # the others are a batch, for which x1 need not be copied

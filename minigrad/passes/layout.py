@@ -18,7 +18,6 @@ from ..graph import Graph, trace
 from .cse import cse
 from .products import native, views
 from .rewrite import makers, mapped, rebuilt
-from .simplify import simplify
 
 
 def lay_out(graph: Graph) -> Graph:
@@ -69,15 +68,16 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
     if not isinstance(lower, Composed | Contract):
         return None
     specs = [Spec(x.shape, x.dtype) for x in node.inputs if isinstance(x, Tensor)]
-    if len(specs) < len(node.inputs) or 0 in [n for spec in specs for n in spec.shape or ()]:
+    dims = {n for x in specs for n in ((None,) if x.shape is None else x.shape)}
+    if len(specs) < len(node.inputs) or dims & {0, None}:
         return None
     if isinstance(lower, Composed):
         graph = traced(lower.means, specs, node.attrs)
         # what has no loop body was chosen to be called
         loops = [] if graph is None else [n for n in graph.nodes if n.op.lower is not None]
         return None if any(map(refusal, loops)) else graph
-    if lower.sums is not None and jit.available():
-        graph = traced(lower.sums, specs, node.attrs, *[turned(x, made) for x in node.inputs])
+    if lower.thin is not None and jit.available():
+        graph = traced(lower.thin, specs, node.attrs, *[turned(x, made) for x in node.inputs])
         if graph is not None:
             return graph
     graph = None if lower.means is None else traced(lower.means, specs, node.attrs)
@@ -99,7 +99,7 @@ def traced(means: Any, specs: list[Spec], attrs: Mapping[str, Any], *more: Any) 
         return [inputs[0] if y is None else y]
 
     graph = trace(body, specs)[0]
-    return None if found[0] is None else simplify(graph)
+    return None if found[0] is None else graph
 
 
 def turned(x: Any, made: Mapping[Any, Node]) -> bool:

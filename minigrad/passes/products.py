@@ -28,8 +28,6 @@ which stay awake when it is done, and take the processors from those that share 
 LEVEL, LARGEST_FILTER = 1 << 10, 1 << 19
 """Where the summed axis is of several levels, how much of the second operand, which is read where
 it lies, stays in a cache: bytes of some steps of depth."""
-THIN = 1 << 13
-"""Pairs of numbers up to which no library is faster in a product of few rows or columns."""
 
 
 def native_products(graph: Graph) -> Graph:
@@ -131,8 +129,4 @@ def wins(product: Product, *, among_loops: bool) -> bool:
         return panel * product.dtype.itemsize <= LARGEST_FILTER and product.columns >= 4
     scattered = product.x1.strides[-1] != 1
     largest = LARGEST_SCATTERED if scattered else LARGEST
-    if product.size * product.dtype.itemsize > largest * (IN_COMPANY if among_loops else 1):
-        return False
-    # vectors would be nearly empty, or copied to be read once or twice
-    thin = product.columns < 4 or (product.rows < 4 and product.x2.strides[-1] != 1)
-    return not thin or product.rows * product.columns * product.depth <= THIN
+    return product.size * product.dtype.itemsize <= largest * (IN_COMPANY if among_loops else 1)

@@ -13,6 +13,7 @@ from minigrad.codegen.products import native_product
 from minigrad.compiler import fused
 from minigrad.core.spec import Spec
 from minigrad.graph import Graph, trace
+from minigrad.nn.convolution import image_gradient
 from minigrad.passes.layout import lay_out
 from minigrad.passes.pipeline import optimize
 from minigrad.passes.verify import verify
@@ -39,8 +40,9 @@ def test_the_docstring_shows_what_happens() -> None:
 
 @needs_llvm
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
-def test_all_three_products_of_a_convolution_become_native(padding: str) -> None:
-    graph = gradients(1, padding, Spec((2, 9, 9, 4)), Spec((3, 3, 4, 8)))
+@pytest.mark.parametrize("strides", [1, 2, 4])
+def test_all_three_products_of_a_convolution_become_native(strides: int, padding: str) -> None:
+    graph = gradients(strides, padding, Spec((2, 9, 9, 4)), Spec((3, 3, 4, 8)))
     verify(lay_out(graph), "lay_out")
     names = [node.op.name for node in fused(graph).graph.nodes]
     assert names.count(native_product.name) == 2
@@ -50,7 +52,6 @@ def test_all_three_products_of_a_convolution_become_native(padding: str) -> None
 @pytest.mark.parametrize(
     ("strides", "first", "second"),
     [
-        (2, Spec((2, 9, 9, 4)), Spec((3, 3, 4, 8))),  # its image gradient is no convolution
         (1, Spec((2, 9, 9, 4), np.float16), Spec((3, 3, 4, 8), np.float16)),
         (1, Spec((2, 9, 9, 512)), Spec((3, 3, 512, 512))),
         (1, Spec((0, 9, 9, 4)), Spec((3, 3, 4, 8))),
@@ -79,6 +80,22 @@ def test_a_place_shares_the_extreme_with_who_asks_for_it() -> None:
 def test_places_without_lanes_stay_with_the_library(spec: Spec) -> None:
     graph = trace(lambda x: [mg.argmin(x, axis=-1)], [spec])[0]
     assert lay_out(graph) is graph
+
+
+@needs_llvm
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 1), (2, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 3)])
+def test_pixels_a_step_apart_are_channels_of_a_place(size: Any, strides: Any, padding: str) -> None:
+    """Also where windows leave pixels out, at the end or between them."""
+    for height, width in ((9, 8), (7, 10)):
+        places = [
+            -(-n // s) if padding == "SAME" else (n - k) // s + 1
+            for n, k, s in zip((height, width), size, strides, strict=True)
+        ]
+        body = lambda g, w, x: [image_gradient(g, w, x, strides=strides, padding=padding)]  # noqa: E731
+        x = random(2, height, width, 4)
+        assert_compiled(body, random(2, *places, 8), random(*size, 4, 8), x)
 
 
 def assert_compiled(body: Any, *xs: Any) -> Graph:
@@ -129,6 +146,14 @@ def test_a_matrix_is_read_in_the_order_of_memory() -> None:
     assert nest.count("x1[40 i + j]") == nest.count("x1[") == 2
 
 
+@needs_llvm
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_few_columns_are_made_as_rows_where_the_other_matrix_lies_turned(batch: Any) -> None:
+    body = lambda x, w: [x.mT @ w]  # noqa: E731
+    graph = assert_compiled(body, random(*batch, 900, 300) / 64, random(*batch, 900, 5))
+    assert [node.op.name for node in graph.nodes] == ["native_product", "permute"]
+
+
 def test_products_of_what_is_read_often_and_of_half_floats_are_no_sums() -> None:
     for specs in (
         (Spec((7, 9)), Spec((9, 2))),
@@ -147,7 +172,9 @@ def test_products_of_what_is_read_often_and_of_half_floats_are_no_sums() -> None
         ((4, 5, 6), (7, 8, 5), ((1,), (2,))),
         ((4, 5, 6), (4, 3, 6), ((0, 2), (0, 2))),
         ((2, 3, 4, 5), (4, 6, 3), ((1, 2), (2, 0))),
-        ((4, 5), (5, 1), ((1,), (0,))),
+        ((4, 5), (5,), ((1,), (0,))),
+        ((5,), (6, 5, 3), ((0,), (1,))),
+        ((4, 5), (6,), ((), ())),
     ],
 )
 def test_tensordot_becomes_native(first: Any, second: Any, axes: Any) -> None:
