@@ -16,6 +16,7 @@ from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
 from ..ops.shape import identity
+from .again import compute_again
 from .groups import Grouping, Unit
 
 NAMED = 3
@@ -26,7 +27,7 @@ def fuse(graph: Graph) -> Graph:
     """`graph`, whose shapes are all known, with nodes that share loops made one node.
 
     Groups are as large as their loops have room for; what has no loop keeps its own node. Why a
-    group begins where it begins: `fusion_report`.
+    group begins where it begins, and what it computes again: `fusion_report`.
 
     Before::
 
@@ -52,6 +53,7 @@ def fuse(graph: Graph) -> Graph:
     """
     plain, constants = without_constants(graph)
     grouping = Grouping(with_copies(plain))
+    compute_again(grouping)
     rebuilt = Rebuilding(grouping, {symbol: x for x, symbol in constants.items()})
     found = Graph(
         graph.name, graph.inputs, graph.captures, tuple(rebuilt.nodes()), rebuilt.outputs()
@@ -123,15 +125,23 @@ class Rebuilding:
 
     def nodes(self) -> Iterable[Node]:
         """All nodes, each after those that it needs, else in the order of the graph."""
-        built = [self.group(unit) if unit.space else unit.nodes[0] for unit in self.alive()]
+        units = self.alive()
+        built = [self.group(unit) if unit.space else unit.nodes[0] for unit in units]
         built += self.moves.values()
-        positions = [self.grouping.position[unit.nodes[0]] for unit in self.alive()]
+        positions = [self.grouping.position[unit.nodes[0]] for unit in units]
         positions += [self.grouping.position[node] for node in self.moves.values()]
         return [self.with_tensors(node) for node in in_order(built, positions)]
 
     def alive(self) -> list[Unit]:
-        """The units that have not been merged into another."""
-        return [unit for unit in self.grouping.units if unit.nodes]
+        """The units that have not been merged into another, and whose values somebody reads."""
+        return [unit for unit in self.grouping.units if unit.nodes and not self.is_idle(unit)]
+
+    def is_idle(self, unit: Unit) -> bool:
+        """Whether all who need what a group makes make it themselves."""
+        members = set(unit.nodes)
+        return unit.space is not None and not any(
+            self.is_asked_for(y, members) for node in unit.nodes for y in node.outputs
+        )
 
     def with_tensors(self, node: Node) -> Node:
         """`node`, its constants put back."""
@@ -207,7 +217,8 @@ class Rebuilding:
         for k, unit in enumerate(self.alive()):
             ops = ", ".join(node.op.name for node in unit.nodes)
             kind = f"group {k}" if unit.space else f"call {k}"
-            why = f"    # {unit.reason}" if unit.reason else ""
+            said = "; ".join([unit.reason] * bool(unit.reason) + unit.notes)
+            why = f"    # {said}" if said else ""
             rows.append(f"{kind}: {ops}{why}")
         return "\n".join(rows)
 

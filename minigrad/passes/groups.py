@@ -32,7 +32,8 @@ class Unit:
 
     number: its bit in sets of units. before: the units that must run before it, as bits.
     nodes: in order, without what is free. space: of a group. reason: why it begins here.
-    work: instructions of its nodes.
+    work: instructions of its nodes. again: nodes of other groups whose values it makes itself.
+    notes: what was decided of it.
     """
 
     number: int
@@ -42,6 +43,8 @@ class Unit:
     reason: str = ""
     readers: bool = field(default=False)  # whether another unit needs it
     work: int = 0
+    again: list[Node] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def bit(self) -> int:
@@ -64,6 +67,7 @@ class Grouping:
         self.unit_of: dict[Node, Unit] = {}
         self.sharing: dict[Any, list[Unit]] = {}  # by input of groups: who reads it, latest last
         self.effects: Unit | None = None
+        self.read_again: set[Any] = set()  # what groups read to make values of others themselves
         for node in graph.nodes:
             for x in node.inputs:
                 if is_array(x):
@@ -257,6 +261,8 @@ class Grouping:
 
     def needed_outside(self, y: Any, members: set[Node]) -> bool:
         """Whether `y`, or a view of it, is an output of the graph or an operand of others."""
+        if y in self.read_again:
+            return True
         todo = [y]
         while todo:
             x = todo.pop()
@@ -266,9 +272,14 @@ class Grouping:
                 views = [z for z in node.outputs if z in self.free]  # an assignment gives nothing
                 if views:
                     todo += views
-                elif node not in members:
+                elif node not in members and not self.makes_itself(node, y):
                     return True
         return False
+
+    def makes_itself(self, node: Node, y: Any) -> bool:
+        """Whether the group of `node` computes `y` again."""
+        unit = self.unit_of.get(node)
+        return unit is not None and self.maker[y] in unit.again
 
     # Bookkeeping.
 
