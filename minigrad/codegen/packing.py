@@ -135,7 +135,8 @@ def square_ir(name: str, dtype: np.dtype[Any], lanes: int, count: int) -> str:
     %row, %width: how far apart rows are, from %b on, and what were columns, from %c on.
     """
     module = Module()
-    f = module.function(f'"{name}"', ["ptr %b", "i64 %row", "ptr %c", "i64 %width", "i64 %length"])
+    parameters = ["ptr %b", "i64 %row", "ptr %c", "i64 %width", "i64 %length"]
+    f = module.function(f'"{name}"', parameters, quick=True)  # each step is an instruction already
     emitter = VectorEmitter(f, lanes)
     mask = emitter.first_lanes("%length")
     rows = [emitter.load("%b", f.times("%row", j), dtype, mask=mask) for j in range(count)]
