@@ -15,6 +15,7 @@ from ..core.tensor import Tensor
 from ..errors import SpecError
 from .broadcast import widened
 from .join import join
+from .margins import pad_with
 from .slice import FULL, take_slice
 
 
@@ -83,10 +84,18 @@ accumulate_product.defbatch(along_axes)
 def shifted(x: Tensor, axis: int, filling: int, *, backwards: bool = False) -> Any:
     """`x` moved by one place along `axis`, to its end or to its beginning, `filling` entering."""
     lead = (FULL,) * axis
-    first = api.full_like(take_slice(x, key=(*lead, (None, 1, None))), filling)
-    if backwards:
-        return join(take_slice(x, key=(*lead, (1, None, None))), first, axis=axis)
-    return join(first, take_slice(x, key=(*lead, (None, -1, None))), axis=axis)
+    rest = take_slice(x, key=(*lead, (1, None, None) if backwards else (None, -1, None)))
+    if x.shape is not None and x.shape[axis]:
+        return margin(rest, axis, filling, behind=backwards)
+    first = api.full_like(take_slice(x, key=(*lead, (None, 1, None))), filling)  # there may be none
+    return join(*((rest, first) if backwards else (first, rest)), axis=axis)
+
+
+def margin(x: Tensor, axis: int, filling: int, *, behind: bool = False) -> Any:
+    """`x` with one place of `filling` along `axis`, in front or behind."""
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (0, 1) if behind else (1, 0)
+    return pad_with(x, widths=tuple(widths), value=filling)
 
 
 def product_of_others(x: Tensor, axis: int) -> Any:
@@ -214,7 +223,4 @@ def only_axis(name: str, x: Tensor, axis: int | None) -> int:
 
 def begun(y: Tensor, axis: int, initial: int, include_initial: bool) -> Any:
     """`y`, after `initial` if that is to be included."""
-    if not as_truth("include_initial", include_initial):
-        return y
-    shape = [1 if i == axis else n for i, n in enumerate(api.dims_of(y))]
-    return join(api.full(shape, initial, dtype=y.dtype), y, axis=axis)
+    return margin(y, axis, initial) if as_truth("include_initial", include_initial) else y

@@ -48,9 +48,16 @@ def highest(dtype: np.dtype[Any]) -> Any:
     return math.inf if dtype.kind == "f" else dtype.kind == "b" or int(np.iinfo(dtype).max)
 
 
+def extremum(b: Any, name: str, x1: Any, x2: Any) -> Any:
+    """The "maximum" or "minimum" of two values in a loop; of truths, whether one is, or both."""
+    if x1.dtype.kind == "b":
+        return b.bitwise("or" if name == "maximum" else "and", x1, x2)
+    return b.math(name, x1, x2)
+
+
 @primitive(
     infer=extreme_spec,
-    lower=Reduce(lowest, lambda b, top, x: b.math("maximum", top, x), kinds="fiu"),
+    lower=Reduce(lowest, lambda b, top, x: extremum(b, "maximum", top, x)),
 )
 def reduce_max(x: Any, /, *, axes: Axes) -> Any:
     """The largest element along `axes` (None: all), which are dropped; the op behind `max`."""
@@ -59,7 +66,7 @@ def reduce_max(x: Any, /, *, axes: Axes) -> Any:
 
 @primitive(
     infer=extreme_spec,
-    lower=Reduce(highest, lambda b, low, x: b.math("minimum", low, x), kinds="fiu"),
+    lower=Reduce(highest, lambda b, low, x: extremum(b, "minimum", low, x)),
 )
 def reduce_min(x: Any, /, *, axes: Axes) -> Any:
     """The smallest element along `axes` (None: all), which are dropped; the op behind `min`."""
