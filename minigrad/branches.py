@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import tree
+from . import counted, tree
 from .core.convert import as_tensor
 from .core.later import later
 from .core.op import CONTEXT, Op, notice_cells
@@ -69,7 +69,9 @@ def loop_kernel(
     scans = values[carried : carried + scanned]
     fixed = values[carried + scanned :]
     rounds = len(scans[0]) if scans else length
-    if jit and condition is None and rounds:
+    if jit and condition is not None:
+        rounds = counted.rounds_of(condition, body, values, carried)
+    if jit and rounds:
         sizes = {"carried": carried, "scanned": scanned}
         found = laps.forwards(values, body, count=rounds, saving=saving, **sizes)
         if found is not None:
