@@ -47,6 +47,7 @@ class Space:
         self.fixed: dict[Any, None] = {}  # made, or folded: the map binds; others' are hints
         self.views: dict[Any, View] = {}
         self.nodes: list[Node] = []
+        self.folds = False  # whether there is a reduction among them
         self.scans: dict[Any, int] = {}  # the axes of running results, by value
         self.scattered: dict[Any, Node] = {}  # what is added up in places, by who does it
         self.points: dict[Any, Any] = {}  # what stands for its shape, by what is added up
@@ -60,7 +61,7 @@ class Space:
         other.made, other.fixed = dict(self.made), dict(self.fixed)
         other.scans, other.points = dict(self.scans), dict(self.points)
         other.scattered = dict(self.scattered)
-        other.views, other.nodes = dict(self.views), list(self.nodes)
+        other.views, other.nodes, other.folds = dict(self.views), list(self.nodes), self.folds
         return other
 
     def admit(self, node: Node) -> None:
@@ -71,6 +72,7 @@ class Space:
             self.admit_move(node)
         elif is_fold(node):
             self.admit_fold(node)
+            self.folds = True
         elif is_count(node):
             self.views[node.outputs[0]] = whole(node.outputs[0])
         elif is_lookup(node):
@@ -91,7 +93,7 @@ class Space:
 
     def takes_as_is(self, node: Node) -> bool:
         """Whether `node` only goes on with full values of one map: all stays as it is arranged."""
-        if not is_map(node) or any(is_fold(member) for member in self.nodes):
+        if not is_map(node) or self.folds:
             return False
         maps = [self.maps[x] for x in node.inputs if is_array(x) and x in self.made]
         shapes = {x.shape for x in node.inputs if is_array(x) and x in self.made}

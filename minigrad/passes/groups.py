@@ -311,8 +311,10 @@ class Grouping:
             before |= unit.before
         if len(units) > 1:
             first.nodes = [n for unit in units for n in unit.nodes]
+        last = first.nodes[-1]
         first.nodes += more
-        first.nodes.sort(key=self.position.__getitem__)
+        if len(units) > 1 or any(self.position[n] < self.position[last] for n in more):
+            first.nodes.sort(key=self.position.__getitem__)
         first.work = sum(unit.work for unit in units) + sum(cost(n) or 0 for n in more)
         first.space = space
         changed = before & ~bits != first.before or len(units) > 1
