@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from .codegen.call import tensor_callable
 from .codegen.executable import executable
+from .codegen.jit import available
 from .codegen.rounds import Rounds, rounds
+from .codegen.stretch import native_code
 from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .errors import UncompilableError
@@ -21,6 +24,7 @@ from .passes.products import native_products
 from .passes.sink import sink
 from .passes.specialize import specialize
 from .passes.spread import spread
+from .passes.stretches import stretches
 from .text import nested_graphs
 
 Runner = Callable[..., tuple[Any, ...]]
@@ -88,20 +92,49 @@ def fused(graph: Graph) -> Fused:
 
 
 def native(graph: Graph) -> Runner:
-    """A runner by fused native kernels and library calls; cells are read and written around."""
-    compiled, reads, writes = fused(graph)
-    run = executable(compiled)
-    if not reads:
-        return run
-    count = len(graph.outputs)
+    """A runner by fused native kernels and library calls."""
+    whole = program(graph)
+    node = only_node(whole)
+    if node is None or node.op.prepare is None:
+        return executable(whole)
+    made: Runner = node.op.prepare(**node.attrs)
+    return made
 
-    def run_with_cells(*values: Any) -> tuple[Any, ...]:
-        outputs = run(*[x._value if i in reads else x for i, x in enumerate(values)])
-        for source, result in writes:
-            values[source]._value = outputs[result]
-        return outputs[:count]
 
-    return run_with_cells
+def only_node(graph: Graph) -> Node | None:
+    """The node that is all of `graph`, if there is one."""
+    if len(graph.nodes) != 1:
+        return None
+    (node,) = graph.nodes
+    # tensors are not compared, but looked up
+    columns = dict(enumerate((*node.inputs, None, *node.outputs)))
+    whole = dict(enumerate((*graph.inputs, None, *graph.outputs)))
+    same = len(columns) == len(whole) and all(columns[k] is x for k, x in whole.items())
+    return node if same else None
+
+
+def direct(graph: Graph, captured: Sequence[Any], *, single: bool) -> Runner | None:
+    """A native function of tensors that does all of `graph`; None where it needs Python.
+
+    It returns None for anything but tensors of the specs of the arguments; else a tuple of
+    tensors, or if `single` one. captured: arrays and cells behind the arguments.
+    """
+    if not available() or not all(x.spec.known for x in graph.inputs):
+        return None
+    node = only_node(program(graph))
+    found = None if node is None else native_code(node)
+    if found is None:
+        return None
+    code, signature = found
+    return tensor_callable(code, signature._replace(packed=not single), captured)
+
+
+def program(graph: Graph) -> Graph:
+    """`graph` as it will be run, in stretches of kernels; cells are its inputs."""
+    if "program" not in graph.cache:
+        graph.cache["program"] = stretches(*fused(graph))
+    made: Graph = graph.cache["program"]
+    return made
 
 
 class Loop(NamedTuple):

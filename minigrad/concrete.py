@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -204,13 +205,33 @@ class ConcreteFunction:
             return Tensor(arrays[0])
         return self.assembled([wrapped(y) for y in arrays])
 
+    @functools.cached_property
+    def direct(self) -> Callable[..., Any]:
+        """What computes the nest of results of tensors in native code alone, if that can be.
+
+        While nobody listens. It returns None for anything but tensors of the specs; always, where
+        it takes Python to run the graph.
+        """
+        if not self.jit:
+            return refusing
+        captured = [raw(x) for x in self.graph.captures]
+        native: Callable[..., Any] | None
+        native = compiler.direct(self.graph, captured, single=self._single)
+        if native is None:
+            return refusing
+        if self._single:
+            return native
+        if not self._tensors_only:
+            result, constants = self.result, self.constants
+            return lambda *xs: None if (ys := native(*xs)) is None else nest(ys, result, constants)
+        if self.result.kind is tuple and all(child == tree.LEAF for child in self.result.children):
+            return native
+        build = tree.builder(self.result)
+        return lambda *xs: None if (ys := native(*xs)) is None else build(ys)
+
     def assembled(self, outputs: Sequence[Any]) -> Any:
         """The nest of results, tensors and Python values in their places."""
-        if self._tensors_only:
-            return tree.unflatten(self.result, outputs)
-        tensors = iter(outputs)
-        leaves = [next(tensors) if c is None else c[0] for c in self.constants]
-        return tree.unflatten(self.result, leaves)
+        return nest(outputs, self.result, None if self._tensors_only else self.constants)
 
     def check_compilable(self) -> None:
         """Raise UncompilableError if `jit` is asked of a graph that cannot be compiled."""
@@ -233,6 +254,18 @@ def blame_opaque(tracer: Tracer, error: Exception) -> None:
     blocked = [node for node in tracer.nodes if node.op.opaque is not None]
     if tracer.compiles and blocked:
         raise UncompilableError(compiler.rejection(tracer.name, blocked)) from error
+
+
+def nest(outputs: Sequence[Any], result: Structure, constants: Sequence[Any] | None) -> Any:
+    """The nest `result` of tensors, and of Python values where there are `constants`."""
+    if constants is None:
+        return tree.unflatten(result, outputs)
+    tensors = iter(outputs)
+    return tree.unflatten(result, [next(tensors) if c is None else c[0] for c in constants])
+
+
+def refusing(*args: Any) -> None:
+    """Stands for native code where there is none: no call is for it."""
 
 
 MISSING = object()  # a tensor that is to be given

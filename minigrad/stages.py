@@ -9,7 +9,8 @@ from .codegen import jit as native_jit
 from .codegen.fused import fused as fused_op
 from .codegen.fused import llvm, loops
 from .codegen.products import native_product, product_llvm
-from .compiler import fused, obstacle, optimized
+from .codegen.stretch import memory_report, stateful_stretch, stretch
+from .compiler import fused, obstacle, optimized, program
 from .core.lowering import Contract
 from .core.op import Node
 from .core.spec import Spec
@@ -20,7 +21,7 @@ from .passes.inline import inline
 from .passes.specialize import specialize
 from .text import nested_graphs
 
-STAGES = ("traced", "optimized", "fused", "loops", "llvm", "assembly")
+STAGES = ("traced", "optimized", "fused", "program", "loops", "llvm", "assembly")
 
 
 def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
@@ -37,6 +38,10 @@ def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
     if not all(x.spec.known for x in graph.inputs):
         shapes = [Spec(x.shape, x.dtype) for x in (*tensors, *graph.captures)]
         graph = specialize(graph, shapes)
+    if stage == "program":
+        whole = program(graph)
+        runs = [node for node in whole.nodes if node.op in (stretch, stateful_stretch)]
+        return "\n\n".join([str(whole), *[memory_report(node.attrs["graph"]) for node in runs]])
     compiled = fused(graph).graph
     if stage == "fused":
         return f"{compiled}\n{fusion_report(compiled)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from .errors import SpecError
@@ -100,6 +101,31 @@ def _build(structure: Structure, leaves: Iterator[Any]) -> Any:
     if issubclass(kind, tuple):
         return kind(*values)
     return kind(**dict(zip(keys, values, strict=True)))
+
+
+def builder(structure: Structure) -> Callable[[Any], Any]:
+    """As `unflatten` of `structure`, made once, for sequences of the right number of leaves.
+
+    It is written as Python, some 100 ns where `unflatten` walks the structure in some microseconds.
+    """
+    names: dict[str, Any] = {}
+    numbers = itertools.count()
+
+    def written(part: Structure) -> str:
+        kind, keys, children = part
+        if kind is None:
+            return f"y[{next(numbers)}]"
+        inside = [written(child) for child in children]
+        if kind is list:
+            return f"[{', '.join(inside)}]"
+        if kind is tuple:
+            return f"({', '.join(inside)}{',' * (len(inside) == 1)})"
+        name = f"n{len(names)}"
+        names[name] = partial(_build, Structure(kind, keys, (LEAF,) * len(children)))
+        return f"{name}(iter([{', '.join(inside)}]))"
+
+    made: Callable[[Any], Any] = eval(f"lambda y: {written(structure)}", names)
+    return made
 
 
 def flatten_like(structure: Structure, tree: Any) -> list[Any]:

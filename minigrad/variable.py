@@ -20,8 +20,9 @@ from .errors import SpecError, TraceError
 class Cell:
     """Where a Variable keeps its array: an input of nodes that is read when they run.
 
-    Arrays in a cell are never written to, only replaced; so tensors read earlier keep their
-    values. trainable: whether tapes watch the cell by themselves.
+    Arrays in a cell are replaced, and written to only by compiled code that finds that nobody
+    else holds them; so tensors read earlier keep their values.
+    trainable: whether tapes watch the cell by themselves.
     """
 
     __slots__ = ("__weakref__", "_value", "dtype", "name", "owner", "shape", "trainable")

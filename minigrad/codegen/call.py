@@ -3,7 +3,7 @@
 A kernel is `void @entry(ptr input..., ptr output...)` over the data of C-contiguous arrays of
 fixed shapes and dtypes. Two implementations make a Python callable of it: a builtin function
 whose body is native too, some 70 ns for small arrays, and ctypes, some microseconds, which runs
-anywhere and which the builtin falls back on. MINIGRAD_PORTABLE_CALL=1 chooses the second.
+anywhere. MINIGRAD_PORTABLE_CALL=1 chooses the second.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpecError
-from . import jit
-from .builtin import builtin, spread_ir, spread_name, table
-from .fastcall import Array, ArraySpec, Signature, layout_is_known
+from ..variable import Cell
+from . import jit, pool
+from .fastcall import ArraySpec, Signature, body, spread_ir, spread_name, table
+from .objects import Array, layout_is_known
 
 METH_FASTCALL = 0x0080
+ALIGNMENT = 64
+"""Bytes; an arena begins at a multiple of it."""
 
 Callee = Callable[..., Any]
 
@@ -35,30 +38,42 @@ def compile_callable(
     are taken in the dtype wanted; another shape or dtype raises.
     imports, sroa: as in `jit.compile_module`.
     """
-    fast = fast_path()
-    symbols = [spread_name(signature.entry) if fast else signature.entry]
-    code = jit.compile_module(callable_ir(ir, signature), symbols, imports, sroa=sroa)
-    return make_callable(code, signature, fast=fast)
+    entry, count = signature.entry, signature.pointers
+    return make_callable(kernel_code(ir, entry, count, imports, sroa=sroa), signature)
 
 
-def begin_callable(ir: str, signature: Signature) -> Any:
-    """Have another thread begin with what `compile_callable` will do; keep the result till then."""
-    return jit.begin(callable_ir(ir, signature))
+def kernel_code(
+    ir: str,
+    entry: str,
+    count: int,
+    imports: Mapping[str, int] | None = None,
+    *,
+    sroa: bool = False,
+) -> jit.Code:
+    """The code of a kernel of `count` pointers, with the function that builtins call.
+
+    imports, sroa: as in `jit.compile_module`; the pool of threads is imported where it is named.
+    """
+    symbols = [entry, spread_name(entry)]
+    shared = pool.imports() if pool.SUBMIT in ir else {}
+    text = ir + spread_ir(entry, count)
+    return jit.compile_module(text, symbols, {**shared, **(imports or {})}, sroa=sroa)
 
 
-def callable_ir(ir: str, signature: Signature) -> str:
-    """The kernel `ir`, and what is compiled with it so that Python can call it."""
-    return ir + spread_ir(signature) if fast_path() else ir
+def begin_kernel(ir: str, entry: str, count: int) -> Any:
+    """Have another thread begin with what `kernel_code` will do; keep the result till then."""
+    return jit.begin(ir + spread_ir(entry, count))
 
 
-def make_callable(code: jit.Code, signature: Signature, *, fast: bool) -> Callee:
+def make_callable(code: jit.Code, signature: Signature) -> Callee:
     """The Python function of the kernel in `code`, which it keeps alive.
 
-    fast: `code` has the function of `spread_ir`, and `fast_path()` is true.
+    `code` has the function of `spread_ir`.
     """
-    if fast:
-        return FastCall(code, signature).function
-    return PortableCall(code, signature)
+    if not fast_path():
+        return PortableCall(code, signature)
+    strict = builtin(code, signature, None)
+    return builtin(code, signature, Conforming(signature, strict))
 
 
 def fast_path() -> bool:
@@ -72,19 +87,23 @@ class PortableCall:
     def __init__(self, code: jit.Code, signature: Signature):
         self.code = code  # kept: the code is unloaded with it
         self.signature = signature
-        pointers = [ctypes.c_void_p] * (len(signature.inputs) + len(signature.outputs))
-        self.kernel = ctypes.CFUNCTYPE(None, *pointers)(code[signature.entry])
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        self.kernel = prototype(code[spread_name(signature.entry)])
 
     def __call__(self, *args: Any) -> Any:
-        """Convert, allocate, call."""
-        inputs = conform(self.signature, args)
-        donated = self.signature.donated
-        outputs = [
-            inputs[donated[k]] if k in donated else np.empty(spec.shape, spec.dtype)
-            for k, spec in enumerate(self.signature.outputs)
-        ]
-        self.kernel(*(array.ctypes.data for array in (*inputs, *outputs)))
-        return outputs[0] if self.signature.alone else tuple(outputs)
+        """Convert, allocate, call; what is written to cells is put into them."""
+        signature = self.signature
+        inputs = conform(signature, args)
+        outputs = [np.empty(spec.shape, spec.dtype) for spec in signature.outputs]
+        addresses = [array.ctypes.data for array in (*inputs, *outputs)]
+        room = np.empty(signature.arena + ALIGNMENT, np.uint8)
+        addresses.append(-(-room.ctypes.data // ALIGNMENT) * ALIGNMENT)
+        pointers = (ctypes.c_void_p * len(addresses))(*addresses)
+        self.kernel(ctypes.addressof(pointers))
+        for k, cell in signature.written.items():
+            args[cell]._value = outputs[k]
+        results = [outputs[k] for k in signature.returned]
+        return results[0] if signature.alone else tuple(results)
 
 
 class MethodDefinition(ctypes.Structure):
@@ -98,46 +117,74 @@ class MethodDefinition(ctypes.Structure):
     )
 
 
-class FastCall:
-    """A kernel behind a builtin function; this object serves the calls its guards reject.
+def builtin(
+    code: jit.Code,
+    signature: Signature,
+    other: Callee | None,
+    *,
+    captured: Sequence[Any] = (),
+    tensors: bool = False,
+) -> Callee:
+    """The builtin function of the kernel in `code`; it keeps alive whatever it refers to.
 
-    The native code hands a call it does not accept to this object.
+    other: serves the calls that its guards reject; None: those return None. captured, tensors: as
+    in `table`.
     """
+    common = body()
+    definition = MethodDefinition(
+        signature.entry.encode(), common["call"], METH_FASTCALL, b"A compiled kernel."
+    )
+    address = code[spread_name(signature.entry)]
+    content = table(signature, address, other, captured=captured, tensors=tensors)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype = ctypes.py_object
+    make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
+    # the third is what CPython calls the module: any object, released last of all
+    kept = (definition, common, code, signature, other, captured)
+    function: Callee = make(ctypes.addressof(definition), content, kept)
+    return function
 
-    def __init__(self, code: jit.Code, signature: Signature):
+
+def tensor_callable(code: jit.Code, signature: Signature, captured: Sequence[Any]) -> Callee | None:
+    """A builtin of tensors that returns a Tensor, or a tuple of them; None where there is none.
+
+    Called with anything but tensors of the specs wanted, it returns None.
+    captured: the last inputs: arrays that nobody writes to, and cells, each once.
+    """
+    count = len(signature.inputs) - len(captured)
+    cells = {count + k: x for k, x in enumerate(captured) if type(x) is Cell}
+    if not fast_path() or cells.keys() != signature.cells:
+        return None
+    if len(set(cells.values())) < len(cells) or any(
+        type(x) not in (Cell, np.ndarray) for x in captured
+    ):
+        return None
+    columns = list(zip(captured, signature.inputs[count:], strict=True))
+    fixed = [x if type(x) is Cell else conform_one(signature, 0, x, spec) for x, spec in columns]
+    return builtin(code, signature, None, captured=tuple(fixed), tensors=True)
+
+
+class Conforming:
+    """Serves the calls that the guards of a builtin reject: makes arrays fit, and calls again."""
+
+    def __init__(self, signature: Signature, strict: Callee) -> None:
         self.signature = signature
-        self.kernel = code[spread_name(signature.entry)]
-        self.definition = MethodDefinition(
-            signature.entry.encode(), builtin()["fastcall"], METH_FASTCALL, b"A compiled kernel."
-        )
-        self.strict = self.builtin(0, code)  # returns None for what it does not accept
-
-    @property
-    def function(self) -> Callee:
-        """The builtin; it keeps this object alive, and through it the code."""
-        return self.builtin(id(self), self)
-
-    def builtin(self, other: int, kept: object) -> Callee:
-        """The builtin, which calls the object at `other` with what it does not accept.
-
-        It keeps alive what it refers to, and `kept`.
-        """
-        make = ctypes.pythonapi.PyCFunction_NewEx
-        make.restype = ctypes.py_object
-        make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
-        owner = table(self.signature, self.kernel, other)
-        # the third is what CPython calls the module: any object, released last of all
-        function: Callee = make(ctypes.addressof(self.definition), owner, (self.definition, kept))
-        return function
+        self.strict = strict
 
     def __call__(self, *args: Any) -> Any:
-        """Convert what the guards rejected, and call again."""
-        result = self.strict(*conform(self.signature, args))
+        """Convert what was rejected; cells are stood in for."""
+        signature = self.signature
+        given: list[Any] = list(conform(signature, args))
+        for k in signature.cells:
+            given[k] = Cell(given[k], None, trainable=False)
+        result = self.strict(*given)
         if result is None:
             raise RuntimeError(
                 f"{self.signature.entry}: called with arrays made to fit, which its guards "
                 f"reject; this is a fault of minigrad: set MINIGRAD_PORTABLE_CALL=1"
             )
+        for k in signature.written.values():
+            args[k]._value = given[k]._value
         return result
 
 
@@ -148,13 +195,13 @@ def conform(signature: Signature, args: Sequence[Any]) -> list[Array]:
             f"{signature.entry}: called with {len(args)} arrays; the kernel takes "
             f"{len(signature.inputs)}; pass one array per input"
         )
-    written = signature.donated.values()
-    columns = enumerate(zip(args, signature.inputs, strict=True))
-    return [conform_one(signature, k, x, spec, k in written) for k, (x, spec) in columns]
+    arrays = [x._value if k in signature.cells else x for k, x in enumerate(args)]
+    columns = enumerate(zip(arrays, signature.inputs, strict=True))
+    return [conform_one(signature, k, x, spec) for k, (x, spec) in columns]
 
 
-def conform_one(signature: Signature, k: int, x: Any, spec: ArraySpec, written: bool) -> Array:
-    """Argument `k` as an array of `spec` that native code may read, and write if `written`."""
+def conform_one(signature: Signature, k: int, x: Any, spec: ArraySpec) -> Array:
+    """Argument `k` as an array of `spec` that native code may read."""
     array = np.asarray(x, dtype=spec.dtype if type(x) in (bool, int, float) else None)
     if array.shape != spec.shape or not same_dtype(array.dtype, spec.dtype):
         raise SpecError(
@@ -162,8 +209,7 @@ def conform_one(signature: Signature, k: int, x: Any, spec: ArraySpec, written: 
             f"was compiled for {spec.dtype}{list(spec.shape)}; cast or reshape it, or compile "
             f"for it"
         )
-    flags = array.flags
-    usable = flags.c_contiguous and flags.aligned and (flags.writeable or not written)
+    usable = array.flags.c_contiguous and array.flags.aligned
     if not usable or array.dtype != spec.dtype:
         array = np.array(array, spec.dtype, order="C")
     # long and long long are two objects for one dtype: the same bytes, viewed as the other

@@ -1,35 +1,54 @@
-"""How NumPy's arrays lie in memory, for the builtin that calls kernels, and whether they do here.
+"""The body of the builtins that call kernels: one piece of native code, and a table for each.
 
-The builtin reads the fields of arrays at fixed offsets. They are tried out on arrays whose
-contents are known before the first use.
+The table says which arguments are taken, what they are checked for, which arrays are made, and
+where the kernel is. It is the content of a bytes object, which is the builtin's `self`. So no
+code is made for a call but the kernel's own.
+
+What an array in a cell is replaced by may be written over it, if the cell alone holds it. Nothing
+between that check and the end of the kernel can run Python.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
 import math
-import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .memory import SMALLEST, Memory, handler_is_known, memory
+from ..core.tensor import Tensor
+from ..variable import Cell
+from . import jit
+from .entry import CALL
+from .memory import OWNED, SMALLEST, Memory, handler_is_known, memory
+from .objects import (
+    ALIGNED,
+    BASE,
+    BYTES,
+    CONTIGUOUS,
+    COUNT,
+    DATA,
+    DESCR,
+    DIMS,
+    FLAGS,
+    NDIM,
+    NEW_FROM_DESCR,
+    OWNDATA,
+    TYPE,
+    WEAKREFS,
+    WRITEABLE,
+    array_api,
+    holders_are_counted,
+    slot_of_cells,
+    slot_of_tensors,
+)
+from .steps import KEPT, STEPS, UNKEPT
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE = 0x0001, 0x0004, 0x0100, 0x0400
-NUMPY_ABI = 0x02000000
-NEW_FROM_DESCR = 94  # slot of PyArray_NewFromDescr in NumPy's table of C functions
-
-HEAD = object.__basicsize__
-# where a PyArrayObject keeps its fields, in bytes from its start
-TYPE, DATA, NDIM, DIMS = HEAD - 8, HEAD, HEAD + 8, HEAD + 16
-DESCR, FLAGS = HEAD + 40, HEAD + 48
+ON_STACK = 1 << 15
+"""Bytes of an arena up to which it is on the stack."""
 
 
 class ArraySpec(NamedTuple):
@@ -38,34 +57,127 @@ class ArraySpec(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    @property
+    def bytes(self) -> int:
+        """The size of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
 
 class Signature(NamedTuple):
     """What the kernel `entry` takes and gives.
 
-    donated: output number -> input number, for outputs written into the memory of an input,
-    which is then returned itself. packed: a single output comes in a tuple, too.
+    packed: a single output comes in a tuple, too. arena: bytes of memory that the kernel is given
+    behind the outputs, 0 for none. cells: the inputs that are given as cells, whose arrays are
+    taken. written: output number -> number of the cell among the inputs whose array it becomes;
+    such outputs are not returned. over: those of them that may be written over the array that is
+    replaced, if nobody else holds it.
     """
 
     entry: str
     inputs: Sequence[ArraySpec]
     outputs: Sequence[ArraySpec]
-    donated: Mapping[int, int] = MappingProxyType({})
     packed: bool = False
+    arena: int = 0
+    cells: frozenset[int] = frozenset()
+    written: Mapping[int, int] = MappingProxyType({})
+    over: frozenset[int] = frozenset()
+
+    @property
+    def returned(self) -> list[int]:
+        """The outputs that are returned, by number."""
+        return [k for k in range(len(self.outputs)) if k not in self.written]
 
     @property
     def alone(self) -> bool:
         """Whether the result is one array, and not a tuple."""
-        return len(self.outputs) == 1 and not self.packed
+        return len(self.returned) == 1 and not self.packed
+
+    @property
+    def pointers(self) -> int:
+        """How many pointers the kernel takes."""
+        return len(self.inputs) + len(self.outputs) + bool(self.arena)
 
 
-def is_kept(spec: ArraySpec) -> bool:
-    """Whether the memory of an output is kept for the next ones."""
-    return size_of(spec) >= SMALLEST and keeper() is not None
+def spread_name(entry: str) -> str:
+    """The symbol of the function that takes all pointers in an array."""
+    return f"{entry}.spread"
 
 
-def size_of(spec: ArraySpec) -> int:
-    """The bytes of an array."""
-    return math.prod(spec.shape) * spec.dtype.itemsize
+def spread_ir(entry: str, count: int) -> str:
+    """`void entry.spread(ptr pointers)`: it calls the kernel `entry` of `count` pointers."""
+    lines = [f'define void @"{spread_name(entry)}"(ptr %pointers) {{']
+    for k in range(count):
+        lines += [
+            f"  %at{k} = getelementptr ptr, ptr %pointers, i64 {k}",
+            f"  %p{k} = load ptr, ptr %at{k}",
+        ]
+    arguments = ", ".join([f"ptr %p{k}" for k in range(count)])
+    return "\n".join([*lines, f"  call void @{entry}({arguments})", "  ret void", "}", ""])
+
+
+# The table: words of eight bytes. A record for each input and for each output follows the head.
+
+HEAD_WORDS, RECORD = 12, 8
+
+
+def table(
+    signature: Signature,
+    kernel: int,
+    other: Any,
+    *,
+    captured: Sequence[Any] = (),
+    tensors: bool = False,
+) -> bytes:
+    """The table of a builtin.
+
+    kernel: the address of its spread function. other: who serves calls that are not accepted;
+    None: they return None. captured: the last inputs, arrays and cells that are not passed.
+    tensors: the arguments and results are tensors, not arrays.
+    """
+    count = len(signature.inputs) - len(captured)
+    shapes: list[int] = []
+    start = HEAD_WORDS + RECORD * (len(signature.inputs) + len(signature.outputs))
+
+    def dims(spec: ArraySpec) -> int:
+        place = start + len(shapes)
+        shapes.extend(spec.shape or (0,))
+        return place
+
+    def given(k: int, spec: ArraySpec) -> list[int]:
+        if k in signature.cells:
+            kind, slot = id(Cell), slot_of_cells()
+        elif tensors and k < count:
+            kind, slot = id(Tensor), slot_of_tensors()
+        else:
+            kind, slot = id(np.ndarray), 0
+        source = (k, 0) if k < count else (-1, id(captured[k - count]))
+        return [*source, kind, slot, id(spec.dtype), len(spec.shape), 0, dims(spec)]
+
+    def made(k: int, spec: ArraySpec) -> list[int]:
+        kept = spec.bytes if spec.bytes >= SMALLEST and keeper() is not None else 0
+        over = k in signature.over and holders_are_counted()
+        return [id(spec.dtype), len(spec.shape), dims(spec), kept, signature.written.get(k, -1),
+                int(over), 0, 0]  # fmt: skip
+
+    words = [
+        kernel,
+        0 if other is None else id(other),
+        count,
+        len(signature.inputs),
+        len(signature.outputs),
+        len(signature.returned),
+        signature.arena,
+        int(not signature.alone),
+        id(Tensor) if tensors else 0,
+        slot_of_tensors(),
+        0,
+        0,
+    ]
+    for k, spec in enumerate(signature.inputs):
+        words += given(k, spec)
+    for k, spec in enumerate(signature.outputs):
+        words += made(k, spec)
+    return np.array([*words, *shapes], np.int64).tobytes()
 
 
 @functools.cache
@@ -74,61 +186,43 @@ def keeper() -> Memory | None:
     return memory() if handler_is_known(array_api()) else None
 
 
-# Whether the builtin can be trusted here.
-
-
 @functools.cache
-def layout_is_known() -> bool:
-    """Whether objects and arrays are laid out in memory as the builtin reads them: tried out."""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return False
-    if ctypes.sizeof(ctypes.c_void_p) != 8 or HEAD != 16:
-        return False
-    frozen = np.zeros((2, 3))
-    frozen.flags.writeable = False
-    fortran = np.zeros((2, 3, 4), np.int8, order="F")
-    samples: list[Array] = [
-        np.array(1, np.float32),
-        np.arange(5),
-        fortran,
-        frozen,
-        np.zeros((0, 7), np.bool_),
-    ]
-    return numpy_abi_is_known() and all(layout_holds(sample) for sample in samples)
+def body() -> jit.Code:
+    """The native code of all builtins: `call` is a METH_FASTCALL function."""
+    text = "".join([STEPS, KEPT if keeper() else UNKEPT, CALL])
+    numbers = {
+        "BYTES": BYTES, "TYPE": TYPE, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS, "BASE": BASE,
+        "DESCR": DESCR, "FLAGS": FLAGS, "WEAKREFS": WEAKREFS, "COUNT": COUNT, "OWNED": OWNED,
+        "USABLE": CONTIGUOUS | ALIGNED, "OWNING": OWNDATA | WRITEABLE, "OWN": OWNDATA,
+        "FRESH": CONTIGUOUS | ALIGNED | WRITEABLE, "ONSTACK": ON_STACK,
+        "INPUTS": 8 * HEAD_WORDS, "RECORD": 8 * RECORD,
+    }  # fmt: skip
+    for name in sorted(numbers, key=len, reverse=True):
+        text = text.replace(f"${name}", str(numbers[name]))
+    return jit.compile_module(text, ["call"], imports())
 
 
-def layout_holds(array: Array) -> bool:
-    """Whether the fields of `array` are where this file looks for them."""
-
-    def field(kind: Any, offset: int, base: int = id(array)) -> Any:
-        return kind.from_address(base + offset).value
-
-    pointer, integer = ctypes.c_size_t, ctypes.c_int32
-    if field(pointer, TYPE) != id(np.ndarray) or field(integer, NDIM) != array.ndim:
-        return False
-    if field(pointer, DESCR) != id(array.dtype) or field(integer, FLAGS) != array.flags.num:
-        return False
-    dims = field(pointer, DIMS) if array.ndim else 0
-    extents = (field(ctypes.c_int64, 8 * axis, dims) for axis in range(array.ndim))
-    return bool(field(pointer, DATA) == array.ctypes.data and tuple(extents) == array.shape)
+def imports() -> dict[str, int]:
+    """The addresses that the text refers to, by symbol."""
+    found = {"Py.None": id(None), "Py.ndarray": id(np.ndarray)}
+    for name in FUNCTIONS:
+        function = getattr(ctypes.pythonapi, name)
+        found[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
+    found["NewFromDescr"] = array_api()[NEW_FROM_DESCR]
+    if kept := keeper():
+        found |= {f"Memory.{name}": kept.code[name] for name in ("take", "give")}
+        found["Memory.capsule"] = id(kept.capsule)
+    return found
 
 
-@functools.cache
-def array_api() -> Any:
-    """NumPy's table of C functions, as an array of addresses."""
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype = ctypes.c_void_p
-    pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
-    return ctypes.cast(pointer(capsule, None), ctypes.POINTER(ctypes.c_size_t))
-
-
-def numpy_abi_is_known() -> bool:
-    """Whether NumPy's table of C functions is the one whose slots this file counts."""
-    try:
-        table = array_api()
-    except (ImportError, AttributeError, ValueError):
-        return False
-    if ctypes.CFUNCTYPE(ctypes.c_uint)(table[0])() != NUMPY_ABI:
-        return False
-    return bool(table[2] == id(np.ndarray) and table[3] == id(np.dtype))
+FUNCTIONS = (
+    "Py_IncRef",
+    "Py_DecRef",
+    "PyTuple_New",
+    "PyTuple_SetItem",
+    "PyType_GenericAlloc",
+    "PyErr_NoMemory",
+    "PyObject_Vectorcall",
+    "PyMem_RawMalloc",
+    "PyMem_RawFree",
+)

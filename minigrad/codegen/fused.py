@@ -9,8 +9,8 @@ from ..core.lowering import Body
 from ..core.op import Op
 from ..core.spec import Spec
 from ..graph import Graph
-from . import jit, pool
-from .call import begin_callable, compile_callable
+from . import jit
+from .call import begin_kernel, kernel_code, make_callable
 from .executable import executable
 from .fastcall import ArraySpec, Signature
 from .loops import LoopNest
@@ -50,23 +50,39 @@ def prepared(*, graph: Graph) -> Callee:
 
 def compiled(graph: Graph) -> Callee:
     """The group as native code behind a builtin function."""
-    text = llvm(graph)
-    shared = pool.imports() if pool.SUBMIT in text else None
-    return compile_callable(text, signature(graph), shared)
+    return make_callable(code(graph), signature(graph))
 
 
 def signature(graph: Graph) -> Signature:
-    """What the native code of a graph takes and gives."""
+    """How the kernel of `graph` is called."""
     inputs = [ArraySpec(tuple(x.shape), x.dtype) for x in graph.inputs]
     outputs = [ArraySpec(tuple(y.shape), y.dtype) for y in graph.outputs]
     return Signature(ENTRY, inputs, outputs, packed=True)
 
 
+def code(graph: Graph, over: frozenset[int] = frozenset()) -> jit.Code:
+    """The native code of a group; made once, and kept with it.
+
+    over: the outputs, by number, that may be in the memory of an input.
+    """
+    key = ("code", over)
+    if key not in graph.cache:
+        pointers = len(graph.inputs) + len(graph.outputs)
+        graph.cache[key] = kernel_code(llvm(graph, over), ENTRY, pointers)
+    made: jit.Code = graph.cache[key]
+    return made
+
+
 def begun(*, graph: Graph) -> Any:
     """Have another thread compile the group; whoever keeps what this gives can wait for it."""
-    if not jit.available() or "native" in graph.cache:
+    return begin_code(graph) if jit.available() else None
+
+
+def begin_code(graph: Graph, over: frozenset[int] = frozenset()) -> Any:
+    """Have another thread begin with `code`."""
+    if ("code", over) in graph.cache:
         return None
-    return begin_callable(llvm(graph), signature(graph))
+    return begin_kernel(llvm(graph, over), ENTRY, len(graph.inputs) + len(graph.outputs))
 
 
 def loops(graph: Graph) -> LoopNest:
@@ -78,11 +94,12 @@ def loops(graph: Graph) -> LoopNest:
     return made
 
 
-def llvm(graph: Graph) -> str:
-    """The LLVM assembly of a group."""
-    if "llvm" not in graph.cache:
-        graph.cache["llvm"] = render(loops(graph), ENTRY)
-    made: str = graph.cache["llvm"]
+def llvm(graph: Graph, over: frozenset[int] = frozenset()) -> str:
+    """The LLVM assembly of a group. over: as in `code`."""
+    key = ("llvm", over)
+    if key not in graph.cache:
+        graph.cache[key] = render(loops(graph), ENTRY, over)
+    made: str = graph.cache[key]
     return made
 
 

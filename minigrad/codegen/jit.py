@@ -103,10 +103,14 @@ def linker() -> Any:
 
 
 class Code:
-    """Native code in memory. It is unloaded when the last reference to this object is gone."""
+    """Native code in memory. It is unloaded when the last reference to this object is gone.
+
+    kept: what the code refers to, and must live as long.
+    """
 
     def __init__(self, tracker: Any, symbols: Sequence[str]):
         self.tracker = tracker
+        self.kept: Sequence[Any] = ()
         self.addresses = {name: int(tracker[name]) for name in symbols}
 
     def __getitem__(self, symbol: str) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 from ..core.lowering import Body, Contract
 from ..core.op import Op
 from ..graph import Graph
-from . import jit, pool
+from . import jit
 from .blocking import Layout, Product, plan
-from .call import Callee, begin_callable, compile_callable
+from .call import Callee, begin_kernel, kernel_code, make_callable
 from .executable import executable
 from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused_spec, signature
 from .gemm import render
@@ -33,18 +33,30 @@ def prepared(*, graph: Graph) -> Callee:
     if not jit.available():
         return executable(graph)
     if "native" not in graph.cache:
-        text = product_llvm(graph)
-        shared = pool.imports() if pool.SUBMIT in text else None
-        graph.cache["native"] = compile_callable(text, signature(graph), shared)
+        graph.cache["native"] = make_callable(code(graph), signature(graph))
     made: Callee = graph.cache["native"]
+    return made
+
+
+def code(graph: Graph) -> jit.Code:
+    """The native code of a product; made once, and kept with it."""
+    if "code" not in graph.cache:
+        pointers = len(graph.inputs) + len(graph.outputs)
+        graph.cache["code"] = kernel_code(product_llvm(graph), ENTRY, pointers)
+    made: jit.Code = graph.cache["code"]
     return made
 
 
 def begun(*, graph: Graph) -> Any:
     """Have another thread compile the product; whoever keeps what this gives can wait for it."""
-    if not jit.available() or "native" in graph.cache:
+    return begin_code(graph) if jit.available() else None
+
+
+def begin_code(graph: Graph) -> Any:
+    """Have another thread begin with `code`."""
+    if "code" in graph.cache:
         return None
-    return begin_callable(product_llvm(graph), signature(graph))
+    return begin_kernel(product_llvm(graph), ENTRY, len(graph.inputs) + len(graph.outputs))
 
 
 def product_llvm(graph: Graph) -> str:

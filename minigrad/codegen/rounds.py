@@ -8,22 +8,17 @@ between: a round costs its kernels, and some nanoseconds.
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from ..core.op import Node
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
-from . import jit, pool
-from .fused import ENTRY, fused, llvm
-from .products import native_product, product_llvm
+from . import jit
+from .driver import Array, Calls, begin_kernel, contiguous, is_native, size_of
 
-Array = np.ndarray[Any, Any]
-COPY = "minigrad.copy"
 PATIENCE = 0.02
 """Seconds that native code may run before Python looks whether it was interrupted."""
 FIRST = 64
@@ -40,14 +35,11 @@ class Rounds:
     def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
         self.graph = graph
         self.carried = carried
-        begun = [jit.begin(text(x)) for x in graph.nodes if "code" not in x.attrs["graph"].cache]
-        self.kernels = [kernel(node) for node in graph.nodes]  # kept: code goes with its object
-        del begun  # kept so far, as what is made ahead is made for those who keep it
+        begun = [begin_kernel(node) for node in graph.nodes]
         driver = Driver(graph, carried, scanned)
+        del begun  # kept so far, as what is made ahead is made for those who keep it
         self.others = [x if type(x) is int else contiguous(x._value) for x in driver.others]
-        named = {f"kernel{k}": code[ENTRY] for k, code in enumerate(self.kernels)}
-        copy = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
-        self.code = jit.compile_module(driver.text(), ["rounds"], {**named, COPY: copy})
+        self.code = driver.calls.compiled(driver.lines(), "rounds")
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self._run = prototype(self.code["rounds"])
 
@@ -109,32 +101,9 @@ def rounds(graph: Graph, carried: int, scanned: int) -> Rounds | None:
     pairs = zip(graph.inputs, graph.outputs[:carried], strict=False)
     if any(x.shape != y.shape or x.dtype != y.dtype for x, y in pairs):
         return None
-    if not all(node.op in (fused, native_product) for node in graph.nodes):
+    if not all(map(is_native, graph.nodes)):
         return None
     return Rounds(graph, carried, scanned)
-
-
-def text(node: Node) -> str:
-    """The LLVM assembly of a group or a product."""
-    graph: Graph = node.attrs["graph"]
-    return llvm(graph) if node.op is fused else product_llvm(graph)
-
-
-def kernel(node: Node) -> jit.Code:
-    """The native code of a group or a product; made once, and kept with its graph."""
-    graph: Graph = node.attrs["graph"]
-    if "code" not in graph.cache:
-        shared = pool.imports() if pool.SUBMIT in text(node) else None
-        graph.cache["code"] = jit.compile_module(text(node), [ENTRY], shared)
-    made: jit.Code = graph.cache["code"]
-    return made
-
-
-def contiguous(x: Array) -> Array:
-    """`x`, or a copy that native code can read: contiguous, aligned, of native byte order."""
-    if x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:
-        return x
-    return np.array(x, x.dtype.newbyteorder("="), order="C")
 
 
 def contiguous_parts(x: Array) -> Array:
@@ -153,10 +122,10 @@ class Driver:
     """
 
     def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
+        self.calls = Calls()
         self.others: list[Any] = []
         self._head: list[str] = []
         self._lines: list[str] = []
-        self._graph = graph
         self._steps = scanned + len(graph.outputs)
         self._arrays = 0
         self._word("mask", 0)
@@ -175,20 +144,15 @@ class Driver:
                 copies.append((y, self._part(*place)))
             else:
                 self._values[y] = self._part(*place)
-        for k, node in enumerate(graph.nodes):
+        for node in graph.nodes:
             pointers = [self._pointer(x) for x in (*node.inputs, *node.outputs)]
-            arguments = ", ".join([f"ptr {pointer}" for pointer in pointers])
-            self._lines.append(f"  call void @kernel{k}({arguments})")
+            self._lines.append(self.calls.kernel(node, pointers))
         for y, target in copies:
-            arguments = f"ptr {target}, ptr {self._pointer(y)}, i64 {size_of(y)}"
-            self._lines.append(f'  call ptr @"{COPY}"({arguments})')
+            self._lines.append(self.calls.copy(target, self._pointer(y), size_of(y)))
 
-    def text(self) -> str:
-        """The module; its function is `void @rounds(ptr table, i64 begin, i64 end)`."""
-        pointers = [["ptr"] * (len(n.inputs) + len(n.outputs)) for n in self._graph.nodes]
-        lines = [
-            *[f"declare void @kernel{k}({', '.join(each)})" for k, each in enumerate(pointers)],
-            f'declare ptr @"{COPY}"(ptr, ptr, i64)',
+    def lines(self) -> list[str]:
+        """The function `void @rounds(ptr table, i64 begin, i64 end)`."""
+        return [
             "define void @rounds(ptr %table, i64 %begin, i64 %end) {",
             "entry:",
             *self._head,
@@ -205,7 +169,6 @@ class Driver:
             "  ret void",
             "}",
         ]
-        return "\n".join([*lines, ""])
 
     def _word(self, name: str, place: int, kind: str = "i64") -> str:
         """Load an entry of the table, before the first round."""
@@ -237,8 +200,3 @@ class Driver:
             self.others.append(size_of(x) if isinstance(x, Symbol) else x)
             self._values[x] = self._array(f"other{len(self._values)}")
         return self._values[x]
-
-
-def size_of(x: Any) -> int:
-    """The bytes of the elements of `x`."""
-    return int(math.prod(x.shape) * x.dtype.itemsize)

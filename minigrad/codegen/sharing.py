@@ -29,7 +29,7 @@ from .names import used
 from .packing import smaller
 from .pool import DECLARATION, SUBMIT
 from .shares import column_sums
-from .text import Module
+from .text import Function, Module
 from .write import NestWriter
 
 LINE = 64
@@ -54,18 +54,23 @@ class Sum(NamedTuple):
         return Loop("k", self.size, [statement, *more], lanes=lanes, vector=True)
 
 
-def render(nest: LoopNest, entry: str) -> str:
-    """The LLVM module of `nest`: one function, of pointers to the inputs, then the outputs."""
+def render(nest: LoopNest, entry: str, over: frozenset[int] = frozenset()) -> str:
+    """The LLVM module of `nest`: one function, of pointers to the inputs, then the outputs.
+
+    over: the outputs, by number, that may be in the memory of an input.
+    """
     module = Module()
-    function = module.function(entry, parameters(nest))
-    SharedWriter(function, nest).run(nest.body)
+    function = module.function(entry, parameters(nest, over))
+    SharedWriter(function, nest, over).run(nest.body)
     return module.render()
 
 
-def parameters(nest: LoopNest) -> list[str]:
+def parameters(nest: LoopNest, over: frozenset[int]) -> list[str]:
     """The parameters for the inputs and outputs of `nest`."""
     inputs = [f"ptr readonly %{buffer.name}" for buffer in nest.inputs]
-    return inputs + [f"ptr noalias %{buffer.name}" for buffer in nest.outputs]
+    kinds = ["ptr" if k in over else "ptr noalias" for k in range(len(nest.outputs))]
+    outputs = zip(kinds, nest.outputs, strict=True)
+    return inputs + [f"{kind} %{buffer.name}" for kind, buffer in outputs]
 
 
 class Own(NamedTuple):
@@ -77,7 +82,11 @@ class Own(NamedTuple):
 
 
 class SharedWriter(NestWriter):
-    """Writes a nest, loops that threads share included."""
+    """Writes a nest, loops that threads share included. over: as in `render`."""
+
+    def __init__(self, function: Function, nest: LoopNest, over: frozenset[int]) -> None:
+        self.over = over
+        super().__init__(function, nest)
 
     def scalar_loop(self, loop: Loop) -> None:
         """A loop around others."""
@@ -167,7 +176,8 @@ class SharedWriter(NestWriter):
         """The function that makes some rounds."""
         outside = self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers
         scalars = [f"{kind} %scalar{k}" for k, (kind, _) in enumerate(passed)]
-        head = [*parameters(self.nest), "ptr noalias %own", *scalars, "i64 %low", "i64 %high"]
+        arrays = parameters(self.nest, self.over)
+        head = [*arrays, "ptr noalias %own", *scalars, "i64 %low", "i64 %high"]
         self.begin(self.function.module.function(name, head, internal=True))
         for k, (name, (_, x)) in enumerate(zip(names, passed, strict=True)):
             self.scalars[name] = [Value(f"%scalar{k}", x.dtype)]

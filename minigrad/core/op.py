@@ -372,7 +372,9 @@ class Context(NamedTuple):
     listeners: tuple[Listener, ...]
 
 
-CONTEXT: ContextVar[Context] = ContextVar("minigrad", default=Context(EAGER, ()))  # noqa: B039
+ORDINARY = Context(EAGER, ())
+"""What is where nothing else was said; others may be equal to it."""
+CONTEXT: ContextVar[Context] = ContextVar("minigrad", default=ORDINARY)
 
 
 class using:  # noqa: N801  (it reads as the function it would be, and takes a third of its time)

@@ -36,8 +36,11 @@ def pad_with(x: Any, /, *, widths: tuple[tuple[int, int], ...], value: Any) -> A
     """`x` with margins of `value`; the op behind `pad`."""
     if len(widths) != x.ndim:
         raise ValueError("widths do not match the axes")
-    y = np.full([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], value, x.dtype)
+    y = np.empty([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], x.dtype)
     y[tuple([slice(a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True)])] = x
+    for k, (n, (a, b)) in enumerate(zip(x.shape, widths, strict=True)):
+        for margin in [slice(0, a)] * (a > 0) + [slice(a + n, None)] * (b > 0):
+            y[(*[slice(None)] * k, margin)] = value
     return y
 
 

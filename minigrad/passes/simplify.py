@@ -16,6 +16,7 @@ from ..graph import Graph, Tracer
 from ..ops.axes import permute
 from ..ops.broadcast import broadcast
 from ..ops.logic import cast
+from ..ops.margins import pad_with
 from ..ops.shape import STATIC_FORMS, is_static, reshape_to
 from .rewrite import makers, mapped, rebuilt
 
@@ -280,8 +281,22 @@ def sliced(node: Node, made: Makers) -> Any:
 
 
 def joined(node: Node, made: Makers) -> Any:
-    """One tensor, joined with no other, is itself."""
-    return node.inputs[0] if len(node.inputs) == 1 else None
+    """One tensor, joined with no other, is itself; with one number around it, it has margins."""
+    if len(node.inputs) == 1:
+        return node.inputs[0]
+    (y,) = node.outputs
+    if not all(is_static(x) and x.dtype == y.dtype for x in node.inputs):
+        return None
+    fills = [maker(x, made, "fill") for x in node.inputs]
+    numbers = {repr(scalar(fill.inputs[0])) for fill in fills if fill is not None}
+    if fills.count(None) != 1 or len(numbers) != 1 or "None" in numbers:
+        return None
+    k, axis = fills.index(None), node.attrs["axis"] % len(y.shape)
+    lengths = [x.shape[axis] for x in node.inputs]
+    widths = [(0, 0)] * len(y.shape)
+    widths[axis] = sum(lengths[:k]), sum(lengths[k + 1 :])
+    number = next(scalar(fill.inputs[0]) for fill in fills if fill is not None)
+    return Form(pad_with, (node.inputs[k],), {"widths": tuple(widths), "value": number})
 
 
 RULES: dict[str, Rule] = {

@@ -34,6 +34,8 @@ ELSEWHERE = {
     "look_up": "what indexing means in loops; test_mode_laws and test_boxes",
     "add_up": "what its derivative means in loops; test_mode_laws and test_boxes",
     "checked_places": "checks indices for loops; test_mode_laws and test_boxes",
+    "stretch": "made by the compiler only; test_mode_laws",
+    "stateful_stretch": "made by the compiler only; test_mode_laws and test_in_place",
     "escaped": "marks what left a Python body through NumPy; tests of the two doors",
     "custom_gradient": "takes a rule; tests of custom_gradient",
     "py_function": "takes a Python body; tests of the two doors",

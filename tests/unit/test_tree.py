@@ -85,6 +85,16 @@ def test_nests_may_stand_where_a_leaf_does() -> None:
     )
 
 
+@pytest.mark.parametrize("nest", NESTS, ids=repr)
+def test_a_builder_builds_what_unflatten_builds(nest: Any) -> None:
+    leaves, structure = tree.flatten(nest)
+    build = tree.builder(structure)
+    for given in (leaves, [object() for _ in leaves]):
+        again = build(tuple(given))
+        assert again == tree.unflatten(structure, given)
+        assert tree.flatten(again) == (given, structure)
+
+
 @pytest.mark.parametrize("wrong", [{"a": 0}, {"a": 0, "c": [1, 2]}, {"a": 0, "b": 1}, [0, [1, 2]]])
 def test_another_nest_is_refused(wrong: Any) -> None:
     structure = tree.flatten({"a": 0, "b": [0, 0]})[1]

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from minigrad.codegen import call as call_path
-from minigrad.codegen import fastcall
+from minigrad.codegen import objects
 from minigrad.codegen.call import PortableCall, compile_callable, fast_path
 from minigrad.codegen.emitter import VectorEmitter
 from minigrad.codegen.fastcall import ArraySpec, Signature
 from minigrad.codegen.text import Module
+from minigrad.core.tensor import Tensor
 from minigrad.errors import SpecError
+from minigrad.variable import Cell
 from tests.unit.codegen.native import needs_llvm
 
 F4, F8, I8, BOOL = (np.dtype(name) for name in ("float32", "float64", "int64", "bool"))
@@ -32,7 +34,7 @@ def path(request, monkeypatch):
 pytestmark = needs_llvm
 
 
-def elementwise(body, inputs, outputs, donated=None):
+def elementwise(body, inputs, outputs, **cells):
     """A callable: each of the outputs is one of the values `body(emitter, *elements)`."""
     module = Module()
     names = [f"%x{k}" for k in range(len(inputs))], [f"%y{k}" for k in range(len(outputs))]
@@ -44,7 +46,7 @@ def elementwise(body, inputs, outputs, donated=None):
         values = body(e, *(e.load(name, loop.index, spec.dtype) for name, spec in columns))
         for name, value in zip(names[1], values, strict=True):
             e.store(value, name, loop.index)
-    return compile_callable(module.render(), Signature("kernel", inputs, outputs, donated or {}))
+    return compile_callable(module.render(), Signature("kernel", inputs, outputs, **cells))
 
 
 def muladd(shape=(2, 3), dtype=F4):
@@ -167,32 +169,117 @@ def test_no_outputs_and_no_inputs():
     np.testing.assert_array_equal(ones, np.ones(3))
 
 
-def donating():
-    """A callable that adds its second argument to the first in place, and gives their product."""
+def stepping(over=frozenset({1})):
+    """A callable that adds an array to that of a cell, and gives their product."""
     spec = ArraySpec((4,), F4)
     return elementwise(
-        lambda e, x, y: [e.mul(x, y), e.add(x, y)], [spec] * 2, [spec] * 2, donated={1: 0}
+        lambda e, x, y: [e.mul(x, y), e.add(x, y)],
+        [spec] * 2,
+        [spec] * 2,
+        cells=frozenset({0}),
+        written={1: 0},
+        over=over,
     )
 
 
-def test_an_output_is_written_into_the_input_donated_to_it():
-    x, y = np.arange(4, dtype=F4), np.ones(4, F4)
-    kernel, before = donating(), sys.getrefcount(x)
-    product, total = kernel(x, y)
-    assert total is x
-    np.testing.assert_array_equal(total, [1, 2, 3, 4])
-    np.testing.assert_array_equal(product, [0, 1, 2, 3])
-    del total
-    assert sys.getrefcount(x) == before
-    assert kernel(x, y[::-1])[1] is x  # converting one argument leaves the other donated
+def stepped(kernel, cell, path):
+    """Whether a step wrote over the array of `cell`; its results are checked."""
+    place, before = cell._value.ctypes.data, cell._value.copy()
+    product = kernel(cell, np.full(4, 2, F4))
+    np.testing.assert_array_equal(product, before * 2)
+    np.testing.assert_array_equal(cell._value, before + 2)
+    return cell._value.ctypes.data == place
 
 
-def test_memory_that_may_not_be_written_is_not():
-    frozen, y = np.arange(4, dtype=F4), np.ones(4, F4)
+def test_what_a_cell_alone_holds_is_written_over(path):
+    cell = Cell(np.arange(4, dtype=F4), None, trainable=True)
+    kernel = stepping()
+    for _ in range(3):
+        assert stepped(kernel, cell, path) == (path == "fast")
+    assert not stepped(stepping(over=frozenset()), cell, path)
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda cell: cell._value,
+        lambda cell: cell._value[1:],
+        lambda cell: cell._value.reshape(2, 2),
+        lambda cell: memoryview(cell._value),
+        lambda cell: cell._value.__dlpack__(),
+        lambda cell: np.from_dlpack(cell._value),
+        lambda cell: weakref.ref(cell._value),
+        lambda cell: Tensor(cell._value),
+        lambda cell: Cell(cell._value, None, trainable=True),
+        lambda cell: np.frombuffer(cell._value, np.uint8),
+        lambda cell: [cell._value],
+    ],
+    ids=[
+        "array",
+        "view",
+        "reshaped",
+        "memoryview",
+        "capsule",
+        "dlpack",
+        "weak",
+        "tensor",
+        "cell",
+        "buffer",
+        "list",
+    ],
+)
+def test_what_another_holds_keeps_its_value(hold, path):
+    cell, kernel = Cell(np.arange(4, dtype=F4), None, trainable=True), stepping()
+    held = hold(cell)
+    assert not stepped(kernel, cell, path)
+    assert held is not None
+    assert stepped(kernel, cell, path) == (path == "fast")  # the new array is the cell's own
+
+
+def test_memory_that_is_not_the_arrays_own_is_not_written_to(path):
+    memory = bytearray(np.arange(4, dtype=F4).tobytes())
+    frozen = np.arange(4, dtype=F4)
     frozen.flags.writeable = False
-    _, total = donating()(frozen, y)
-    np.testing.assert_array_equal(frozen, [0, 1, 2, 3])
-    np.testing.assert_array_equal(total, [1, 2, 3, 4])
+    for array in (np.frombuffer(memory, F4), frozen, np.arange(8, dtype=F4)[::2]):
+        cell = Cell(array, None, trainable=True)
+        copy = array.copy()
+        del array
+        held = memory.copy()
+        assert not stepped(stepping(), cell, path)
+        assert memory == held and copy is not cell._value
+
+
+def test_cells_are_left_alone_by_a_call_that_fails():
+    cell, kernel = Cell(np.arange(4, dtype=F4), None, trainable=True), stepping()
+    with pytest.raises(SpecError, match=r"input 1 is float32\[3\]"):
+        kernel(cell, np.zeros(3, F4))
+    np.testing.assert_array_equal(cell._value, np.arange(4))
+
+
+def test_references_to_what_cells_held_are_given_back():
+    cell, kernel = Cell(np.arange(4, dtype=F4), None, trainable=True), stepping(frozenset())
+    old, y = cell._value, np.zeros(4, F4)
+    kernel(cell, y)
+    assert sys.getrefcount(old) == 2
+    before = sys.getrefcount(cell)
+    for _ in range(1000):
+        kernel(cell, y)
+    new = cell._value
+    assert sys.getrefcount(cell) == before and sys.getrefcount(new) == 3
+
+
+def test_an_arena_begins_at_a_line_of_the_cache():
+    ir = """define void @kernel(ptr %y, ptr %arena) {
+      %address = ptrtoint ptr %arena to i64
+      store i64 %address, ptr %y
+      %end = getelementptr i8, ptr %arena, i64 SIZE
+      store i8 1, ptr %end
+      ret void
+    }
+    """
+    for size in (1, 1000, 40_000, 1 << 20):
+        signature = Signature("kernel", [], [ArraySpec((), I8)], arena=size)
+        assert compile_callable(ir.replace("SIZE", str(size - 1)), signature)() % 64 == 0
 
 
 def test_references_are_counted_right():
@@ -237,6 +324,6 @@ def test_an_error_of_the_conversion_is_the_error_of_the_call():
 
 
 def test_layouts_are_tried_out(monkeypatch):
-    assert fastcall.layout_holds(np.zeros((2, 3)))
-    monkeypatch.setattr(fastcall, "DIMS", fastcall.DIMS + 8)
-    assert not fastcall.layout_holds(np.zeros((2, 3)))
+    assert objects.layout_holds(np.zeros((2, 3)))
+    monkeypatch.setattr(objects, "DIMS", objects.DIMS + 8)
+    assert not objects.layout_holds(np.zeros((2, 3)))

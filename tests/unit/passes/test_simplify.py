@@ -1,5 +1,6 @@
 """Simplified graphs give the same values, to the bit, for every kind of number."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +80,11 @@ IDENTITIES: dict[str, Callable[[Any], Any]] = {
     "x[:, :]": lambda x: x[:, :],
     "x[::-1]": lambda x: x[::-1],
     "joined alone": lambda x: mg.concat([x]),
+    "ones around": lambda x: mg.concat([mg.ones_like(x[:1]), x, mg.ones_like(x)]),
+    "a nan behind": lambda x: mg.concat([x, mg.full_like(x[:, :3], math.nan)], axis=1),
+    "two zeros": lambda x: mg.concat([mg.full_like(x, 0.0), x, mg.full_like(x, -0.0)]),
+    "twice x": lambda x: mg.concat([x, mg.zeros_like(x), x]),
+    "wider zeros": lambda x: mg.concat([mg.zeros((1, 4), dtype=np.float64), x]),
 }
 
 
@@ -126,6 +132,22 @@ def test_nothing_is_left_of(identity: str) -> None:
 @pytest.mark.parametrize("identity", ["permuted", "reshaped", "broadcast"])
 def test_one_op_is_left_of(identity: str) -> None:
     assert len(simplified(identity)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("identity", "op"),
+    [
+        *(("ones around", "pad_with"), ("a nan behind", "pad_with"), ("wider zeros", "pad_with")),
+        *(("two zeros", "join"), ("twice x", "join")),
+    ],
+)
+def test_one_number_around_a_tensor_is_margins(identity: str, op: str) -> None:
+    assert op in simplified(identity)
+    assert ("join" in simplified(identity)) == (op == "join")
+
+
+def test_margins_of_another_dtype_stay_joined() -> None:
+    assert "join" in simplified("wider zeros", np.float32)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Native code that calls kernels, one after the other: what it names, and is linked with."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.op import Node
+from . import jit, pool
+from .fused import ENTRY, fused
+from .fused import begin_code as begin_fused
+from .fused import code as fused_code
+from .fused import llvm as fused_llvm
+from .products import begin_code as begin_product
+from .products import code as product_code
+from .products import native_product, product_llvm
+
+Array = np.ndarray[Any, Any]
+COPY = "minigrad.copy"
+
+
+def is_native(node: Node) -> bool:
+    """Whether `node` is one kernel."""
+    return node.op is fused or node.op is native_product
+
+
+class Calls:
+    """The calls of kernels in one module, with what the module declares for them.
+
+    imports: addresses, by symbol.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Any] = []
+        self.imports: dict[str, int] = {}
+        self._names: dict[jit.Code, str] = {}
+        self._declarations: dict[str, str] = {}
+
+    def kernel(
+        self, node: Node, pointers: Sequence[str], over: frozenset[int] = frozenset()
+    ) -> str:
+        """The line that calls the kernel of `node`.
+
+        over: the outputs, by number, that may be in the memory of an input.
+        """
+        code = kernel(node, over)
+        name = self._names.setdefault(code, f"kernel{len(self._names)}")
+        self._kept.append(code)
+        self.imports[name] = code[ENTRY]
+        kinds = ", ".join(["ptr"] * len(pointers))
+        self._declarations[name] = f"declare void @{name}({kinds})"
+        return f"  call void @{name}({arguments(pointers)})"
+
+    def copy(self, target: str, source: str, size: int) -> str:
+        """The line that copies `size` bytes."""
+        self.imports[COPY] = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
+        self._declarations[COPY] = f'declare ptr @"{COPY}"(ptr, ptr, i64)'
+        return f'  call ptr @"{COPY}"(ptr {target}, ptr {source}, i64 {size})'
+
+    def constant(self, x: Any) -> str:
+        """The pointer to the elements of a constant tensor."""
+        array = contiguous(x._value)
+        name = f"constant{len(self._kept)}"
+        self._kept.append(array)
+        self.imports[name] = array.ctypes.data
+        self._declarations[name] = f"@{name} = external global i8"
+        return f"@{name}"
+
+    def compiled(self, lines: Sequence[str], symbol: str) -> jit.Code:
+        """The module of the function `symbol`, which `lines` define."""
+        text = "\n".join([*self._declarations.values(), *lines, ""])
+        code = jit.compile_module(text, [symbol], self.imports)
+        code.kept = self._kept
+        return code
+
+
+def arguments(pointers: Sequence[str]) -> str:
+    """Pointers as LLVM's arguments."""
+    return ", ".join([f"ptr {pointer}" for pointer in pointers])
+
+
+def kernel(node: Node, over: frozenset[int] = frozenset()) -> jit.Code:
+    """The native code of a group or a product; made once, and kept with its graph."""
+    graph = node.attrs["graph"]
+    return fused_code(graph, over) if node.op is fused else product_code(graph)
+
+
+def begin_kernel(node: Node, over: frozenset[int] = frozenset()) -> Any:
+    """Have another thread begin with `kernel`; keep the result till then."""
+    graph = node.attrs["graph"]
+    return begin_fused(graph, over) if node.op is fused else begin_product(graph)
+
+
+def kernel_text(node: Node, over: frozenset[int]) -> tuple[str, dict[str, int]]:
+    """The LLVM text of a kernel, and what it imports; for who compiles it with other text."""
+    graph = node.attrs["graph"]
+    text = fused_llvm(graph, over) if node.op is fused else product_llvm(graph)
+    return text, dict(pool.imports()) if pool.SUBMIT in text else {}
+
+
+def contiguous(x: Array) -> Array:
+    """`x`, or a copy that native code can read: contiguous, aligned, of native byte order."""
+    if x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:
+        return x
+    return np.array(x, x.dtype.newbyteorder("="), order="C")
+
+
+def size_of(x: Any) -> int:
+    """The bytes of the elements of `x`."""
+    return int(math.prod(x.shape) * x.dtype.itemsize)
