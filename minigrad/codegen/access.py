@@ -15,6 +15,7 @@ from .emitter import VectorEmitter, memory_dtype
 from .folds import Copies, combined
 from .loops import DType, Load, Loop, LoopNest, Operand, Place, Store, Update, statements
 from .names import varying
+from .past import LINE
 from .reads import index_at, read_at, read_inside
 from .text import Function, Index
 from .uniform import UniformEmitter
@@ -45,6 +46,7 @@ class Access:
         self.indices: dict[str, Index] = {}
         self.block: tuple[str, int] = ("", 1)  # the variable that goes in blocks, and how far
         self.cells: dict[str, tuple[str, int]] = {}  # what running results have come to; lanes
+        self.past = False  # whether stores that are to go past the caches can
         self.copy: Index = 0  # the first scratch row of each buffer
         self.pointers = {b.name: f"%{b.name}" for b in (*nest.inputs, *nest.outputs)}
         blocks = [s.block for s in statements(nest.body) if isinstance(s, Loop)]
@@ -111,8 +113,10 @@ class Access:
             for k in range(max(len(masks), len(bases)))
         ]
 
-    def store(self, place: Place, values: Copies, vector: Vector | None) -> None:
-        """Store elements at a place."""
+    def store(
+        self, place: Place, values: Copies, vector: Vector | None, *, past: bool = False
+    ) -> None:
+        """Store elements at a place; `past` the caches, of which lines are whole."""
         emitter = self.emitter(vector)
         if vector is None:
             for k, base in enumerate(self.base(place, "")):
@@ -123,6 +127,9 @@ class Access:
         index = self.function.plus(index, index_at(emitter, place, vector))
         for k, base in enumerate(self.bases[place]):
             value = values[k if len(values) > 1 else 0]
+            if past and vector.mask is None:
+                emitter.store(value, str(base), index, align=LINE, nontemporal=True)
+                continue
             emitter.store_strided(value, str(base), index, stride, mask=self.mask(place, vector))
 
     def mask(self, place: Place, vector: Vector) -> Value | None:

@@ -95,13 +95,14 @@ class Apply:
 
 @dataclass(frozen=True)
 class Store:
-    """The element at `place` becomes `value`."""
+    """The element at `place` becomes `value`; `past` the caches, where lines are whole."""
 
     place: Place
     value: Operand
+    past: bool = False
 
     def __str__(self) -> str:
-        return f"{self.place} = {self.value}"
+        return f"{self.place} = {self.value}{'  # past the caches' if self.past else ''}"
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,11 @@ class Loop:
     def folds(self) -> list[Fold]:
         """The reductions that this loop makes."""
         return [statement for statement in self.body if isinstance(statement, Fold)]
+
+    @property
+    def past(self) -> list[Place]:
+        """Where this loop stores past the caches."""
+        return [s.place for s in self.body if isinstance(s, Store) and s.past]
 
     @property
     def scans(self) -> list[Scan]:

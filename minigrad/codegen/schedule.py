@@ -37,6 +37,7 @@ from .loops import (
     Update,
     own_buffers,
 )
+from .past import past_the_caches
 from .shares import share
 from .strips import WIDE, in_strips, length_of_strips, turned_round
 from .values import AFTER_ROWS, Frame, Values
@@ -79,6 +80,7 @@ class Scheduler(Values):
             self.frames[0].body,
             self.vector_bytes,
         )
+        past_the_caches(nest)
         turn(nest)
         share(nest)
         return nest

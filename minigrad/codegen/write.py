@@ -8,7 +8,9 @@ What threads share is written in `sharing.py`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..core.lowering import Value
 from .access import Access
@@ -27,6 +29,7 @@ from .loops import (
 )
 from .names import divided_by, used
 from .outline import called, is_worth_a_call
+from .past import LINE
 from .reads import numbered
 from .scans import running, started
 from .text import Index
@@ -64,8 +67,9 @@ class NestWriter(Access):
                     assert vector is not None
                     names[statement.name] = [self.scan(statement, vector)]
                 case Store():
-                    place = statement.place
-                    self.store(place, self.get(statement.value, place.buffer.dtype, vector), vector)
+                    place, past = statement.place, statement.past and self.past
+                    values = self.get(statement.value, place.buffer.dtype, vector)
+                    self.store(place, values, vector, past=past)
                 case Update():
                     self.update(statement, vector)
 
@@ -173,6 +177,9 @@ class NestWriter(Access):
 
         A `length` that is known only at run time is one of whole vectors.
         """
+        if loop.past and not self.past:
+            self.past_or_not(loop, start, length)
+            return []
         self.prepare(loop, start)
         lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
         emitter = self.vectors(lanes)
@@ -214,6 +221,25 @@ class NestWriter(Access):
             half = len(sums) // 2
             sums = joined(emitter, [*slots] * (half // n), sums[:half], sums[half:])
         return [self.total(emitter, slot.fold, x) for slot, x in zip(slots, sums, strict=True)]
+
+    def past_or_not(self, loop: Loop, start: Index, length: Index) -> None:
+        """The rounds of a loop past the caches, if its lines are whole where memory begins."""
+        f = self.function
+        begins = [f.let(f"ptrtoint ptr %{place.buffer.name} to i64") for place in loop.past]
+        together = functools.reduce(lambda x, y: f.let(f"or i64 {x}, {y}"), begins)
+        apart = f.let(f"and i64 {together}, {LINE - 1}")
+        whole, other, after = f.label("whole"), f.label("other"), f.label("after")
+        f.branch(f.let(f"icmp eq i64 {apart}, 0"), whole, other)
+        f.place(whole)
+        self.past = True
+        self.segment(loop, [], start, length)
+        self.past = False
+        f.do("fence seq_cst")  # such stores are in no order with others
+        f.jump(after)
+        f.place(other)
+        self.segment(replace(loop, body=[plain(s) for s in loop.body]), [], start, length)
+        f.jump(after)
+        f.place(after)
 
     def total(self, emitter: VectorEmitter, fold: Fold, x: Value) -> Value:
         """All lanes of an accumulator together."""
@@ -262,3 +288,8 @@ class NestWriter(Access):
                     for x, everywhere in zip(scalars, found[name, dtype], strict=True):
                         emitter.announce(x, everywhere)
         return found
+
+
+def plain(statement: Statement) -> Statement:
+    """`statement`, but a store goes into the caches."""
+    return replace(statement, past=False) if isinstance(statement, Store) else statement
