@@ -29,17 +29,17 @@ def wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int32 if dtype == np.int32 else np.int64)
 
 
-def checked_places(indices: Any, x: Any, *, axis: int) -> Any:
-    """The places along `axis` of `x` that `indices` name, counted from the front.
+def checked_places(indices: Any, *, axis: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """The places along `axis` of a tensor that `indices` name, counted from the front.
 
     Raises IndexSpecError where there is none.
     """
-    n = x.shape[axis]
+    n = shape[axis]
     low, high = (int(indices.min()), int(indices.max())) if indices.size else (0, -1)
     if low < -n or high >= n:
         wrong = low if low < -n else high
         raise IndexSpecError(
-            f"an index by {Spec(indices.shape, indices.dtype)} came for {Spec(x.shape, x.dtype)}: "
+            f"an index by {Spec(indices.shape, indices.dtype)} came for {Spec(shape, dtype)}: "
             f"index {wrong} is out of bounds for axis {axis} with size {n}; indices are at least "
             "-n and less than n; correct the values, or cut them with mg.clip"
         )
@@ -74,9 +74,14 @@ def added_up(g: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
     return y
 
 
-check = Op(
+def places_along(x: Any, indices: Any, axis: int) -> Any:
+    """The places along `axis` of `x` that `indices` name; of `x`, only the spec is asked."""
+    return places_named(indices, axis=axis, shape=tuple(x.shape), dtype=x.dtype)
+
+
+places_named = Op(
     checked_places,
-    infer=lambda indices, x, *, axis: Spec(indices.shape, wide(indices.dtype)),
+    infer=lambda indices, **attrs: Spec(indices.shape, wide(indices.dtype)),
     name="checked_places",
 )
 look_up = Op(
@@ -91,7 +96,7 @@ add_up = Op(
     name="add_up",
     lower=Scatter(),
 )
-for _op in (check, look_up, add_up):
+for _op in (places_named, look_up, add_up):
     _op.opaque = WHOLE
 
 
@@ -129,7 +134,7 @@ class Indexing:
             behind = len(self.shape) - self.first - self.common
             ahead = self.first + self.common - index.ndim
             shape = (*[1] * ahead, *index.shape, *[1] * behind)
-            found.append(api.reshape_to(check(index, self.x, axis=axis), shape=shape))
+            found.append(api.reshape_to(places_along(self.x, index, axis), shape=shape))
         return found
 
 
@@ -153,4 +158,4 @@ def scattered(g: Any, how: Indexing | None) -> Any:
 def along(x: Any, indices: Any, axis: int) -> tuple[Any, Axes]:
     """The places along one axis, checked, and the axes, of taking along it."""
     axes = tuple([None if k == axis else k for k in range(x.ndim)])
-    return check(indices, x, axis=axis), axes
+    return places_along(x, indices, axis), axes

@@ -148,9 +148,12 @@ def real_one(x: Any, one: Any) -> Any:
 
 
 def total(node: Node, made: Makers) -> Any:
-    """x + -0.0 is x, and so is x + 0 for integers."""
+    """x + -0.0 is x, and so is x + 0 for integers, and for sums that began with 0."""
     x1, x2 = node.inputs
     for x, zero in ((x1, x2), (x2, x1)):
+        zeros = maker(zero, made, "fill")
+        if maker(x, made, "scatter_add") and is_zero(zeros.inputs[0] if zeros else zero, 1.0):
+            return x
         if (is_of("iu", x) and is_zero(zero, 1.0)) or (is_of("f", x) and is_zero(zero, -1.0)):
             return x
     return None

@@ -12,7 +12,7 @@ from minigrad.codegen.fused import fused, loops
 from minigrad.core.lowering import Move
 from minigrad.errors import IndexSpecError
 from minigrad.graph import trace
-from minigrad.ops.lookup import check
+from minigrad.ops.lookup import places_named
 
 RANDOM = np.random.default_rng(5)
 X = mg.asarray(RANDOM.standard_normal((37, 53)).astype(np.float32))
@@ -76,7 +76,7 @@ def test_all_of_it_is_in_loops(name: str) -> None:
     graph = trace(lambda x, y: [CASES[name](x, y) * 2], [X.spec, Y.spec])[0]
     ops = {node.op for node in compiler.fused(graph).graph.nodes}
     views = {op for op in ops if isinstance(op.lower, Move) and op.lower != Move("pad")}
-    assert ops - views - {check} == {fused}
+    assert ops - views - {places_named} == {fused}
 
 
 def test_memory_outside_of_an_array_is_not_read() -> None:

@@ -33,7 +33,7 @@ def test_large_results_in_whole_lines_go_past_the_caches() -> None:
     assert stores(lambda x: [x * 2], (FEW - 1,)) == [False]
     assert stores(lambda x, y: [x + y], (512, 256), (512, 1)) == [True]
     assert stores(lambda x, y: [x + y], (512, 250), (512, 1)) == [False]  # lines begin anywhere
-    assert stores(lambda x: [mg.permute_dims(x, (1, 0)) * 2], (512, 256)) == [True]
+    assert stores(lambda x: [mg.permute_dims(x, (1, 0)) * 2], (512, 256))[-1]  # after panels
 
 
 def test_what_is_read_again_stays_in_the_caches() -> None:
