@@ -212,7 +212,7 @@ class ConcreteFunction:
         While nobody listens. It returns None for anything but tensors of the specs; always, where
         it takes Python to run the graph.
         """
-        if not self.jit:
+        if not self.jit or not self.graph.outputs:  # a result of no tensors may be None, a refusal
             return refusing
         captured = [raw(x) for x in self.graph.captures]
         native: Callable[..., Any] | None

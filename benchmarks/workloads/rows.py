@@ -47,20 +47,38 @@ def layer_norm_in_tensorflow(tf: Any, x: Any, gamma: Any, beta: Any) -> Any:
     return (x - mean) * tf.math.rsqrt(variance + EPSILON) * gamma + beta
 
 
+SOFTMAX = {
+    "numpy": softmax_in_numpy,
+    "minigrad": lambda mg, x: mg.nn.softmax(x),
+    "jax": lambda jax, x: jax.nn.softmax(x),
+    "torch": lambda torch, x: torch.softmax(x, -1),
+    "tensorflow": lambda tf, x: tf.nn.softmax(x),
+}
+
 WORKLOADS = {
     "softmax": Workload(
         "softmax of 4096 rows of 1000",
         matrix(4096, 1000),
-        values(
+        values(SOFTMAX),
+        bytes=2 * 4 * 4096 * 1000,
+    ),
+    "softmax_short": Workload(
+        "softmax of 100,000 rows of 10",
+        matrix(100_000, 10),
+        values(SOFTMAX),
+        bytes=2 * 4 * 100_000 * 10,
+    ),
+    "lengths": Workload(
+        "lengths of 1,000,000 vectors in space, value and gradient",
+        matrix(1_000_000, 3),
+        gradients(
             {
-                "numpy": softmax_in_numpy,
-                "minigrad": lambda mg, x: mg.nn.softmax(x),
-                "jax": lambda jax, x: jax.nn.softmax(x),
-                "torch": lambda torch, x: torch.softmax(x, -1),
-                "tensorflow": lambda tf, x: tf.nn.softmax(x),
+                "minigrad": lambda mg, x: mg.sqrt(mg.sum(x * x, axis=-1)),
+                "jax": lambda jax, x: jax.numpy.sqrt((x * x).sum(-1)),
+                "torch": lambda torch, x: (x * x).sum(-1).sqrt(),
+                "tensorflow": lambda tf, x: tf.sqrt(tf.reduce_sum(x * x, -1)),
             }
         ),
-        bytes=2 * 4 * 4096 * 1000,
     ),
     "cross_entropy": Workload(
         "softmax cross-entropy of 4096 rows of 1000, value and gradient",

@@ -5,6 +5,7 @@ What is known in a round: values by name, one or one for each copy of a block; w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.lowering import Value
@@ -12,8 +13,19 @@ from .arithmetic import BOOL, INT64, lane_type
 from .cost import WIDEST
 from .crosswise import load_crosswise
 from .emitter import VectorEmitter, memory_dtype
-from .folds import Copies, combined
-from .loops import DType, Load, Loop, LoopNest, Operand, Place, Store, Update, statements
+from .folds import Copies, combined, folded, neutral
+from .loops import (
+    DType,
+    Load,
+    Loop,
+    LoopNest,
+    Operand,
+    Place,
+    Statement,
+    Store,
+    Update,
+    statements,
+)
 from .names import varying
 from .past import LINE
 from .reads import index_at, read_at, read_inside
@@ -34,7 +46,8 @@ class Access:
         self.fused = nest.vector_bytes >= FUSED_FROM
         self.bases: dict[Place, list[Index]] = {}  # of the places in a vector loop being written
         # by scratch buffer, the elements of one copy
-        self.rows = {b.name: -(-b.shape[0] // WIDEST) * WIDEST for b in nest.scratch}
+        size = {b.name: b.shape[0] * b.lanes for b in nest.scratch}
+        self.rows = {name: -(-n // WIDEST) * WIDEST for name, n in size.items()}
         self.begin(function)
 
     def begin(self, function: Function) -> None:
@@ -77,8 +90,7 @@ class Access:
         emitter, dtype = self.emitter(vector), place.buffer.dtype
         if vector is None:
             return [emitter.load(str(base), 0, dtype) for base in self.base(place, "")]
-        stride = place.stride(vector.var)
-        index = self.function.times(vector.index, stride)
+        stride, index = self.along(place, vector)
         if any(name in vector.names for name, _ in place.at):
             return [
                 read_at(emitter, place, str(self.moved(place, base, index, beyond=True)), vector, k)
@@ -122,8 +134,7 @@ class Access:
             for k, base in enumerate(self.base(place, "")):
                 emitter.store(values[k if len(values) > 1 else 0], str(base), 0)
             return
-        stride = place.stride(vector.var)
-        index = self.function.times(vector.index, stride)
+        stride, index = self.along(place, vector)
         index = self.function.plus(index, index_at(emitter, place, vector))
         for k, base in enumerate(self.bases[place]):
             value = values[k if len(values) > 1 else 0]
@@ -132,15 +143,26 @@ class Access:
                 continue
             emitter.store_strided(value, str(base), index, stride, mask=self.mask(place, vector))
 
+    def along(self, place: Place, vector: Vector) -> tuple[int, Index]:
+        """How far apart the lanes of a vector are at a place, and the first from its base."""
+        if place.buffer.lanes > 1:
+            return 1, 0
+        stride = place.stride(vector.var)
+        return stride, self.function.times(vector.index, stride)
+
     def mask(self, place: Place, vector: Vector) -> Value | None:
         """The lanes to load or store; all in own rows, which are longer: masked stores are slow."""
         own = place.buffer.name in self.rows and place.strides == ((vector.var, 1),)
-        return None if own else vector.mask
+        return None if own or place.buffer.lanes > 1 else vector.mask
 
     def update(self, statement: Update, vector: Vector | None) -> None:
         """Combine into memory; the copies among each other first."""
         emitter, place = self.emitter(vector), statement.place
         values = self.in_block(self.get(statement.value, place.buffer.dtype, vector))
+        if vector is not None and not place.at and self.along(place, vector)[0] == 0:
+            zero = neutral(emitter, statement.op, place.buffer.dtype)
+            x = values[0] if vector.mask is None else emitter.select(vector.mask, values[0], zero)
+            emitter, vector, values = self.scalar, None, [folded(emitter, statement.op, x)]
         while len(values) > 1:
             half = len(values) // 2
             pairs = zip(values[:half], values[half : 2 * half], strict=True)
@@ -165,9 +187,6 @@ class Access:
         moving = place.stride(block) or any(len(copies) > 1 for copies, _ in at)
         for k in range(count if scratch or moving else 1):
             start: Index = place.offset
-            if scratch:
-                row = function.plus(self.copy, k)
-                start = function.plus(function.times(row, self.rows[buffer.name]), start)
             for name, stride in place.strides:
                 if name != var:
                     index = self.indices[name]
@@ -176,6 +195,9 @@ class Access:
             for copies, stride in at:
                 step = self.scalar.cast(copies[k % len(copies)], INT64)
                 start = function.plus(start, function.times(step.text, stride))
+            if scratch:
+                row = function.times(function.plus(self.copy, k), self.rows[buffer.name])
+                start = function.plus(row, function.times(start, buffer.lanes))
             pointer = self.pointers.get(buffer.name, 0)
             found.append(self.moved(place, pointer, start, beyond=beyond))
         return found
@@ -187,14 +209,14 @@ class Access:
         kind = lane_type(memory_dtype(place.buffer.dtype))
         return self.function.address(str(start), index, kind, beyond=beyond)
 
-    def prepare(self, loop: Loop, start: Index) -> None:
-        """Compute, before the loop, where its places begin."""
-        for statement in loop.body:
+    def prepare(self, body: Sequence[Statement], var: str, start: Index) -> None:
+        """Compute where the places of statements begin, before the vector loop over `var`."""
+        for statement in body:
             if isinstance(statement, Load | Store | Update):
                 place = statement.place
-                along = self.function.times(start, place.stride(loop.var))
+                along = self.function.times(start, place.stride(var))
                 beyond = isinstance(statement, Load) and bool(statement.inside)
                 self.bases[place] = [
                     self.moved(place, base, along, beyond=beyond)
-                    for base in self.base(place, loop.var, beyond=beyond)
+                    for base in self.base(place, var, beyond=beyond)
                 ]

@@ -47,8 +47,9 @@ def parents(body: list[Statement], around: tuple[Loop, ...]) -> Iterator[tuple[L
 
 
 def vector_loops(loop: Loop) -> list[Loop]:
-    """The vector loops directly in `loop`."""
-    return [s for s in loop.body if isinstance(s, Loop) and s.vector]
+    """The vector loops directly in `loop`, if they go over columns."""
+    found = [s for s in loop.body if isinstance(s, Loop) and s.vector]
+    return [] if any(isinstance(s, Loop) for inside in found for s in inside.body) else found
 
 
 def is_blockable(around: tuple[Loop, ...], outer: int) -> bool:

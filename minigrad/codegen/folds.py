@@ -39,6 +39,11 @@ def joined(
     return [combined(emitter, slot.fold.op, x, y) for slot, x, y in zip(slots, xs, ys, strict=True)]
 
 
+def folded(emitter: VectorEmitter, op: Op, x: Value) -> Value:
+    """All lanes of `x` together, by the reduction `op`."""
+    return emitter.fold(x, lambda e, a, b: combined(e, op, a, b))
+
+
 def widened(emitter: VectorEmitter, x: Value, rest: Value, lanes: int) -> Value:
     """`x` in the first of `lanes` lanes, the scalar constant `rest` in the others."""
     if emitter.lanes == lanes:

@@ -29,15 +29,18 @@ class Buffer:
 
     role: what the kernel has for itself is "scratch", one row, or "sums", which outlive rows;
     "number" is no memory at all, its element k is k.
+    lanes: so many rows of "scratch" side by side, each for a lane of its own.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: DType
     role: Literal["input", "output", "scratch", "sums", "number"]
+    lanes: int = 1
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.dtype}[{','.join(map(str, self.shape))}]"
+        lanes = f", in {self.lanes} lanes" if self.lanes > 1 else ""
+        return f"{self.name}: {self.dtype}[{','.join(map(str, self.shape))}]{lanes}"
 
 
 @dataclass(frozen=True)

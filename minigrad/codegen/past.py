@@ -7,6 +7,7 @@ third of the traffic of a sum of two arrays, but wants lines that begin where th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 from .loops import Load, Loop, LoopNest, Place, Statement, Store, Update, statements
@@ -27,9 +28,16 @@ def past_the_caches(nest: LoopNest) -> None:
             return statement
         return replace(statement, past=is_whole(statement.place, loop))
 
-    for loop in inside:
-        if isinstance(loop, Loop) and loop.vector and not loop.folds and not loop.scans:
+    for loop in outermost(nest.body):
+        if not loop.folds and not loop.scans:
             loop.body = [settled(statement, loop) for statement in loop.body]
+
+
+def outermost(body: list[Statement]) -> Iterator[Loop]:
+    """The vector loops that are in no other."""
+    for statement in body:
+        if isinstance(statement, Loop):
+            yield from [statement] if statement.vector else outermost(statement.body)
 
 
 def is_whole(place: Place, loop: Loop) -> bool:

@@ -19,6 +19,7 @@ from ..core.lowering import Scan as ScanRule
 from ..core.op import Op
 from ..graph import Graph
 from ..ops.broadcast import reduce_sum
+from .abreast import lay_abreast
 from .arrange import scans_backwards
 from .bodies import instructions, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
@@ -80,8 +81,9 @@ class Scheduler(Values):
             self.frames[0].body,
             self.vector_bytes,
         )
-        past_the_caches(nest)
+        lay_abreast(nest)
         turn(nest)
+        past_the_caches(nest)
         share(nest)
         return nest
 

@@ -31,16 +31,14 @@ class UniformEmitter(VectorEmitter):
 
     def announce(self, x: Value, everywhere: Value) -> None:
         """Get ready, before a loop, to divide by the scalar `x`, which is `everywhere` in it."""
-        if is_constant(x) or x.dtype.kind != "f" or self.lanes == 1:
-            return
-        scalar = self.scalar
-        tiny, large = (-100, 64) if x.dtype == FLOAT32 else (-900, 512)
-        small = scalar.compare("<", scalar.math("abs", x), scalar.const(2.0**tiny, x.dtype))
-        one = scalar.const(1, x.dtype)
-        scale = scalar.select(small, scalar.const(2.0**large, x.dtype), one)
-        value = scalar.mul(x, scale)
-        parts = value, scalar.div(one, value), scale
-        self.divisors[everywhere.text] = Divisor(*map(self.splat, parts))
+        if not is_constant(x) and x.dtype.kind == "f" and self.lanes > 1:
+            parts = divisor(self.scalar, x)
+            self.divisors[everywhere.text] = Divisor(*map(self.splat, parts))
+
+    def announce_lanes(self, x: Value) -> None:
+        """Get ready, before a loop, to divide by the vector `x` in each of its rounds."""
+        if not is_constant(x) and x.dtype.kind == "f" and x.text not in self.divisors:
+            self.divisors[x.text] = Divisor(*divisor(self, x))
 
     def announce_number(self, number: float, everywhere: Value) -> None:
         """Get ready to divide by a Python number, which is `everywhere` in the loop."""
@@ -61,3 +59,13 @@ class UniformEmitter(VectorEmitter):
         # infinities leave no rest that is a number, and zeros would lose their sign
         special = self.binary_mask("fcmp ueq", second, self.const(0, x1.dtype))
         return self.select(special, first, second)
+
+
+def divisor(emitter: VectorEmitter, x: Value) -> tuple[Value, Value, Value]:
+    """`x`, scaled; its reciprocal; and the scale."""
+    tiny, large = (-100, 64) if x.dtype == FLOAT32 else (-900, 512)
+    small = emitter.compare("<", emitter.math("abs", x), emitter.const(2.0**tiny, x.dtype))
+    one = emitter.const(1, x.dtype)
+    scale = emitter.select(small, emitter.const(2.0**large, x.dtype), one)
+    value = emitter.mul(x, scale)
+    return value, emitter.div(one, value), scale

@@ -15,11 +15,9 @@ from dataclasses import replace
 from ..core.lowering import Value
 from .access import Access
 from .emitter import VectorEmitter
-from .folds import Copies, Slot, Totals, combined, joined, neutral, widened
+from .folds import Copies, Slot, Totals, folded, joined, neutral, widened
 from .loops import (
     Apply,
-    DType,
-    Fold,
     Load,
     Loop,
     Scan,
@@ -27,14 +25,17 @@ from .loops import (
     Store,
     Update,
 )
-from .names import divided_by, used
 from .outline import called, is_worth_a_call
 from .past import LINE
 from .reads import numbered
 from .scans import running, started
 from .text import Index
 from .uniform import UniformEmitter
-from .vector import Vector, mapped
+from .vector import Vector, dividing, everywhere, mapped
+from .windows import copy_window
+
+WRITTEN_OUT = 64
+"""Statements up to which a loop over the elements of rows abreast is written out."""
 
 
 class NestWriter(Access):
@@ -47,6 +48,8 @@ class NestWriter(Access):
         names = self.scalars if vector is None else vector.names
         for statement in body:
             match statement:
+                case Loop() if vector is not None:
+                    self.inner_loop(statement, vector)
                 case Loop(vector=True):
                     self.vector_loop(statement)
                 case Loop(each=True):
@@ -180,17 +183,19 @@ class NestWriter(Access):
         if loop.past and not self.past:
             self.past_or_not(loop, start, length)
             return []
-        self.prepare(loop, start)
+        self.prepare(loop.body, loop.var, start)
         lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
         emitter = self.vectors(lanes)
-        ready = self.ready(loop, emitter)
+        ready = everywhere(loop, emitter, self.scalars)
         sums = [neutral(emitter, slot.fold.op, slot.fold.dtype) for slot in slots] * unroll
         middle, backwards = length, loop.backwards
         if isinstance(length, int):
             middle = length // (lanes * unroll) * (lanes * unroll)
 
         def add_round(index: Index, u: int, sums: Copies) -> Copies:
-            vector = Vector(emitter, loop.var, index, None, lanes, ready, loop.calls, backwards)
+            vector = Vector(
+                emitter, loop.var, start, index, None, lanes, ready, loop.calls, backwards
+            )
             parts = self.round(loop, slots, vector)
             return [
                 *sums[: u * n],
@@ -199,7 +204,7 @@ class NestWriter(Access):
             ]
 
         if backwards and isinstance(length, int) and length % lanes:
-            self.tail(loop, slots, length)
+            self.tail(loop, slots, start, length)
         if middle:
             with emitter.loop(0, middle, lanes * unroll, sums) as state:
                 sums = state.values
@@ -215,12 +220,13 @@ class NestWriter(Access):
                 sums = add_round(index, u, sums)
             if length % lanes and not backwards:
                 sums[-n or len(sums) :] = joined(
-                    emitter, slots, sums[-n or len(sums) :], self.tail(loop, slots, length)
+                    emitter, slots, sums[-n or len(sums) :], self.tail(loop, slots, start, length)
                 )
         while len(sums) > n:
             half = len(sums) // 2
             sums = joined(emitter, [*slots] * (half // n), sums[:half], sums[half:])
-        return [self.total(emitter, slot.fold, x) for slot, x in zip(slots, sums, strict=True)]
+        totals = [folded(emitter, slot.fold.op, x) for slot, x in zip(slots, sums, strict=True)]
+        return [self.scalar.cast(x, slot.fold.wide) for slot, x in zip(slots, totals, strict=True)]
 
     def past_or_not(self, loop: Loop, start: Index, length: Index) -> None:
         """The rounds of a loop past the caches, if its lines are whole where memory begins."""
@@ -241,20 +247,15 @@ class NestWriter(Access):
         f.jump(after)
         f.place(after)
 
-    def total(self, emitter: VectorEmitter, fold: Fold, x: Value) -> Value:
-        """All lanes of an accumulator together."""
-        total = emitter.fold(x, lambda e, a, b: combined(e, fold.op, a, b))
-        return self.scalar.cast(total, fold.wide)
-
-    def tail(self, loop: Loop, slots: Sequence[Slot], length: int) -> Copies:
+    def tail(self, loop: Loop, slots: Sequence[Slot], start: Index, length: int) -> Copies:
         """The last rounds, too few for a vector; in what is reduced, other lanes are neutral."""
         rest = length % loop.lanes
         lanes = loop.lanes if loop.calls else 1 << (rest - 1).bit_length()
         emitter = self.vectors(lanes)
         mask = None if rest == lanes else emitter.first_lanes(rest)
-        ready = self.ready(loop, emitter)
+        ready = everywhere(loop, emitter, self.scalars)
         vector = Vector(
-            emitter, loop.var, length - rest, mask, rest, ready, loop.calls, loop.backwards
+            emitter, loop.var, start, length - rest, mask, rest, ready, loop.calls, loop.backwards
         )
         parts = []
         for slot, x in zip(slots, self.round(loop, slots, vector), strict=True):
@@ -276,18 +277,35 @@ class NestWriter(Access):
             else VectorEmitter(self.function, lanes)
         )
 
-    def ready(self, loop: Loop, emitter: VectorEmitter) -> dict[tuple[str, DType], Copies]:
-        """The scalars that a loop uses, in every lane."""
-        found: dict[tuple[str, DType], Copies] = {}
-        divisors = set(divided_by(loop.body))
-        for name, dtype in used(loop.body):
-            if name in self.scalars and (name, dtype) not in found:
-                scalars = [self.scalar.cast(x, dtype) for x in self.scalars[name]]
-                found[name, dtype] = [emitter.splat(x) for x in scalars]
-                if (name, dtype) in divisors and isinstance(emitter, UniformEmitter):
-                    for x, everywhere in zip(scalars, found[name, dtype], strict=True):
-                        emitter.announce(x, everywhere)
-        return found
+    # Loops in a round of a vector loop: each lane goes through them by itself.
+
+    def inner_loop(self, loop: Loop, vector: Vector) -> None:
+        """A loop over the few elements of rows that are abreast, in the lanes of `vector`."""
+        if loop.vector:
+            self.indices[loop.var] = 0
+            self.prepare(loop.body, vector.var, vector.start)
+            copy_window(self.vectors(loop.lanes), loop, self.bases, vector)
+            return
+        bases, emitter = dict(self.bases), vector.emitter
+        sums = [neutral(emitter, fold.op, fold.dtype) for fold in loop.folds]
+        with dividing(loop, vector):
+            if loop.extent * len(loop.body) <= WRITTEN_OUT:
+                for k in range(loop.extent):
+                    sums = self.inner_round(loop, vector, k, sums)
+            else:
+                with emitter.loop(0, loop.extent, 1, sums) as state:
+                    state.following = self.inner_round(loop, vector, state.index, state.values)
+                sums = state.values
+        for fold, x in zip(loop.folds, sums, strict=True):
+            vector.names[fold.name] = [emitter.cast(x, fold.wide)]
+        self.bases = bases
+
+    def inner_round(self, loop: Loop, vector: Vector, index: Index, sums: Copies) -> Copies:
+        """One round of an inner loop; what its reductions have come to."""
+        self.indices[loop.var] = index
+        self.prepare(loop.body, vector.var, vector.start)
+        slots = [Slot(fold, 0) for fold in loop.folds]
+        return joined(vector.emitter, slots, sums, self.round(loop, slots, vector))
 
 
 def plain(statement: Statement) -> Statement:

@@ -316,3 +316,17 @@ def test_portable_calls_write_variables_too(monkeypatch: pytest.MonkeyPatch) -> 
     assert [r - X[0, 0].item() for r in results] == [5, 7, 9]
     np.testing.assert_array_equal(before.numpy(), 0)
     np.testing.assert_array_equal(u.numpy(), 3)
+
+
+@pytest.mark.parametrize("result", [None, (), {"nothing": None}])
+def test_a_step_that_returns_no_tensor_is_made_once_a_call(result: Any) -> None:
+    v = variable()
+
+    @mg.function(jit_compile=True)
+    def step() -> Any:
+        v.assign(v + 1)
+        return result
+
+    for k in range(1, 7):
+        assert step() == result
+        np.testing.assert_array_equal(v.numpy(), k)

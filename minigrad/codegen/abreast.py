@@ -1,0 +1,251 @@
+"""Short rows abreast: a vector holds one column of many rows, and each lane goes along its own row.
+
+A row of ten columns leaves most lanes of a vector empty, and each of its sums is one across lanes.
+So a loop around few columns becomes a loop over lanes: what was one number for each row is then a
+vector, and a reduction over columns adds up vectors. In memory, elements of a column are a row
+apart; so windows of the rows are copied into panels, turned in registers, and back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from .bodies import instructions
+from .cost import CHUNK, WIDEST
+from .loops import Apply, Buffer, Load, Loop, LoopNest, Place, Scan, Statement, Store, Update
+from .loops import statements as all_in
+from .windows import cost
+
+POINTS = 64
+"""Elements of a row up to which rows go abreast."""
+HALF = 1.5
+"""What adding two halves of a vector counts, in instructions."""
+ACROSS = 3
+"""What it counts to add the lanes of a vector to a sum of columns, of a few vectors together."""
+WAIT = 8
+"""What it counts that columns are gone through again, when a reduction is known."""
+STACK = 1 << 15
+"""Bytes of the panels and scratch rows of one loop, which are to stay in the nearest cache."""
+SQUARE = 16
+"""Lanes of the widest squares that are turned in registers."""
+
+Access = Load | Store | Update
+
+
+def lay_abreast(nest: LoopNest) -> None:
+    """Let loops of `nest` over many short rows be loops over lanes."""
+    for loop in list(around_short_rows(nest.body)):
+        if carries(nest, loop):
+            continue
+        lanes = lanes_of(loop, nest.vector_bytes)
+        if loop.extent >= lanes and pays(loop, nest.vector_bytes):
+            make_vector(loop, lanes)
+            give_lanes(nest, loop)
+            give_windows(nest, loop)
+
+
+def around_short_rows(body: list[Statement]) -> Iterator[Loop]:
+    """The outermost loops whose rounds go through few elements."""
+    for loop in loops_in(body):
+        if loop.vector:
+            continue
+        if points(loop) > POINTS:
+            if loop.block == 1:
+                yield from around_short_rows(loop.body)
+        elif not any(map(is_in_order, all_in(loop.body))):
+            yield loop
+
+
+def is_in_order(statement: Statement) -> bool:
+    """Whether rows must come one after the other, or read what lies apart under conditions."""
+    match statement:
+        case Scan():
+            return True
+        case Load():
+            return bool(statement.inside)
+        case Store() | Update():
+            return bool(statement.place.at)
+    return False
+
+
+def carries(nest: LoopNest, loop: Loop) -> bool:
+    """Whether what `loop` keeps for a row is there before or after it: rows go in order then."""
+    kept = {s.place.buffer for s in accesses(loop.body) if isinstance(s, Store)} & {*nest.scratch}
+    uses = [[s.place.buffer for s in accesses(body)] for body in (nest.body, loop.body)]
+    return any(uses[0].count(buffer) > uses[1].count(buffer) for buffer in kept)
+
+
+def loops_in(body: list[Statement]) -> list[Loop]:
+    """The loops among statements."""
+    return [statement for statement in body if isinstance(statement, Loop)]
+
+
+def points(loop: Loop) -> int:
+    """How many elements one round goes through, at most."""
+    return max((inner.extent * points(inner) for inner in loops_in(loop.body)), default=1)
+
+
+def accesses(body: list[Statement]) -> list[Access]:
+    """The statements that touch memory, in loops and around."""
+    return [s for s in all_in(body) if isinstance(s, Access)]
+
+
+# Whether, and how many.
+
+
+def lanes_of(loop: Loop, vector_bytes: int) -> int:
+    """The lanes of a loop over rows: four registers per value, unless panels would be large."""
+    places = {s.place for s in accesses(loop.body)}
+    sizes = [place.buffer.dtype.itemsize for place in places]
+    for s in all_in(loop.body):
+        if isinstance(s, Apply):
+            sizes += [dtype.itemsize for dtype in (*s.dtypes, s.dtype)]
+    widest = max(sizes, default=4)
+    fewest = max(vector_bytes // widest, 1)
+    lanes = min(4 * fewest, WIDEST)
+    while lanes > fewest and points(loop) * len(places) * widest * lanes > STACK:
+        lanes //= 2
+    return lanes
+
+
+def pays(loop: Loop, vector_bytes: int) -> bool:
+    """Whether rows abreast take fewer instructions than one row after the other."""
+    lanes = max(vector_bytes // 4, 1)
+    across = [
+        s for s in accesses(loop.body) if isinstance(s, Update) and not s.place.stride(loop.var)
+    ]
+    abreast = one_by_one(loop.body) + turning(loop, min(lanes, SQUARE))
+    abreast += ACROSS * points(loop) * len(across)
+    return abreast < lanes * in_vectors(loop.body, lanes)
+
+
+def in_vectors(body: list[Statement], lanes: int) -> float:
+    """The instructions of a row whose columns are in lanes."""
+    total, passes, halves = 0.0, -1, lanes.bit_length() - 1
+    for statement in body:
+        if not isinstance(statement, Loop):
+            total += weight(statement)
+        elif not statement.vector:
+            total += statement.extent * in_vectors(statement.body, lanes)
+        else:
+            vectors = -(-statement.extent // lanes)
+            total += vectors * one_by_one(statement.body) + HALF * halves * len(statement.folds)
+            passes += 1
+    return total + WAIT * max(passes, 0)
+
+
+def one_by_one(body: list[Statement]) -> int:
+    """The instructions of a row whose columns are made one by one."""
+    return sum([s.extent * one_by_one(s.body) if isinstance(s, Loop) else weight(s) for s in body])
+
+
+def weight(statement: Statement) -> int:
+    """The instructions of a statement."""
+    if isinstance(statement, Apply) and statement.op is not None:
+        return instructions(statement.op, statement.dtypes, statement.dtype) or 0
+    return 1
+
+
+def turning(loop: Loop, lanes: int) -> int:
+    """The instructions that turn the windows of `lanes` rows."""
+    apart, extents = {s.place for s in accesses(loop.body) if is_apart(s.place, loop)}, inside(loop)
+    return sum([cost(window([p], extents)[1], p.stride(loop.var), lanes) for p in apart])
+
+
+# Lanes instead of numbers.
+
+
+def make_vector(loop: Loop, lanes: int) -> None:
+    """Let the rounds of `loop` be lanes, which go through the loops inside of it."""
+    inner = [s for s in all_in(loop.body) if isinstance(s, Loop)]
+    loop.calls = any(s.calls for s in inner)
+    loop.vector, loop.lanes, loop.block = True, lanes, 1
+    if loop.folds:
+        loop.chunk = -(-CHUNK // (points(loop) * lanes)) * lanes
+    for s in inner:
+        s.vector, s.lanes, s.unroll, s.chunk, s.block, s.calls = False, 1, 1, 0, 1, False
+
+
+def give_lanes(nest: LoopNest, loop: Loop) -> None:
+    """Let what `loop` keeps in memory for a row have room for a vector of them."""
+    stored = {s.place.buffer for s in accesses(loop.body) if isinstance(s, Store)}
+    wider = {b: replace(b, lanes=loop.lanes, role="scratch") for b in stored & {*nest.scratch}}
+    nest.scratch = [wider.get(b, b) for b in nest.scratch]
+    places = {s.place for s in accesses(loop.body) if s.place.buffer in wider}
+    loop.body = moved(loop.body, {p: replace(p, buffer=wider[p.buffer]) for p in places})
+
+
+def moved(body: list[Statement], places: Mapping[Place, Place]) -> list[Statement]:
+    """`body` with other places."""
+    found: list[Statement] = []
+    for statement in body:
+        match statement:
+            case Loop():
+                found.append(replace(statement, body=moved(statement.body, places)))
+            case Load(place=place) | Store(place=place) | Update(place=place):
+                found.append(replace(statement, place=places.get(place, place)))
+            case _:
+                found.append(statement)
+    return found
+
+
+# Windows.
+
+
+def is_apart(place: Place, loop: Loop) -> bool:
+    """Whether rounds of `loop` find their elements in memory with gaps between."""
+    in_memory = place.buffer.role in ("input", "output") and not place.at
+    return in_memory and place.stride(loop.var) not in (0, 1)
+
+
+def inside(loop: Loop) -> dict[str, int]:
+    """The extents of the loops in `loop`."""
+    return {s.var: s.extent for s in all_in(loop.body) if isinstance(s, Loop)}
+
+
+def give_windows(nest: LoopNest, loop: Loop) -> None:
+    """Let `loop` read and write what lies apart through panels."""
+    extents = inside(loop)
+    groups: dict[Place, dict[Place, None]] = {}  # by where a row begins, but for the offset
+    for place in [s.place for s in accesses(loop.body) if is_apart(s.place, loop)]:
+        outer = tuple([(v, s) for v, s in place.strides if v not in extents])
+        groups.setdefault(Place(place.buffer, 0, outer), {})[place] = None
+    reads: list[Statement] = []
+    writes: list[Statement] = []
+    moves: dict[Place, Place] = {}
+    var = next(iter(extents)) if len(extents) == 1 else "k"
+    for row, group in groups.items():
+        low, span = window(group, extents)
+        buffer, writing = row.buffer, row.buffer.role == "output"
+        if span > POINTS or (writing and not is_filled(group, extents, span)):
+            continue
+        panel = Buffer(f"p{len(nest.scratch)}", (span,), buffer.dtype, "scratch", loop.lanes)
+        nest.scratch.append(panel)
+        for place in group:
+            inner = tuple([(v, s) for v, s in place.strides if v in extents])
+            moves[place] = Place(panel, place.offset - low, inner)
+        ends = Place(buffer, low, (*row.strides, (var, 1))), Place(panel, 0, ((var, 1),))
+        source, target = ends[::-1] if writing else ends
+        name, lanes = f"{panel.name}_", max(nest.vector_bytes // buffer.dtype.itemsize, 1)
+        copy: list[Statement] = [Load(name, source), Store(target, name)]
+        lanes = min(lanes, SQUARE, loop.lanes)
+        (writes if writing else reads).append(Loop(var, span, copy, lanes=lanes, vector=True))
+    loop.body = [*reads, *moved(loop.body, moves), *writes]
+
+
+def window(places: Iterable[Place], extents: Mapping[str, int]) -> tuple[int, int]:
+    """The first element that a row has in `places`, and how many there are up to the last."""
+    low, high = [], []
+    for place in places:
+        ways = [s * (extents[v] - 1) for v, s in place.strides if v in extents]
+        low.append(place.offset + sum(way for way in ways if way < 0))
+        high.append(place.offset + sum(way for way in ways if way > 0))
+    return min(low), max(high) - min(low) + 1
+
+
+def is_filled(places: Iterable[Place], extents: Mapping[str, int], span: int) -> bool:
+    """Whether one of `places` comes to all elements of a window."""
+    counts = [math.prod([extents[v] for v, _ in p.strides if v in extents]) for p in places]
+    return max(counts) == span
