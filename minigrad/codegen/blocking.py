@@ -26,15 +26,17 @@ STRIP_PANELS = 5
 """Panels that read a block of such copies, at least, where threads share the work."""
 UNITS = 12
 """Into how many units of work products are divided, if there are enough panels."""
-LATENCY = 8
-"""Accumulators that keep the multipliers busy: two a cycle, each four cycles long."""
-FLOW, LOAD = 8, 3
-"""What multiplying two vectors, and loading one of x2, cost where loading a number of x1 is 1."""
+LATENCY, BUSY = 8, 12
+"""Accumulators that could keep the multipliers busy, two a cycle, each four cycles long; and those
+that do, as not all comes in time."""
+FLOW, LOAD, NUMBER = 8, 4, 2
+"""What multiplying two vectors, loading one of x2 and loading a number of x1 cost side by side:
+more than alone, as another thread may share the core. As many are loaded a cycle as multiplied."""
 NEAR_BYTES, FAR_LOAD = 1 << 15, 12
 """Up to this size x2 stays in the first cache; beyond, if it is not packed, loads cost more."""
 ROWS = 16
 """Rows of the tallest tile: each more is more text."""
-SLACK = 1.03
+SLACK = 1.01
 """How much slower a tile may be by this reckoning, which is no more exact, to be less text."""
 
 
@@ -157,8 +159,9 @@ def tile(rows: int, vectors: int, registers: int, load: int = LOAD) -> tuple[int
         for r in range(1, min(rows, ROWS) + 1)
         if r * v + v + 1 < registers
     }
-    most = min(costs.values()) * SLACK
-    fast = [size for size, cycles in costs.items() if cycles <= most]
+    best = min(costs, key=lambda size: (costs[size], size))
+    least = min(math.prod(best), BUSY)
+    fast = [x for x in costs if costs[x] <= SLACK * costs[best] and math.prod(x) >= least]
     return min(fast, key=lambda size: (text(rows, vectors, *size), costs[size]))
 
 
@@ -174,7 +177,7 @@ def cost(rows: int, vectors: int, r: int, v: int, load: int) -> int:
     """What tiles of `r` x `v`, and those at the edges, take for each step of depth."""
 
     def one(r: int, v: int) -> int:
-        return FLOW * max(r * v, LATENCY) + load * v + r if r and v else 0
+        return FLOW * max(r * v, r + v, LATENCY) + load * v + NUMBER * r if r and v else 0
 
     down, across = divmod(rows, r), divmod(vectors, v)
     columns = [(across[0], v), (1, across[1])]
