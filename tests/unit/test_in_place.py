@@ -1,25 +1,30 @@
 """Variables that compiled steps write over: nobody who has read a value sees it change."""
 
 import gc
+import os
+import sys
 import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.codegen import jit
 from minigrad.codegen.call import fast_path
 from minigrad.codegen.objects import holders_are_counted
 from tests.unit.codegen.native import needs_llvm
 
 SHAPE = (5, 7)
+RUNS = int(os.environ.get("MINIGRAD_TEST_RUNS", "300"))
 X = mg.constant(np.linspace(-1, 1, 35, dtype=np.float32).reshape(SHAPE))
 
 
-def counting(*variables: Any, jit: bool = True) -> Any:
+def counting(*variables: Any) -> Any:
     """A step that adds one to all `variables`, and returns the sum of what they were."""
 
-    @mg.function(jit_compile=jit)
+    @mg.function(jit_compile=True)
     def step(x: Any) -> Any:
         total = x
         for v in variables:
@@ -158,9 +163,9 @@ def test_a_variable_that_is_read_elsewhere_is_written_when_all_have_read() -> No
         return run
 
     results = []
-    for jit in (False, True):
+    for compiles in (False, True):
         u, v = variable(1), variable(2)
-        run = mg.function(step(v), jit_compile=jit)
+        run = mg.function(step(v), jit_compile=compiles)
         totals = [run(X).item() for _ in range(4)]
         results.append((totals, u.numpy().copy(), v.numpy().copy()))
     for plain, native in zip(*results, strict=True):
@@ -260,17 +265,20 @@ def test_threads_may_run_one_step_and_read() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    np.testing.assert_array_equal(v.numpy(), 4001)
+    last = v.numpy()
+    assert last.min() == last.max() <= 4001
+    if jit.available() and fast_path():  # elsewhere, one may overtake another between two calls
+        assert last.max() == 4001
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
 def test_optimizers_step_as_without_compiling(name: str) -> None:
     results = []
-    for jit in (False, True):
+    for compiles in (False, True):
         w, b = mg.Variable(np.full((7, 3), 0.5, np.float32)), mg.Variable(np.zeros(3, np.float32))
         optimizer = getattr(mg.optimizers, name)(0.1)
 
-        @mg.function(jit_compile=jit)
+        @mg.function(jit_compile=compiles)
         def step(x: Any, w: Any = w, b: Any = b, optimizer: Any = optimizer) -> Any:
             with mg.GradientTape() as tape:
                 loss = mg.mean((mg.tanh(x @ w + b) - 0.3) ** 2)
@@ -330,3 +338,35 @@ def test_a_step_that_returns_no_tensor_is_made_once_a_call(result: Any) -> None:
     for k in range(1, 7):
         assert step() == result
         np.testing.assert_array_equal(v.numpy(), k)
+
+
+@needs_llvm
+def test_steps_leave_nothing_behind() -> None:
+    v, w = variable(), mg.Variable(np.ones((7, 7), np.float32))
+
+    @mg.function(jit_compile=True)
+    def step(x: Any) -> Any:
+        y = mg.tanh(x @ w) * v
+        v.assign(y + x)
+        w.assign(w * 0.5 + mg.sum(y))
+        return y, {"sum": mg.sum(y)}
+
+    def run(count: int) -> None:
+        for k in range(count):
+            y, _ = step(X)
+            if k % 3 == 0:
+                held = v.value(), y
+                step(X)
+                del held
+
+    run(20)
+    tracemalloc.start()
+    try:
+        run(RUNS)
+        before = tracemalloc.get_traced_memory()[0]
+        run(RUNS)
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert after - before < 10_000
+    assert sys.getrefcount(X._value) < 50
