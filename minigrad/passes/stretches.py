@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from ..codegen.bodies import is_array
 from ..codegen.driver import is_native, size_of
 from ..codegen.stretch import stateful_stretch, stretch
@@ -64,9 +66,16 @@ def stretches(
 
 
 def is_view(node: Node) -> bool:
-    """Whether what `node` gives are the same elements in the same order."""
-    lower = node.op.lower
-    return isinstance(lower, Move) and lower.kind == "reshape" and len(node.inputs) == 1
+    """Whether what `node` gives are the same elements in the same order in memory."""
+    if not isinstance(node.op.lower, Move) or len(node.inputs) != 1:
+        return False
+    (x,) = node.inputs
+    if not is_array(x) or not all(z.spec.known for z in (x, *node.outputs)):
+        return False
+    array = np.empty(x.shape, np.bool_)
+    view = node.op.kernel(array, **node.attrs)
+    same = view.size == array.size and view.flags.c_contiguous
+    return bool(same and view.ctypes.data == array.ctypes.data)
 
 
 class Part:

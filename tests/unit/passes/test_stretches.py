@@ -90,6 +90,15 @@ def test_a_view_of_what_a_stretch_makes_is_part_of_it() -> None:
     assert names(node.attrs["graph"]) == ["fused", "native_product", "reshape_to"]
 
 
+def test_a_transpose_that_leaves_elements_where_they_are_is_a_view() -> None:
+    def body(x: Any, w: Any) -> list[Any]:
+        return [(mg.tanh(x) @ w).T]
+
+    (node,) = stretches(lowered(body, Spec((1, 32)), SQUARE)).nodes
+    assert names(node.attrs["graph"])[-1] == "permute"
+    assert names(stretches(lowered(body, TALL, SQUARE)))[-1] == "permute"
+
+
 def test_two_names_of_one_memory_do_not_both_leave() -> None:
     def body(x: Any, w: Any) -> list[Any]:
         y = mg.tanh(x) @ w
