@@ -84,11 +84,15 @@ def fused(graph: Graph) -> Fused:
         cells = set(liftable(simple))
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
-        whole = spread(lay_out(sink(optimize(lifted.graph))))
-        compiled = native_products(fuse(whole))
+        compiled = native_products(fuse(ready_to_fuse(optimize(lifted.graph))))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made
+
+
+def ready_to_fuse(graph: Graph) -> Graph:
+    """`graph` in the ops that loops are made of."""
+    return spread(lay_out(sink(graph)))
 
 
 def native(graph: Graph) -> Runner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -122,11 +122,21 @@ def square_name(dtype: np.dtype[Any], lanes: int, count: int) -> str:
     return f'"{SQUARE}.{dtype.name}.{lanes}.{count}"'
 
 
-@functools.cache
+SQUARES: dict[str, jit.Code] = {}
+LOCK = threading.RLock()
+
+
 def square_code(name: str) -> jit.Code:
-    """The code of `name`, one of the names that `square_name` gives, without quotes."""
-    kind, lanes, count = name.removeprefix(f"{SQUARE}.").split(".")
-    return jit.compile_module(square_ir(name, np.dtype(kind), int(lanes), int(count)), [name])
+    """The code of `name`, one of the names that `square_name` gives, without quotes.
+
+    Made once, and never unloaded: kernels are linked to its address.
+    """
+    with LOCK:
+        if name not in SQUARES:
+            kind, lanes, count = name.removeprefix(f"{SQUARE}.").split(".")
+            text = square_ir(name, np.dtype(kind), int(lanes), int(count))
+            SQUARES[name] = jit.compile_module(text, [name])
+        return SQUARES[name]
 
 
 def square_ir(name: str, dtype: np.dtype[Any], lanes: int, count: int) -> str:

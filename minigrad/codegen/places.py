@@ -72,7 +72,10 @@ class Places:
 
     def number(self, limit: Limit) -> Place:
         """What is to stay below a limit; what is negative is large as an unsigned number."""
-        dtype = np.dtype(np.uint32 if limit.extent < 2**31 else np.uint64)
+        extents = self.nesting.space.extents
+        farthest = sum(abs(s) * (extents[d] - 1) for d, s in limit.strides.items())
+        short = farthest + abs(limit.offset) + limit.extent < 2**31
+        dtype = np.dtype(np.uint32 if short else np.uint64)
         return self.place(Buffer("", (), dtype, "number"), limit.offset, limit.strides)
 
     def output(self, y: Any) -> Place:

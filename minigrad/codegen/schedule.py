@@ -141,7 +141,7 @@ class Scheduler(Values):
         simple = list(self.phases.roots) == [0] and not any(
             self.phases.in_row(y) and not self.phases.is_column_sum(y) for y in makers
         )
-        simple = simple and not self.nesting.space.scans
+        simple = simple and not (self.nesting.space.scans or self.nesting.space.scattered)
         return ROWS if simple and any(map(self.phases.is_column_sum, makers)) else 1
 
     def weight(self, statement: Statement) -> int:

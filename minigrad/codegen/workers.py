@@ -106,7 +106,7 @@ class Job:
         self.ir = ir
         self.done = threading.Event()
         self.image: bytes | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def result(self) -> bytes:
         """The object, as soon as it is there."""
@@ -138,8 +138,11 @@ class Workers:
         self.waiting: deque[weakref.ref[Job]] = deque()
         self.running = 0
 
-    def begin(self, key: str, ir: str) -> Job:
-        """Have the object of `ir` made; whoever asks for `key` meanwhile is given the same job."""
+    def begin(self, key: str, ir: str) -> Job | None:
+        """Have the object of `ir` made; whoever asks for `key` meanwhile is given the same job.
+
+        None where no thread can be started.
+        """
         with self.lock:
             job = self.jobs.get(key)
             if job is None:
@@ -147,7 +150,14 @@ class Workers:
                 self.waiting.append(weakref.ref(job))
                 if self.running < self.most:
                     self.running += 1
-                    start(self.work)
+                    try:
+                        start(self.work)
+                    except RuntimeError:  # no more threads, or the interpreter ends
+                        self.running -= 1
+                        if not self.running:  # then nothing else is waiting
+                            self.waiting.pop()
+                            del self.jobs[key]
+                            return None
             return job
 
     def find(self, key: str) -> Job | None:
@@ -165,14 +175,16 @@ class Workers:
                         self.idle.append(machine)
                     return
                 job = self.waiting.popleft()()
-                if machine is None:
-                    machine = self.idle.pop() if self.idle else self.machine()
+                if machine is None and self.idle:
+                    machine = self.idle.pop()
             if job is not None:
                 try:
+                    machine = self.machine() if machine is None else machine
                     job.image = self.make(machine, job)
-                except Exception as error:
+                except BaseException as error:  # whoever waits for it raises it
                     job.error = error
-                job.done.set()
+                finally:
+                    job.done.set()
                 del job  # else what nobody keeps would be kept while this waits
 
 

@@ -32,6 +32,11 @@ def numbers(n: int, axis: int, rank: int) -> Any:
     return api.reshape_to(counted, shape=tuple([n if a == axis else 1 for a in range(rank)]))
 
 
+def literal(number: Any, dtype: np.dtype[Any]) -> Any:
+    """`number` so that a choice between it and elements of `dtype` is of `dtype`."""
+    return bool(number) if dtype.kind == "b" else number
+
+
 def in_box(box: Box, shape: Sequence[int]) -> Any:
     """A mask of what is inside of a box, over the axes on which it is smaller; None if on none."""
     inside = None
@@ -129,10 +134,11 @@ def placed(v: Any, shape: Sequence[int], taken: Sequence[Any], key: Sequence[Any
 def triangle(x: Any, k: int, *, lower: bool) -> Any:
     """The matrices of `x`, zero above diagonal `k`, or else below it."""
     rank, (m, n) = x.ndim, x.shape[-2:]
+    k = max(-m, min(k, n))  # all beyond mean the same, and are no int32
     rows, columns = numbers(m, rank - 2, rank), numbers(n, rank - 1, rank)
     diagonal = rows + k if k else rows
     kept = api.less_equal(columns, diagonal) if lower else api.greater_equal(columns, diagonal)
-    return api.where(kept, x, False if x.dtype.kind == "b" else 0)
+    return api.where(kept, x, literal(0, x.dtype))
 
 
 def diagonal(v: Any, shape: Sequence[int], offset: int) -> Any:
@@ -144,4 +150,4 @@ def diagonal(v: Any, shape: Sequence[int], offset: int) -> Any:
     rows = numbers(m, rank - 2, rank)
     places = rows + offset if offset else rows
     on = api.equal(numbers(n, rank - 1, rank), places)
-    return api.where(on, column, False if v.dtype.kind == "b" else 0)
+    return api.where(on, column, literal(0, v.dtype))

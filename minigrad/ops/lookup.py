@@ -24,9 +24,9 @@ FULL = (None, None, None)
 WHOLE = "made when all derivatives have been taken; differentiate before"
 
 
-def wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of places: int32 where indices are, else int64."""
-    return np.dtype(np.int32 if dtype == np.int32 else np.int64)
+def wide(dtype: np.dtype[Any], n: int) -> np.dtype[Any]:
+    """The dtype of places among `n`: int32 where indices are and it has room, else int64."""
+    return np.dtype(np.int32 if dtype == np.int32 and n < 2**31 else np.int64)
 
 
 def checked_places(indices: Any, *, axis: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
@@ -43,7 +43,7 @@ def checked_places(indices: Any, *, axis: int, shape: tuple[int, ...], dtype: np
             f"index {wrong} is out of bounds for axis {axis} with size {n}; indices are at least "
             "-n and less than n; correct the values, or cut them with mg.clip"
         )
-    places = indices.astype(wide(indices.dtype), copy=False)
+    places = indices.astype(wide(indices.dtype, n), copy=False)
     return np.where(places < 0, places + n, places) if low < 0 else places
 
 
@@ -81,7 +81,9 @@ def places_along(x: Any, indices: Any, axis: int) -> Any:
 
 places_named = Op(
     checked_places,
-    infer=lambda indices, **attrs: Spec(indices.shape, wide(indices.dtype)),
+    infer=lambda indices, *, axis, shape, dtype: Spec(
+        indices.shape, wide(indices.dtype, shape[axis])
+    ),
     name="checked_places",
 )
 look_up = Op(

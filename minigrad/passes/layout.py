@@ -73,8 +73,11 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
         return None
     if isinstance(lower, Composed):
         graph = traced(lower.means, specs, node.attrs)
+        if graph is None:
+            return None
+        graph = lay_out(graph)
         # what has no loop body was chosen to be called
-        loops = [] if graph is None else [n for n in graph.nodes if n.op.lower is not None]
+        loops = [step for step in graph.nodes if step.op.lower is not None]
         return None if any(map(refusal, loops)) else graph
     if lower.thin is not None and jit.available():
         graph = traced(lower.thin, specs, node.attrs, *[turned(x, made) for x in node.inputs])

@@ -47,10 +47,11 @@ def sink(graph: Graph) -> Graph:
             v4 = add(v3, v1)                                # float32[]
             return (v4,)
     """
-    elements = Elements(graph)
     values: dict[Any, Any] = {}
+    elements = Elements()
     for node in graph.nodes:
         step = node.replaced(mapped(node.inputs, values), node.outputs)
+        elements.made |= makers([step])
         if node.op is take_slice and elements.is_small(step.inputs[0], step.outputs[0]):
             values[step.outputs[0]] = elements.taken(step)
         else:
@@ -61,8 +62,8 @@ def sink(graph: Graph) -> Graph:
 class Elements:
     """The elements of small tensors, made when they are first asked for; and the nodes for it."""
 
-    def __init__(self, graph: Graph):
-        self.made = makers(graph.nodes)
+    def __init__(self) -> None:
+        self.made: dict[Any, Node] = {}
         self.nodes: list[Node] = []
         self.known: dict[tuple[Any, int], Any] = {}
 

@@ -8,7 +8,7 @@ from ..codegen.bodies import cost, is_array, is_map, refusal
 from ..core.op import Node, using
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer
-from ..ops.boxes import Box, in_box
+from ..ops.boxes import Box, in_box, literal
 from ..ops.logic import where
 from ..ops.margins import pad_with
 from .dce import dce
@@ -53,7 +53,8 @@ def spread(graph: Graph) -> Graph:
         if not chain:
             found.append(step)
             continue
-        spreading = Spreading(step, chain)
+        again = [n.replaced(mapped(n.inputs, values), n.outputs) for n in chain]
+        spreading = Spreading(step, again)
         found += spreading.nodes
         values[node.outputs[0]] = spreading.result
     return dce(rebuilt(graph, found, values)) if values else graph
@@ -129,7 +130,7 @@ class Spreading:
 
     def chosen(self, x: Any, y: Any) -> Any:
         """`x` inside of the box, and what fills the margins elsewhere."""
-        fill, tracer = self.pad.attrs["value"], Tracer("spread")
+        fill, tracer = literal(self.pad.attrs["value"], x.dtype), Tracer("spread")
         symbol = Symbol(x.shape, x.dtype, tracer)
         with using(tracer, (tracer,)):
             inside = in_box(self.box, y.shape)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compiler import ready_to_fuse
 from minigrad.core.registry import api
 from minigrad.core.spec import Spec
 from minigrad.errors import SpecError
 from minigrad.graph import Graph, trace
-from minigrad.passes.layout import lay_out
 from minigrad.passes.pipeline import optimize
 
 LENGTHS = (1, 2, 3, 7, 8, 33, 63, 64, 65, 130, 1000)
@@ -128,7 +128,7 @@ def program(seed: int) -> tuple[Callable[..., list[Any]], list[Spec]]:
 def graph(seed: int) -> Graph:
     """The graph of a random program, made ready to be fused."""
     body, specs = program(seed)
-    return lay_out(optimize(trace(body, specs)[0]))
+    return ready_to_fuse(optimize(trace(body, specs)[0]))
 
 
 def data(graph: Graph, seed: int) -> list[Any]:

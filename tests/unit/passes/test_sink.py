@@ -46,7 +46,8 @@ def test_elements_are_those_that_are_made_eagerly() -> None:
     def several(y: Any) -> Any:
         turned = mg.stack([y[::-1], mg.broadcast_to(y[1], (3,))], axis=1)  # (3, 2)
         joined = mg.concat([turned.T[0], y[:1] * 2])
-        return turned[2, 0] + joined[3], mg.sin(joined)[1:2], mg.sum(step(y)), step(y)[2]
+        twice = mg.stack([(y * 2)[0], (y * 3)[1]])[1] * mg.where((y > 0)[0], y * 2, 1.0)[2]
+        return turned[2, 0] + joined[3], mg.sin(joined)[1:2], mg.sum(step(y)), step(y)[2], twice
 
     for a, b in zip(mg.function(several, jit_compile=True)(y), several(y), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
