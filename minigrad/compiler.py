@@ -15,6 +15,7 @@ from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
+from .passes.draws import native_draws
 from .passes.fuse import fuse
 from .passes.inline import inline
 from .passes.layout import lay_out
@@ -85,7 +86,7 @@ def fused(graph: Graph) -> Fused:
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
         whole = spread(lay_out(sink(optimize(lifted.graph))))
-        compiled = native_products(fuse(whole))
+        compiled = native_products(native_draws(fuse(whole)))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made

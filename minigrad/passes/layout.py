@@ -10,7 +10,7 @@ import numpy as np
 from ..codegen import jit
 from ..codegen.bodies import refusal
 from ..codegen.products import native_product
-from ..core.lowering import Composed, Contract
+from ..core.lowering import Composed, Contract, Draw
 from ..core.op import Node
 from ..core.spec import Spec
 from ..core.tensor import Tensor
@@ -74,7 +74,8 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
     if isinstance(lower, Composed):
         graph = traced(lower.means, specs, node.attrs)
         # what has no loop body was chosen to be called
-        loops = [] if graph is None else [n for n in graph.nodes if n.op.lower is not None]
+        lowers = () if graph is None else graph.nodes
+        loops = [n for n in lowers if not isinstance(n.op.lower, Draw | None)]
         return None if any(map(refusal, loops)) else graph
     if lower.thin is not None and jit.available():
         graph = traced(lower.thin, specs, node.attrs, *[turned(x, made) for x in node.inputs])
