@@ -15,6 +15,7 @@ from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
+from .passes.draws import native_draws
 from .passes.fuse import fuse
 from .passes.inline import inline
 from .passes.layout import lay_out
@@ -84,7 +85,8 @@ def fused(graph: Graph) -> Fused:
         cells = set(liftable(simple))
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
-        compiled = native_products(fuse(ready_to_fuse(optimize(lifted.graph))))
+        grouped = fuse(ready_to_fuse(optimize(lifted.graph)))
+        compiled = native_products(native_draws(grouped))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made

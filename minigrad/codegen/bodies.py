@@ -12,6 +12,7 @@ from ..core.lowering import (
     Composed,
     Contract,
     Count,
+    Draw,
     Lookup,
     Move,
     Pointwise,
@@ -76,6 +77,8 @@ def refusal(node: Node) -> str | None:
     lower = node.op.lower
     if lower is None or isinstance(lower, Contract | Composed):
         return f"library call: {node.op.name}"
+    if isinstance(lower, Draw):
+        return f"a loop of its own: {node.op.name}"
     tensors = [*filter(is_array, node.inputs), *node.outputs]
     for x in tensors:
         if not (x.dtype.kind in "biu" or x.dtype in (np.float32, np.float64)):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Value
-from . import exact, vecmath
+from . import exact, vecmath, vecmath_normal
 from .arithmetic import BOOL, Arithmetic, lane_type
 from .text import NONTEMPORAL, Carried, Index
 
@@ -48,6 +48,8 @@ class VectorEmitter(Arithmetic):
             return self.intrinsic(ROUNDINGS[name], *xs) if xs[0].dtype.kind == "f" else xs[0]
         if name in exact.RULES and exact.supported(name, xs[0].dtype):
             return exact.RULES[name](self, *xs)
+        if name in vecmath_normal.RULES and vecmath_normal.supported(xs[-1].dtype):
+            return vecmath_normal.RULES[name](self, *xs)
         if xs[0].dtype.kind != "f":
             raise TypeError(
                 f"native code: {name} of {xs[0].dtype} was asked for, but it is a function of "
@@ -336,6 +338,8 @@ def supports(name: str, dtype: Any) -> bool:
         return kind in "biu" or vecmath.is_float(dtype)
     if name in exact.RULES:
         return exact.supported(name, np.dtype(dtype))
+    if name in vecmath_normal.RULES:
+        return vecmath_normal.supported(np.dtype(dtype))
     return (name == "copysign" and vecmath.is_float(dtype)) or vecmath.supported(name, dtype)
 
 

@@ -140,8 +140,7 @@ def by_number(x: Term, number: int) -> tuple[Term, Term]:
         return -x, x.like(0)
     if number > 0 and number & (number - 1) == 0:
         bits = number.bit_length() - 1
-        shift = "ashr" if x.value.dtype.kind == "i" else "lshr"
-        return Term(x.emitter, x.emitter.shift(shift, x.value, bits)), x & (number - 1)
+        return x >> bits, x & (number - 1)
     return floored(x, x.like(number))
 
 

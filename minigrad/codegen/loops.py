@@ -154,6 +154,18 @@ class Update:
         return f"{self.place} = {self.op.name}({self.place}, {self.value})"
 
 
+@dataclass(frozen=True)
+class Draw:
+    """The `count` elements from `place` on become random bits of the state in `state`."""
+
+    place: Place
+    state: Place
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.place}, {self.count} = random bits of {self.state.buffer.name}"
+
+
 @dataclass
 class Loop:
     """Repeat `body` for `var` from 0 to `extent`.
@@ -218,7 +230,7 @@ class Loop:
         return f"for {self.var} in {self.extent}{by}{chunk}{calls}{shared}:"
 
 
-Statement: TypeAlias = Load | Apply | Store | Fold | Scan | Update | Loop
+Statement: TypeAlias = Load | Apply | Store | Fold | Scan | Update | Draw | Loop
 
 
 @dataclass

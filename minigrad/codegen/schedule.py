@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.lowering import Reduce
+from ..core.lowering import Draw, Reduce
 from ..core.lowering import Scan as ScanRule
 from ..core.op import Op
 from ..graph import Graph
@@ -39,6 +39,7 @@ from .loops import (
     own_buffers,
 )
 from .past import past_the_caches
+from .philox import draw_nest
 from .shares import share
 from .strips import WIDE, in_strips, length_of_strips, turned_round
 from .values import AFTER_ROWS, Frame, Values
@@ -58,6 +59,8 @@ class Pending(NamedTuple):
 
 def loop_nest(graph: Graph, vector_bytes: int) -> LoopNest:
     """The loop nest of a fusion group, for vector registers of `vector_bytes` bytes."""
+    if isinstance(graph.nodes[0].op.lower, Draw):
+        return draw_nest(graph, vector_bytes)
     return Scheduler(Nesting(graph), vector_bytes).nest()
 
 

@@ -116,7 +116,8 @@ class Term:
         return Term(self.emitter, self.emitter.shift("shl", self.value, count))
 
     def __rshift__(self, count: int) -> Term:
-        return Term(self.emitter, self.emitter.shift("ashr", self.value, count))
+        shift = "lshr" if self.value.dtype.kind == "u" else "ashr"
+        return Term(self.emitter, self.emitter.shift(shift, self.value, count))
 
     def bits(self) -> Term:
         """The bits of this float as a signed integer."""

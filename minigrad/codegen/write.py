@@ -18,6 +18,7 @@ from .emitter import VectorEmitter
 from .folds import Copies, Slot, Totals, folded, joined, neutral, widened
 from .loops import (
     Apply,
+    Draw,
     Load,
     Loop,
     Scan,
@@ -27,6 +28,7 @@ from .loops import (
 )
 from .outline import called, is_worth_a_call
 from .past import LINE
+from .philox import write_block
 from .reads import numbered
 from .scans import running, started
 from .text import Index
@@ -75,6 +77,9 @@ class NestWriter(Access):
                     self.store(place, values, vector, past=past)
                 case Update():
                     self.update(statement, vector)
+                case Draw(place=place, state=state):
+                    begins = [str(self.base(x, "")[0]) for x in (state, place)]
+                    write_block(self.function, statement, self.indices, *begins)
 
     def apply(self, statement: Apply, vector: Vector | None) -> Copies:
         """The values of a map."""

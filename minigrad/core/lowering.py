@@ -64,7 +64,7 @@ class Emitter(Protocol):
 
         Also "maximum" and "minimum" (NaN spreads, as NumPy), "abs", "sign", "copysign",
         "floor", "ceil", "trunc", "round" for floats; "abs", "maximum", "minimum", "sign",
-        "floor_divide", "remainder" for integers as well.
+        "floor_divide", "remainder" for integers as well; "radius" and "point" of words.
         """
 
 
@@ -145,6 +145,11 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Draw:
+    """Words of the random bits of the state that is the input: a loop of its own makes them."""
+
+
+@dataclass(frozen=True)
 class Contract:
     """Sums of products: of matrices, in the last two axes; or as `operands` says.
 
@@ -184,4 +189,6 @@ class Body:
     transparent: bool = True
 
 
-Lowering = Pointwise | Reduce | Scan | Move | Lookup | Scatter | Count | Contract | Composed | Body
+Lowering = (
+    Pointwise | Reduce | Scan | Move | Lookup | Scatter | Count | Draw | Contract | Composed | Body
+)

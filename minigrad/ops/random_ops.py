@@ -15,10 +15,12 @@ import numpy as np
 
 from ..core.batch import alone, has_one_row, whole
 from ..core.define import composite, primitive
+from ..core.lowering import Composed, Draw
 from ..core.registry import api
 from ..core.spec import Shape, Spec
 from ..core.tensor import Tensor
 from ..errors import SpecError
+from .box_muller import normal_numbers, normal_of_words
 
 WORDS = 3  # of a state
 STATE = np.dtype(np.uint64)
@@ -47,6 +49,54 @@ def drawn_spec(state: Any, *, shape: Shape, dtype: Any, **options: Any) -> Spec:
     return Spec(shape, dtype)
 
 
+@primitive(infer=drawn_spec, lower=Draw(), public=False)
+def random_bits(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
+    """The words of the draw, as uint64, or as uint32: their halves, the low one first."""
+    drawn = words if dtype == np.uint64 else half_words
+    return drawn(state, math.prod(shape)).reshape(shape)
+
+
+# In loops the ops below are made of bits, by arithmetic that rounds nothing.
+
+
+def uniform_of_bits(state: Any, shape: Any, dtype: Any) -> Any:
+    """As `uniform_numbers`, in ops; None where loops have no such numbers."""
+    if dtype == np.float64:
+        bits = random_bits(state, shape=shape, dtype=np.dtype(np.uint64))
+        return api.astype(api.bitwise_right_shift(bits, 11), dtype) * 2.0**-53
+    if dtype == np.float32:
+        bits = random_bits(state, shape=shape, dtype=np.dtype(np.uint32))
+        return api.astype(api.bitwise_right_shift(bits, 8), dtype) * 2.0**-24
+    return None
+
+
+def normal_of_bits(state: Any, *, shape: Any, dtype: Any) -> Any:
+    """As `random_normal`, in ops."""
+    wanted = np.dtype(np.uint64 if dtype == np.float64 else np.uint32)
+    bits = random_bits(state, shape=((math.prod(shape) + 1) // 2 * 2,), dtype=wanted)
+    return normal_of_words(bits, shape)
+
+
+def integers_of_bits(state: Any, *, shape: Any, dtype: Any, low: int, high: int) -> Any:
+    """As `random_integers`, in ops."""
+    bits = random_bits(state, shape=shape, dtype=STATE)
+    return api.astype(api.astype(scaled_words(bits, low, high), np.int64), dtype)
+
+
+def scaled_words(bits: Any, low: int, high: int) -> Any:
+    """`low` plus the high word of the products of `bits` and the extent, modulo 2^64.
+
+    bits: an array or a tensor of uint64.
+    """
+    extent, ones = high - low, 0xFFFFFFFF
+    small, large = extent & ones, extent >> 32
+    middle = (bits >> 32) * small + (((bits & ones) * small) >> 32)
+    cross = (bits & ones) * large + (middle & ones)
+    offset = (bits >> 32) * large + (middle >> 32) + (cross >> 32)
+    # two's complement: adding `low` modulo 2^64 is right for negative ones too
+    return offset + low % 2**64
+
+
 def uniform_numbers(state: Any, shape: Any, dtype: Any) -> Any:
     """Multiples of 2^-53 (float64) or 2^-24 (others), from 0 up to but not 1."""
     if dtype == np.float64:
@@ -57,40 +107,34 @@ def uniform_numbers(state: Any, shape: Any, dtype: Any) -> Any:
     )
 
 
-@primitive(infer=drawn_spec, public=False)
+@primitive(
+    infer=drawn_spec,
+    lower=Composed(lambda state, *, shape, dtype: uniform_of_bits(state, shape, dtype)),
+    public=False,
+)
 def random_uniform(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
     """Numbers spread evenly over 0 <= u < 1, in float16 (11 bits), float32 (24) or float64 (53)."""
     return uniform_numbers(state, shape, dtype)
 
 
 @primitive(
-    infer=lambda state, x, *, dtype: drawn_spec(state, shape=x.shape, dtype=dtype), public=False
+    infer=lambda state, x, *, dtype: drawn_spec(state, shape=x.shape, dtype=dtype),
+    lower=Composed(lambda state, x, *, dtype: uniform_of_bits(state, x.shape, dtype)),
+    public=False,
 )
 def random_uniform_like(state: Any, x: Any, /, *, dtype: Any) -> Any:
     """As `random_uniform`, in the shape of `x`, which may be known only when it runs."""
     return uniform_numbers(state, x.shape, dtype)
 
 
-@primitive(infer=drawn_spec, public=False)
+@primitive(infer=drawn_spec, lower=Composed(normal_of_bits), public=False)
 def random_normal(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
     """Standard normal numbers in float32 or float64, in pairs by Box and Muller (1958)."""
-    n = math.prod(shape)
-    pairs = (n + 1) // 2
-    if dtype == np.float64:
-        bits = words(state, 2 * pairs)
-        radius = ((bits[:pairs] >> np.uint64(11)) + 0.5) * 2.0**-53
-        turn = (bits[pairs:] >> np.uint64(11)) * 2.0**-53
-    else:
-        # the radius is of all 32 bits, in float64: the tails reach to 6.7
-        bits = half_words(state, 2 * pairs)
-        radius = (bits[:pairs] + 0.5) * 2.0**-32
-        turn = (bits[pairs:] >> np.uint32(8)) * np.float32(2.0**-24)
-    radius = np.sqrt(-2 * np.log(radius)).astype(dtype)
-    angle = turn.astype(dtype) * dtype.type(2 * math.pi)
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n].reshape(shape)
+    drawn = words if dtype == np.float64 else half_words
+    return normal_numbers(drawn(state, (math.prod(shape) + 1) // 2 * 2), shape)
 
 
-@primitive(infer=drawn_spec, public=False)
+@primitive(infer=drawn_spec, lower=Composed(integers_of_bits), public=False)
 def random_integers(
     state: Any, /, *, shape: tuple[int, ...], dtype: Any, low: int, high: int
 ) -> Any:
@@ -98,15 +142,8 @@ def random_integers(
 
     Off from even by at most range / 2^64, relatively (Lemire 2019, without the rejection).
     """
-    extent = high - low
     bits = words(state, math.prod(shape))
-    mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
-    small, large = np.uint64(extent & 0xFFFFFFFF), np.uint64(extent >> 32)
-    middle = (bits >> half) * small + (((bits & mask) * small) >> half)
-    cross = (bits & mask) * large + (middle & mask)
-    offset = (bits >> half) * large + (middle >> half) + (cross >> half)
-    # two's complement: adding `low` modulo 2^64 is right for negative ones too
-    return (offset + np.uint64(low % 2**64)).astype(np.int64).astype(dtype).reshape(shape)
+    return scaled_words(bits, low, high).astype(np.int64).astype(dtype).reshape(shape)
 
 
 @primitive(infer=drawn_spec, public=False)
@@ -125,7 +162,7 @@ def random_states(state: Any, /, *, shape: tuple[int, ...], dtype: Any) -> Any:
 
 for _op in (random_uniform, random_uniform_like, random_normal):
     _op.no_gradient("random numbers do not depend on any tensor; scale and shift them instead")
-for _op in (random_integers, random_order, random_states):
+for _op in (random_bits, random_integers, random_order, random_states):
     _op.no_gradient("random whole numbers are piecewise constant")
 
 
@@ -163,10 +200,10 @@ def states_batch(op: Any, n: Any, state: Tensor, *, shape: Any, dtype: Any) -> A
     return api.reshape(found, (n, *shape))
 
 
-for _op in (random_uniform, random_normal, random_integers):
+for _op in (random_bits, random_uniform, random_normal, random_integers):
     _op.defbatch(drawn_batch)
 for _op in (
-    *(random_uniform, random_uniform_like, random_normal),
+    *(random_bits, random_uniform, random_uniform_like, random_normal),
     *(random_integers, random_order, random_states),
 ):
     _op.draws = True

@@ -10,7 +10,7 @@ import numpy as np
 from ..codegen import jit
 from ..codegen.bodies import refusal
 from ..codegen.products import native_product
-from ..core.lowering import Composed, Contract
+from ..core.lowering import Composed, Contract, Draw
 from ..core.op import Node
 from ..core.spec import Spec
 from ..core.tensor import Tensor
@@ -77,7 +77,7 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
             return None
         graph = lay_out(graph)
         # what has no loop body was chosen to be called
-        loops = [step for step in graph.nodes if step.op.lower is not None]
+        loops = [n for n in graph.nodes if not isinstance(n.op.lower, Draw | None)]
         return None if any(map(refusal, loops)) else graph
     if lower.thin is not None and jit.available():
         graph = traced(lower.thin, specs, node.attrs, *[turned(x, made) for x in node.inputs])

@@ -1,5 +1,6 @@
 """Inputs for ops on images, and for ops that draw random numbers."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,6 +59,25 @@ def random(dtypes: Sequence[Any], shape: Callable[[Pen], Shape] = Pen.shape, **a
         return (random_state(pen),), {**drawn, **{name: draw(pen) for name, draw in attrs.items()}}
 
     return row
+
+
+def random_words(count: int) -> Any:
+    """A row for ops of words of all sizes, in `count` arrays."""
+
+    def row(pen: Pen) -> Drawn:
+        dtype, shape = np.dtype(pen.of(np.uint32, np.uint64)), pen.shape()
+        size, most = math.prod(shape), np.iinfo(dtype).max
+        drawn = [[pen.count(0, most) for _ in range(size)] for _ in range(count)]
+        return tuple([np.array(numbers, dtype).reshape(shape) for numbers in drawn]), {}
+
+    return row
+
+
+def point_inputs(pen: Pen) -> Drawn:
+    """A radius, words, and quarters of a turn."""
+    (words, quarters), _ = random_words(2)(pen)
+    radius = np.dtype(f"f{words.dtype.itemsize}").type(pen.count(0, 6))
+    return (np.full(words.shape, radius), words, quarters), {}
 
 
 def random_state(pen: Pen) -> Array:

@@ -19,9 +19,11 @@ from .draws import ANY, FLOATS, INTEGERS, Drawn, Pen, Row, Shape
 from .extra import st
 from .images import (
     image_row,
+    point_inputs,
     polygamma_inputs,
     random,
     random_like_inputs,
+    random_words,
     windows_added_inputs,
     windows_inputs,
 )
@@ -357,6 +359,9 @@ TABLE: dict[str, Row] = {
     "filter_gradient": image_row("xgw"),
     "windows_of": windows_inputs,
     "windows_added": windows_added_inputs,
+    "random_bits": random((np.uint32, np.uint64)),
+    "radius_of_words": random_words(1),
+    "point_of_words": point_inputs,
     "random_uniform": random(FLOATS),
     "random_uniform_like": random_like_inputs,
     "random_normal": random(FLOATS),

@@ -159,7 +159,8 @@ def documented(function: Callable[..., Any]) -> tuple[Graph, str]:
 
 def read(text: str) -> Graph:
     """The graph of a text as graphs print, its inputs being what the comments say."""
-    namespace: dict[str, Any] = dict(OPS)
+    dtypes = {name: np.dtype(name) for name in ("uint32", "uint64", "float32", "float64")}
+    namespace: dict[str, Any] = {**dtypes, **OPS}
     exec(text, namespace)
     *inner, (name, notes) = re.findall(r"^def (\w+)\(.*\):\s+# (.*)", text, re.M)
     for other, _ in inner:

@@ -8,7 +8,7 @@ import scipy.stats
 
 import minigrad as mg
 from minigrad.errors import SpecError
-from minigrad.ops import random_ops
+from minigrad.ops import box_muller, random_ops
 
 N = 20_000
 
@@ -146,3 +146,65 @@ def test_what_cannot_be_drawn_is_refused(draw: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         draw(g)
     assert g.state.numpy()[2] == 0
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (33, 5), (600, 1001)])
+@pytest.mark.parametrize("dtype", [mg.float16, mg.float32, mg.float64])
+def test_compiled_functions_draw_the_same_numbers_to_the_bit(shape: Any, dtype: Any) -> None:
+    def draws(g: Any) -> list[Any]:
+        like = mg.zeros(shape, dtype=dtype)
+        return [
+            *(g.uniform(shape, dtype=dtype), g.normal(shape, dtype=dtype), g.uniform_like(like)),
+            *(g.integers(-5, 7, shape), g.integers(2**64, shape=shape, dtype=mg.uint64)),
+            *(g.bernoulli(0.3, shape), g.normal(shape, mean=3.0, dtype=dtype)),
+        ]
+
+    eager, g = generator(), generator()
+    compiled = mg.function(lambda: draws(g), jit_compile=True)
+    for _ in range(2):
+        for x, y in zip(compiled(), draws(eager), strict=True):
+            np.testing.assert_array_equal(x.numpy(), y.numpy())
+    np.testing.assert_array_equal(g.state.numpy(), eager.state.numpy())
+
+
+def test_a_draw_is_part_of_the_loop_that_uses_it() -> None:
+    g, x = generator(), mg.ones((40, 50))
+
+    @mg.function(jit_compile=True)
+    def dropout(x: Any) -> Any:
+        return mg.where(g.uniform(x.shape) < 0.9, x / 0.9, g.normal(x.shape))
+
+    text = dropout.compiler_ir(x, stage="fused")
+    assert text.count("a loop of its own: random_bits") == 2
+    assert "library call" not in text
+    if "kernel" in dropout.compiler_ir(x, stage="llvm"):
+        assert "random bits of x0" in dropout.compiler_ir(x, stage="loops")
+
+
+@pytest.mark.parametrize(("dtype", "kept", "eps"), [("u4", 32, 1.2e-7), ("u8", 53, 2.3e-16)])
+def test_the_formulas_of_normal_numbers_are_exact_to_rounding(
+    dtype: str, kept: int, eps: float
+) -> None:
+    words = np.random.default_rng(0).integers(0, 2**63, 20_000, np.uint64) >> np.uint64(31)
+    words = words << np.uint64(31) | words[::-1] if dtype == "u8" else words
+    words = words.astype(dtype)
+    words[:4] = [0, 1, 5, words.max() // 2]
+    u = (words >> words.dtype.type(8 * words.itemsize - kept)) + 0.5
+    radius, word = box_muller.radius_of_words(mg.constant(words)), mg.constant(words)
+    expected = np.sqrt(-2 * (np.log(u.astype(np.longdouble)) - kept * np.log(np.longdouble(2))))
+    np.testing.assert_allclose(radius.numpy(), expected, rtol=4 * eps)
+    bits = 24 if dtype == "u4" else 53
+    turn = (words >> words.dtype.type(8 * words.itemsize - bits)) * 2.0**-bits
+    for quarters in range(4):
+        number = mg.constant(np.array(quarters, dtype))
+        found = box_muller.point_of_words(mg.ones_like(radius), word, number)
+        expected = np.cos(2 * np.pi * turn + quarters * np.pi / 2)
+        np.testing.assert_allclose(found.numpy(), expected, atol=5 * eps)
+
+
+def test_words_that_are_none_are_refused() -> None:
+    word = mg.constant(np.zeros(3, np.uint32))
+    with pytest.raises(SpecError, match="random words are uint32 or uint64"):
+        box_muller.radius_of_words(mg.ones(3))
+    with pytest.raises(SpecError, match="a radius for words of uint32 is float32, not float64"):
+        box_muller.point_of_words(mg.ones(3, dtype=mg.float64), word, word)
