@@ -16,6 +16,7 @@ from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
 from .passes.draws import native_draws
+from .passes.finish import finish_products
 from .passes.fuse import fuse
 from .passes.inline import inline
 from .passes.layout import lay_out
@@ -86,7 +87,8 @@ def fused(graph: Graph) -> Fused:
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
         whole = spread(lay_out(sink(optimize(lifted.graph))))
-        compiled = native_products(native_draws(fuse(whole)))
+        updated = [result for _, result in lifted.writes]
+        compiled = finish_products(native_products(native_draws(fuse(whole))), updated)
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made
