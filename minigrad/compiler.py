@@ -16,6 +16,7 @@ from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
 from .passes.draws import native_draws
+from .passes.finish import finish_products
 from .passes.fuse import fuse
 from .passes.inline import inline
 from .passes.layout import lay_out
@@ -85,8 +86,9 @@ def fused(graph: Graph) -> Fused:
         cells = set(liftable(simple))
         reads = frozenset(i for i, x in enumerate(simple.inputs) if x in cells)
         lifted = lift(simple)
-        grouped = fuse(ready_to_fuse(optimize(lifted.graph)))
-        compiled = native_products(native_draws(grouped))
+        grouped = native_draws(fuse(ready_to_fuse(optimize(lifted.graph))))
+        updated = [result for _, result in lifted.writes]
+        compiled = finish_products(native_products(grouped), updated)
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made

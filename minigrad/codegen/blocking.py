@@ -74,9 +74,20 @@ class Product(NamedTuple):
         return math.prod([extent for extent, _ in self.levels[1:]])
 
     @property
+    def result(self) -> tuple[int, ...]:
+        """How far elements of the result are apart along each of its axes."""
+        shape = (*self.batch, self.rows, self.columns)
+        return tuple([math.prod(shape[k + 1 :]) for k in range(len(shape))])
+
+    @property
+    def elements(self) -> int:
+        """How many elements the result has."""
+        return math.prod(self.batch) * self.rows * self.columns
+
+    @property
     def size(self) -> int:
         """How many pairs of numbers are multiplied."""
-        return math.prod(self.batch) * self.rows * self.columns * self.depth
+        return self.elements * self.depth
 
 
 class Plan(NamedTuple):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from ..core.lowering import Value
 from .blocking import Plan, Product
 from .emitter import VectorEmitter
+from .epilogue import Epilogue, EpilogueWriter, Reach
 from .packing import Packer, minus, smaller
 from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
@@ -24,39 +25,57 @@ UNROLLED = 8
 """Steps of an innermost loop that are written out one by one, if there are no more."""
 
 
-def render(product: Product, plan: Plan, entry: str, unread: int = 0) -> str:
+ALONE = ("x1", "x2", "y")
+"""The parameters of a product of which nothing is made at once."""
+
+
+def render(
+    product: Product,
+    plan: Plan,
+    entry: str,
+    parameters: Sequence[str] = ALONE,
+    epilogue: Epilogue | None = None,
+) -> str:
     """The module whose function `entry(ptr x1, ptr x2, ptr y)` computes `product`.
 
-    unread: how many more pointers it takes before y, for inputs that only give a shape.
+    parameters: of the function, in order; those of other names are for the buffers of the
+    epilogue, or not read.
     """
     module = Module()
-    writer = Writer(product, plan, module)
-    writer.entry(entry, unread)
+    writer = Writer(product, plan, module, epilogue)
+    writer.entry(entry, parameters)
     return module.render()
 
 
 class Writer(Packer):
     """Writes the functions of a product; `tail` ones are for the columns of the last panel."""
 
-    def __init__(self, product: Product, plan: Plan, module: Module):
+    def __init__(
+        self, product: Product, plan: Plan, module: Module, epilogue: Epilogue | None = None
+    ):
         super().__init__(product, plan, module)
         self.whole = product.columns // plan.width * plan.width
         self.rest = product.columns - self.whole
+        self.epilogue = EpilogueWriter(epilogue, plan.lanes) if epilogue else None
+        self.reaches = self.epilogue.reaches if self.epilogue else []
 
     # From the whole to the panels.
 
-    def entry(self, name: str, unread: int) -> None:
+    def entry(self, name: str, parameters: Sequence[str]) -> None:
         """The function that is called: it has the chunks done, by several threads or by one."""
-        if self.whole:
-            self.panel("panel", self.plan.width)
-        if self.rest:
-            self.panel("tail_panel", self.rest)
+        for which, columns in (
+            ("panel", self.whole and self.plan.width),
+            ("tail_panel", self.rest),
+        ):
+            if columns:
+                self.panel(which, columns)
+                if self.epilogue:
+                    self.epilogue.write(self.module, f"{which}_epilogue", columns)
         if self.plan.strips:
             self.strips("strips")
         self.task("chunk")
-        arrays = ("x1", "x2", "y")
-        given = ("x1", "x2", *[f"unread{k}" for k in range(unread)], "y")
-        f = self.module.function(name, [f"ptr noalias %{x}" for x in given], quick=True)
+        arrays = self.arrays
+        f = self.module.function(name, [f"ptr noalias %{x}" for x in parameters], quick=True)
         argument = f.scratch(8 * len(arrays))
         for k, x in enumerate(arrays):
             f.do(f"store ptr %{x}, ptr {f.address(argument, k, 'ptr')}")
@@ -66,6 +85,12 @@ class Writer(Packer):
         else:
             self.module.define(SUBMIT, DECLARATION)
             f.do(f'call void @"{SUBMIT}"(ptr @chunk, ptr {argument}, i64 {chunks})')
+
+    @property
+    def arrays(self) -> list[str]:
+        """The parameters that are read or written."""
+        others = dict.fromkeys(reach.name for reach in self.reaches)
+        return list(dict.fromkeys([*ALONE, *others]))
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -82,11 +107,14 @@ class Writer(Packer):
     def task(self, name: str) -> None:
         """The function that does the units of one chunk."""
         f = self.module.function(name, ["ptr %arrays", "i64 %chunk"], internal=True, quick=True)
-        x1, x2, y = [f.let(f"load ptr, ptr {f.address('%arrays', k, 'ptr')}") for k in range(3)]
-        x1 = f.address(x1, self.product.x1.offset, self.kind)
-        x2 = f.address(x2, self.product.x2.offset, self.kind)
+        found = {
+            name: f.let(f"load ptr, ptr {f.address('%arrays', k, 'ptr')}")
+            for k, name in enumerate(self.arrays)
+        }
+        found["x1"] = f.address(found["x1"], self.product.x1.offset, self.kind)
+        found["x2"] = f.address(found["x2"], self.product.x2.offset, self.kind)
         if self.units == 1:
-            self.unit(f, [0] * len(self.grid), x1, x2, y)
+            self.unit(f, [0] * len(self.grid), found)
             return
         share = min(self.plan.share, self.units)
         low = f.times("%chunk", share)
@@ -96,19 +124,18 @@ class Writer(Packer):
             for extent in reversed(self.grid):
                 places.append(0 if extent == 1 else f.let(f"urem i64 {rest}, {extent}"))
                 rest = rest if extent == 1 else f.let(f"udiv i64 {rest}, {extent}")
-            self.unit(f, places[::-1], x1, x2, y)
+            self.unit(f, places[::-1], found)
 
-    def unit(self, f: Function, places: Sequence[Index], x1: str, x2: str, y: str) -> None:
+    def unit(self, f: Function, places: Sequence[Index], arrays: dict[str, str]) -> None:
         """Some panels of one block of rows, over all of the depth."""
         product, plan = self.product, self.plan
         *batch, block, group = places
-        size = product.rows * product.columns
-        outer = [math.prod(product.batch[k + 1 :]) * size for k in range(len(batch))]
         first = f.times(block, plan.block)
         rows = smaller(f, f.plus(first, plan.block), product.rows)
-        x1 = self.at(f, x1, (*batch, first), product.x1.strides[:-1])
-        x2 = self.at(f, x2, batch, product.x2.strides[:-2])
-        y = self.at(f, y, (*batch, first), (*outer, product.columns))
+        x1 = self.at(f, arrays["x1"], (*batch, first), product.x1.strides[:-1])
+        x2 = self.at(f, arrays["x2"], batch, product.x2.strides[:-2])
+        y = self.at(f, arrays["y"], (*batch, first), product.result[:-1])
+        beside = [self.reached(f, arrays, reach, (*batch, first)) for reach in self.reaches]
         rows = minus(f, rows, first)
         low = f.times(group, plan.panels * plan.width)
         high = smaller(f, f.plus(low, plan.panels * plan.width), self.whole)
@@ -126,6 +153,8 @@ class Writer(Packer):
                 columns = f.address(b, f.times(j, self.column2), self.kind)
                 results = f.address(y, j, self.kind)
                 f.do(f"call void @{name}(ptr {a}, ptr {columns}, ptr {results}, {sizes})")
+                if self.epilogue:
+                    self.finish(f, f"{name}_epilogue", beside, j, rows, f.plus(k, depth))
 
             if self.whole:
                 with f.loop(low, high, plan.width) as state:
@@ -134,6 +163,34 @@ class Writer(Packer):
                 last = f.let(f"icmp eq i64 {group}, {self.grid[-1] - 1}")
                 with f.when(last):
                     call("tail_panel", self.whole)
+
+    def reached(
+        self, f: Function, arrays: dict[str, str], reach: Reach, places: Sequence[Index]
+    ) -> str:
+        """The address of what lies beside the first element of a block of rows."""
+        index: Index = reach.offset
+        for place, stride in zip(places, reach.strides, strict=False):
+            index = f.plus(index, f.times(place, stride))
+        return f.address(arrays[reach.name], index, reach.kind)
+
+    def finish(
+        self, f: Function, name: str, beside: Sequence[str], j: Index, rows: Index, end: Index
+    ) -> None:
+        """Make of a panel from column `j` on what is made of it, if its depth is at the `end`."""
+        pairs = zip(beside, self.reaches, strict=True)
+
+        def call() -> None:
+            places = []
+            for start, reach in pairs:
+                index = f.times(j, reach.strides[-1])
+                places.append(f"ptr {f.address(start, index, reach.kind)}")
+            f.do(f"call void @{name}({', '.join(places)}, i64 {rows})")
+
+        if isinstance(end, int):
+            call()
+        else:
+            with f.when(f.let(f"icmp eq i64 {end}, {self.product.depth}")):
+                call()
 
     def place(self, f: Function, k: Index) -> Index:
         """How far element `k` of the summed axis is in x1, where a block of depth begins."""

@@ -12,11 +12,13 @@ from ..core.lowering import Body, Contract
 from ..core.op import Op
 from ..graph import Graph
 from . import jit
-from .blocking import Layout, Product, plan
+from .blocking import PARALLEL, Layout, Product, plan
 from .call import Callee, begin_kernel, kernel_code, make_callable
+from .epilogue import Epilogue, epilogue
 from .executable import executable
-from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused_spec, signature
+from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused, fused_spec, loops, signature
 from .gemm import render
+from .loops import Loop
 
 
 def run_product(*inputs: Any, graph: Graph) -> tuple[Any, ...]:
@@ -62,12 +64,53 @@ def begin_code(graph: Graph) -> Any:
 def product_llvm(graph: Graph) -> str:
     """The LLVM assembly of a product."""
     if "llvm" not in graph.cache:
-        found = product(graph)
+        follows = is_followed(graph)
+        found = product(graph.nodes[0].attrs["graph"] if follows else graph)
+        more = followed(graph) if follows else None
         width = jit.host().vector_bytes if jit.available() else PORTABLE_VECTOR_BYTES
         chosen = plan(found, width, registers(width))
-        graph.cache["llvm"] = render(found, chosen, ENTRY, len(graph.inputs) - 2)
+        graph.cache["llvm"] = render(found, chosen, ENTRY, parameters(graph), more)
     made: str = graph.cache["llvm"]
     return made
+
+
+# A product, and the group that is made of it at once: a graph of two nodes.
+
+
+def is_followed(graph: Graph) -> bool:
+    """Whether `graph` is a product and a group of loops."""
+    return graph.nodes[-1].op is fused
+
+
+def parameters(graph: Graph) -> list[str]:
+    """What the arrays of a product are called: its inputs, then its outputs.
+
+    The product is y; where that is no output itself, the first output of its dtype has its place.
+    """
+    inputs = ["x1", "x2", *[f"in{k}" for k in range(2, len(graph.inputs))]]
+    made = graph.nodes[0].outputs[0]
+    places = [k for k, y in enumerate(graph.outputs) if y is made] or [
+        k for k, y in enumerate(graph.outputs) if y.dtype == made.dtype
+    ]
+    outputs = ["y" if k in places[:1] else f"out{k}" for k in range(len(graph.outputs))]
+    return inputs + outputs
+
+
+def followed(graph: Graph) -> Epilogue | None:
+    """What is made of the product at once; None where that cannot be."""
+    first, group = graph.nodes
+    made = first.outputs[0]
+    called = dict(zip((*graph.inputs, *graph.outputs), parameters(graph), strict=True))
+    if "y" not in called.values():
+        return None
+    nest = loops(group.attrs["graph"])
+    arrays = zip((*nest.inputs, *nest.outputs), (*group.inputs, *group.outputs), strict=True)
+    names = {buffer.name: called.get(x, "y") for buffer, x in arrays}
+    found = product(first.attrs["graph"])
+    if found.size < PARALLEL and any(isinstance(s, Loop) and s.share for s in nest.body):
+        return None  # threads share the loops, and would not share the product
+    number = [x is made for x in group.inputs].index(True)
+    return epilogue(nest, number, found, names)
 
 
 def registers(vector_bytes: int) -> int:

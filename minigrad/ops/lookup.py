@@ -63,7 +63,7 @@ def all_places(x_shape: Sequence[int], places: Sequence[Any], axes: Axes, rank: 
 def looked_up(x: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
     """The elements of `x` in `places`, which broadcast to `shape`, that of the result."""
     found = x[all_places(x.shape, places, axes, len(shape))]
-    return np.ascontiguousarray(np.broadcast_to(found, shape))
+    return np.asarray(np.broadcast_to(found, shape), order="C")  # of no axes, too
 
 
 def added_up(g: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:

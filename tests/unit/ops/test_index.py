@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.core.registry import OPS
 from minigrad.core.spec import Spec
 from minigrad.errors import IndexSpecError, SpecError
 from minigrad.graph import evaluate, trace
@@ -308,3 +309,8 @@ def test_what_does_not_fit_is_refused_alike_eagerly_and_traced(message: str) -> 
         trace(lambda x: [REFUSED[message](x)], [Spec((2, 3), "float32")])
     assert message in str(eager.value)
     assert str(eager.value) == str(traced.value)
+
+
+def test_a_single_element_that_is_looked_up_has_no_axes():
+    found = OPS["look_up"].kernel(np.ones(2, np.float32), np.array(0), axes=(None,), shape=())
+    assert (np.shape(found), found.dtype) == ((), np.float32)

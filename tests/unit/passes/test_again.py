@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import compiler
 from minigrad.core.spec import Spec
 from minigrad.graph import Graph, trace
 from minigrad.passes.again import LARGE
-from minigrad.passes.fuse import fusion_report
+from minigrad.passes.fuse import fuse, fusion_report
+from minigrad.passes.pipeline import optimize
 
 SQUARE = Spec((256, 256))
 WEIGHTS = Spec((256, 256))
@@ -18,7 +18,7 @@ WEIGHTS = Spec((256, 256))
 
 def compiled(body: Any, *specs: Spec) -> Graph:
     """The graph of `body` in groups."""
-    return compiler.fused(trace(body, specs)[0]).graph
+    return fuse(optimize(trace(body, specs)[0]))
 
 
 def layer(x: Any, w: Any) -> list[Any]:

@@ -1,0 +1,190 @@
+"""What is made of the elements of a product one by one, as soon as some of them are there.
+
+A group of loops that only maps elements becomes a function of a part of the result, which is in
+the cache then: it is read back where it has just been written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.lowering import Value
+from .arithmetic import lane_type
+from .blocking import Product
+from .cost import WIDEST
+from .emitter import VectorEmitter, memory_dtype
+from .loops import Apply, Load, Loop, LoopNest, Operand, Place, Statement, Store
+from .text import Module
+from .vector import mapped
+
+
+class Reach(NamedTuple):
+    """How elements of the array `name` lie beside those of the product; counted in elements."""
+
+    name: str
+    dtype: np.dtype[Any]
+    offset: int
+    strides: tuple[int, ...]
+
+    @property
+    def kind(self) -> str:
+        """The LLVM type of an element in memory."""
+        return lane_type(memory_dtype(self.dtype))
+
+
+class Epilogue(NamedTuple):
+    """The statements for one element, and where their places are."""
+
+    statements: tuple[Load | Apply | Store, ...]
+    places: dict[Place, Reach]
+
+
+def epilogue(
+    nest: LoopNest, number: int, product: Product, names: Mapping[str, str]
+) -> Epilogue | None:
+    """`nest` as what is made of `product`, its input of that `number`; None where it is more.
+
+    It may only map elements to elements: of the product itself, and of what lies beside it evenly.
+    names: what the buffers of the nest are called in the function of the product.
+    """
+    found = list(straight(nest.body))
+    if nest.scratch or not all(isinstance(s, Load | Apply | Store) for s in found):
+        return None
+    steps = [s for s in found if isinstance(s, Load | Apply | Store)]
+    if any(isinstance(s, Load) and s.inside for s in steps):
+        return None
+    places = {s.place: s for s in steps if isinstance(s, Load | Store)}
+    own = [p for p in places if p.buffer is nest.inputs[number]]
+    extents = dict(loops_of(nest.body))
+    if len(own) != 1 or math.prod(extents.values()) != product.elements:
+        return None
+    counted = {var: stride for var, stride in own[0].strides if extents[var] > 1}
+    if len(counted) < sum(extent > 1 for extent in extents.values()) or own[0].offset:
+        return None
+    reached = {}
+    for place, statement in places.items():
+        strides = beside(place, counted, extents, product)
+        if strides is None or place.at or place.buffer.role == "number":
+            return None
+        if isinstance(statement, Store) and (place.offset or strides != product.result):
+            return None
+        buffer = place.buffer
+        reached[place] = Reach(names[buffer.name], buffer.dtype, place.offset, strides)
+    return Epilogue(tuple(steps), reached)
+
+
+def straight(body: Sequence[Statement]) -> Iterator[Statement]:
+    """The statements of loops one inside of the other, in order; loops side by side as they are."""
+    inner = [s for s in body if isinstance(s, Loop)]
+    for statement in body:
+        if isinstance(statement, Loop) and len(inner) == 1 and not statement.each:
+            yield from straight(statement.body)
+        else:
+            yield statement
+
+
+def loops_of(body: Sequence[Statement]) -> Iterator[tuple[str, int]]:
+    """Variables and extents of loops one inside of the other."""
+    for statement in body:
+        if isinstance(statement, Loop):
+            yield statement.var, statement.extent
+            yield from loops_of(statement.body)
+
+
+def beside(
+    place: Place, counted: dict[str, int], extents: dict[str, int], product: Product
+) -> tuple[int, ...] | None:
+    """How far elements at `place` are apart along the axes of `product`; None if not evenly.
+
+    counted: how far elements of the product are apart in one step of each loop.
+    """
+    found = []
+    shape = (*product.batch, product.rows, product.columns)
+    for n, step in zip(shape, product.result, strict=True):
+        inside = [v for v, s in counted.items() if s < n * step and s * extents[v] > step]
+        if n == 1 or not inside:
+            found.append(0)
+            continue
+        first = min(inside, key=counted.__getitem__)
+        if step % counted[first]:
+            return None
+        stride = place.stride(first) * (step // counted[first])
+        if any(counted[v] > step and place.stride(v) * step != stride * counted[v] for v in inside):
+            return None
+        found.append(stride)
+    return tuple(found)
+
+
+class EpilogueWriter:
+    """Writes what is made of a part of a product.
+
+    reaches: where its places are, for which its functions take pointers.
+    """
+
+    def __init__(self, epilogue: Epilogue, lanes: int):
+        self.epilogue = epilogue
+        self.lanes = lanes
+        self.reaches = list(dict.fromkeys(epilogue.places.values()))
+
+    def write(self, module: Module, name: str, columns: int) -> None:
+        """The function `name(ptr..., i64 rows)` for `columns` columns, which begin there."""
+        parameters = [*[f"ptr %e{k}" for k in range(len(self.reaches))], "i64 %rows"]
+        f = module.function(name, parameters, internal=True)
+        with f.loop(0, "%rows") as state:
+            pointers = {}
+            for k, reach in enumerate(self.reaches):
+                index = f.times(state.index, reach.strides[-2])
+                pointers[reach] = f.address(f"%e{k}", index, reach.kind)
+            for start, lanes in pieces(columns, self.lanes):
+                emitter, rest = VectorEmitter(f, lanes), columns - start
+                mask = emitter.first_lanes(rest) if lanes > rest else None
+                self.elements(emitter, pointers, start, mask)
+
+    def elements(
+        self, emitter: VectorEmitter, pointers: dict[Reach, str], j: int, mask: Value | None
+    ) -> None:
+        """One vector, from column `j` on: all loads come before the first store."""
+        names: dict[str, Value] = {}
+        stores = []
+        for statement in self.epilogue.statements:
+            match statement:
+                case Load(name, place):
+                    reach = self.epilogue.places[place]
+                    stride, pointer = reach.strides[-1], pointers[reach]
+                    names[name] = emitter.load_strided(
+                        pointer, j * stride, stride, reach.dtype, mask=mask
+                    )
+                case Apply(name, op, operands, dtypes, dtype):
+                    pairs = zip(operands, dtypes, strict=True)
+                    xs = [value(emitter, names, x, kind) for x, kind in pairs]
+                    names[name] = emitter.cast(mapped(emitter, op, xs), dtype)
+                case Store(place, operand):
+                    stores.append((self.epilogue.places[place], operand))
+        for reach, operand in stores:
+            x = value(emitter, names, operand, reach.dtype)
+            emitter.store(x, pointers[reach], j, mask=mask)
+
+
+def pieces(columns: int, lanes: int) -> Iterator[tuple[int, int]]:
+    """Where vectors begin, and their lanes: as many at once as there are registers for.
+
+    The last ones may have more lanes than there are columns, but not more than `lanes`.
+    """
+    start = 0
+    while start < columns:
+        rest = columns - start
+        most = min(1 << rest.bit_length() - 1, WIDEST)
+        size = most if rest >= lanes else 1 << (rest - 1).bit_length()
+        yield start, size
+        start += size
+
+
+def value(emitter: VectorEmitter, names: dict[str, Value], operand: Operand, dtype: Any) -> Value:
+    """An operand in `dtype`."""
+    if isinstance(operand, str):
+        return emitter.cast(names[operand], dtype)
+    return emitter.const(operand, dtype)
