@@ -127,7 +127,11 @@ def private_directory(path: Path) -> Path | None:
     if not stat.S_ISDIR(own.st_mode) or not os.access(path, os.W_OK | os.X_OK):
         return None
     if hasattr(os, "getuid"):
-        replaceable = parent.st_mode & 0o022 and not parent.st_mode & stat.S_ISVTX
+        # the owner of a directory may rename what is in it, and so may those who write there,
+        # unless it is sticky
+        replaceable = parent.st_uid not in (0, os.getuid()) or (
+            parent.st_mode & 0o022 and not parent.st_mode & stat.S_ISVTX
+        )
         if own.st_uid != os.getuid() or own.st_mode & 0o077 or replaceable:
             return None
     return path

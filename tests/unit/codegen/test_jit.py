@@ -152,6 +152,15 @@ def test_a_link_is_not_used(folder, tmp_path):
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root gives away")
+def test_a_directory_below_that_of_somebody_else_is_not_used(folder, tmp_path):
+    """Its owner could put another in its place, also where it is sticky."""
+    os.chown(tmp_path, 12345, -1)
+    tmp_path.chmod(0o1777)
+    cache.write("a", b"image")
+    assert cache.read("a") is None
+
+
 @needs_llvm
 def test_without_a_place_for_the_cache_code_is_compiled_each_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
