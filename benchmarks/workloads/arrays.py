@@ -100,6 +100,12 @@ WORKLOADS = {
         values(written_with(lambda v, x, y: v.transpose(x, (1, 0)) + y, *COMPILED)),
         bytes=3 * MATRIX,
     ),
+    "normal_equations": Workload(
+        "a matrix of 4096 x 1000 times a vector, and its transpose times the result",
+        drawn(x=(4096, 1000), w=(1000,)),
+        values(written_with(lambda v, x, w: v.transpose(x, (1, 0)) @ (x @ w), *COMPILED)),
+        bytes=MATRIX,
+    ),
     "stencil": Workload(
         "3 x 3 stencil by slices of an image of 2000 x 2000",
         drawn(x=(2000, 2000), w=(3, 3)),

@@ -73,7 +73,7 @@ def is_view(node: Node) -> bool:
     if not is_array(x) or not all(z.spec.known for z in (x, *node.outputs)):
         return False
     array = np.empty(x.shape, np.bool_)
-    view = node.op.kernel(array, **node.attrs)
+    view = np.asarray(node.op.kernel(array, **node.attrs))  # NumPy gives 0-d ones as scalars
     same = view.size == array.size and view.flags.c_contiguous
     return bool(same and view.ctypes.data == array.ctypes.data)
 

@@ -241,3 +241,8 @@ def test_what_was_read_early_is_read_again_to_be_written_over() -> None:
     if jit.available() and fast_path():
         run(x, w.cell)
         assert w.cell._value.ctypes.data == place
+
+
+def test_moves_to_a_single_number_are_no_views() -> None:
+    graph = lowered(lambda x: [mg.reshape(mg.any(x[0] > 0, axis=0), ())], Spec((1, 1)))
+    assert executable(stretches(graph))(np.ones((1, 1), np.float32))[0].shape == ()
