@@ -218,7 +218,11 @@ def give_windows(nest: LoopNest, loop: Loop) -> None:
     var = next(iter(extents)) if len(extents) == 1 else "k"
     for row, group in groups.items():
         low, span = window(group, extents)
-        buffer, writing = row.buffer, row.buffer.role == "output"
+        buffer = row.buffer
+        uses = [s for s in accesses(loop.body) if s.place.buffer == buffer]
+        writing = any(isinstance(s, Store) for s in uses)
+        if any(isinstance(s, Update) for s in uses) or (writing and isinstance(uses[0], Load)):
+            continue  # it has been filled before
         if span > POINTS or (writing and not is_filled(group, extents, span)):
             continue
         panel = Buffer(f"p{len(nest.scratch)}", (span,), buffer.dtype, "scratch", loop.lanes)

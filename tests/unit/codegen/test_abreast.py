@@ -123,3 +123,17 @@ def test_a_sum_over_all_rows_keeps_its_digits() -> None:
 
     assert any(" lanes" in line for line in loops(f, x))
     assert abs(mg.function(f, jit_compile=True)(x).item() / exact - 1) < 1e-7
+
+
+def test_sums_that_are_results_are_read_where_they_lie() -> None:
+    """The panel of an output is filled from memory where the loop reads it and stores nothing."""
+
+    def body(x: Any, c: Any) -> Any:
+        z = x * c
+        y = mg.sum(z, axis=0, keepdims=True)
+        return z, y, mg.sin(y * 0.25)
+
+    draw = np.random.default_rng(1)
+    x, c = mg.asarray(draw.random((8, 33, 33))), mg.asarray(draw.random((1, 33, 1)))
+    for found, expected in zip(mg.function(body, jit_compile=True)(x, c), body(x, c), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
