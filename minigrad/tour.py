@@ -287,24 +287,25 @@ def look_inside(step: Any, digits: Digits) -> None:
     heading(6, "Inside: groups of ops, loops, LLVM")
     batch = digits.images[:BATCH], digits.labels[:BATCH]
     *parts, schedule = step.compiler_ir(*batch, stage="fused").split("\n\n\n")
-    groups = [part for part in parts if not part.startswith("def product")]
+    groups = [part for part in parts if " matrix_product(" not in part]
     say(
         f"The step was traced to {len(step.graph_for(*batch).nodes)} ops. Whatever one loop nest "
         f"can do became a group: {len(groups)} of them, named after ops in them. Products have "
-        "kernels of their own, or stay with BLAS. Weights are inputs, new weights are outputs, and "
-        "this is the whole program:"
+        "kernels of their own, which add a bias and take its tanh on the way, or stay with BLAS. "
+        "Weights are inputs, new weights are outputs, and this is the whole program:"
     )
     show(schedule.split("\n):\n")[-1])
     nests = step.compiler_ir(*batch, stage="loops").split("\n\n")
     softmax = next(nest for nest in nests if "exp(" in nest)
     say(
         "Look at one group: the softmax, the loss and its derivative, forward and backward, in "
-        "one walk over the rows of a batch. `by 16` means 16 elements at once:"
+        "one walk over the rows of a batch. Rows of ten are short, so many go abreast, one in each "
+        "lane of a vector: `by` says how many at once."
     )
     show(softmax)
-    say("A shorter one is the bias and tanh of the first layer, with what its derivative needs:")
-    show(nests[0])
-    say("And so it begins as LLVM assembly. The tanh is a polynomial, written into the loop:")
+    say("A shorter one makes Adam's moments, and the new weights of a layer:")
+    show(min([nest for nest in nests if "sqrt(" in nest and "for j" in nest], key=len))
+    say("And so it begins as LLVM assembly. An expm1 is a polynomial, written out:")
     show(step.compiler_ir(*batch, stage="llvm"), first=24)
 
 
