@@ -12,7 +12,7 @@ import numpy as np
 from . import tree
 from .core.convert import as_tensor
 from .core.later import later
-from .core.op import CONTEXT, Context, Node, using
+from .core.op import CONTEXT, ORDINARY, Context, Node, using
 from .core.quiet import loud, quiet
 from .core.registry import api
 from .core.tensor import Tensor
@@ -65,7 +65,8 @@ class GradientTape:
 
     def __exit__(self, *exception: object) -> None:
         context = CONTEXT.get()
-        CONTEXT.set(Context(context.interpreter, without(self, context.listeners)))
+        left = Context(context.interpreter, without(self, context.listeners))
+        CONTEXT.set(ORDINARY if left == ORDINARY else left)  # calls of native code ask which it is
 
     @property
     def nodes(self) -> Sequence[Node]:

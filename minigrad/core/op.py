@@ -373,7 +373,7 @@ class Context(NamedTuple):
 
 
 ORDINARY = Context(EAGER, ())
-"""What is where nothing else was said; others may be equal to it."""
+"""What is where nothing else is said, or no longer."""
 CONTEXT: ContextVar[Context] = ContextVar("minigrad", default=ORDINARY)
 
 

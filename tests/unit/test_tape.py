@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.core.op import CONTEXT
 from minigrad.errors import GradientError
 from tests.unit.modes import everywhere, same, words
 
@@ -353,3 +354,10 @@ def test_holomorphic_functions_give_the_conjugate_of_the_derivative(mode: Any) -
 
     z = 0.5 + 0.25j
     same(mode(body)(mg.constant(z)), np.conj(np.exp(z) * (1 + z)), rtol=1e-5)
+
+
+def test_behind_a_tape_all_is_as_before_it() -> None:
+    before = CONTEXT.get()
+    with mg.GradientTape() as outer, mg.GradientTape():
+        outer.watch(mg.constant(1.0))
+    assert CONTEXT.get() is before  # the same object: calls of native code ask for it
