@@ -16,6 +16,7 @@ from .bodies import instructions
 from .cost import CHUNK, WIDEST
 from .loops import Apply, Buffer, Load, Loop, LoopNest, Place, Scan, Statement, Store, Update
 from .loops import statements as all_in
+from .strips import with_places
 from .windows import cost
 
 POINTS = 64
@@ -174,21 +175,8 @@ def give_lanes(nest: LoopNest, loop: Loop) -> None:
     wider = {b: replace(b, lanes=loop.lanes, role="scratch") for b in stored & {*nest.scratch}}
     nest.scratch = [wider.get(b, b) for b in nest.scratch]
     places = {s.place for s in accesses(loop.body) if s.place.buffer in wider}
-    loop.body = moved(loop.body, {p: replace(p, buffer=wider[p.buffer]) for p in places})
-
-
-def moved(body: list[Statement], places: Mapping[Place, Place]) -> list[Statement]:
-    """`body` with other places."""
-    found: list[Statement] = []
-    for statement in body:
-        match statement:
-            case Loop():
-                found.append(replace(statement, body=moved(statement.body, places)))
-            case Load(place=place) | Store(place=place) | Update(place=place):
-                found.append(replace(statement, place=places.get(place, place)))
-            case _:
-                found.append(statement)
-    return found
+    lanes = {p: replace(p, buffer=wider[p.buffer]) for p in places}
+    loop.body = with_places(loop.body, lambda place: lanes.get(place, place))
 
 
 # Windows.
@@ -236,7 +224,8 @@ def give_windows(nest: LoopNest, loop: Loop) -> None:
         copy: list[Statement] = [Load(name, source), Store(target, name)]
         lanes = min(lanes, SQUARE, loop.lanes)
         (writes if writing else reads).append(Loop(var, span, copy, lanes=lanes, vector=True))
-    loop.body = [*reads, *moved(loop.body, moves), *writes]
+    inner_body = with_places(loop.body, lambda place: moves.get(place, place))
+    loop.body = [*reads, *inner_body, *writes]
 
 
 def window(places: Iterable[Place], extents: Mapping[str, int]) -> tuple[int, int]:

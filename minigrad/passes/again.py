@@ -121,10 +121,9 @@ def chain_of(grouping: Grouping, other: Unit, wanted: list[Any]) -> tuple[list[N
         elif node not in found:
             found[node] = None
             todo += [z for z in node.inputs if is_array(z)]
-    constants = {y for node in grouping.free.values() for y in node.outputs}
     return (
         sorted(found, key=grouping.position.__getitem__),
-        [x for x in sources if x not in constants],
+        [x for x in sources if x not in grouping.free],  # constants are
     )
 
 
