@@ -93,7 +93,7 @@ def repeated(x: Any, count: int) -> Any:
 
 
 def zeros(x: Any) -> Array:
-    """The cotangent that begins a sum: for an array, or for a cell."""
+    """The cotangent that begins a sum: for an array, or for a cell. Its slices lie whole."""
     return np.zeros(x.shape, x.dtype)
 
 
@@ -195,7 +195,7 @@ def backwards(
     sums = [zeros(laps.values[i]) if g is None else g for g, i in pairs]
     for i in back.parts:
         if slices[i - begin] is None:
-            slices[i - begin] = np.zeros_like(laps.values[i])
+            slices[i - begin] = zeros(laps.values[i])
     stacks = [slices[i - begin][:t][::-1] for i in back.parts]
     held = iter(back.run([*bars, *sums], parts, still, stacks, t, keep=False))
     found = [None if g is None else next(held) for g in carry]

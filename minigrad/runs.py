@@ -147,7 +147,7 @@ class LoopRun:
             for i, part in enumerate(found[self.carried : self.carried + self.scanned]):
                 if part is not None:
                     if slices[i] is None:  # what has no cotangent in some round has zeros there
-                        slices[i] = np.zeros_like(self.values[self.carried + i])
+                        slices[i] = laps.zeros(self.values[self.carried + i])
                     slices[i][t] = part
             fixed = list(map(added, fixed, found[self.carried + self.scanned :]))
         every = [*carry, *slices, *fixed]

@@ -79,6 +79,11 @@ def unused(h, w, xs):
     return mg.scan(step, (h, h[0]), xs)[1]
 
 
+def turned(h, w, xs):
+    """What comes slice by slice lies otherwise in memory than its slices do."""
+    return mg.scan(lambda h, x: (mg.sin(h + x), h * x), h.T, mg.permute_dims(xs, (0, 2, 1)))
+
+
 PROGRAMS = (
     tanh_rnn,
     swapped,
@@ -90,6 +95,7 @@ PROGRAMS = (
     of_numbers,
     mapped,
     unused,
+    turned,
 )
 
 
