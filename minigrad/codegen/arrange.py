@@ -12,7 +12,7 @@ import math
 from typing import Any, NamedTuple
 
 from ..core.op import Node
-from .bodies import cost, is_array, is_fold, is_lookup, is_map, is_scan, is_scatter
+from .bodies import cost, is_array, is_fold, is_lookup, is_map, is_move, is_scan, is_scatter
 from .index import Space
 from .views import MisfitError
 
@@ -157,6 +157,8 @@ def late_values(
                 raise MisfitError("a reduction of what needs all rows")
             if reduced[node] - cols:
                 late.add(y)
+        elif waits and is_move(node):
+            late.add(y)  # only seen through
         elif waits:
             if not space.dims(y) <= batch | cols:
                 raise MisfitError("a reduction over rows is used in rows again")

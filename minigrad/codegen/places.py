@@ -84,7 +84,13 @@ class Places:
 
     def kept(self, y: Any) -> Place:
         """Where a value is kept from one pass to the next, or a sum from one row to the next."""
-        return self.state(y) if y in self.own else self.output(self.result_of(y))
+        if y in self.own:
+            return self.state(y)
+        result = self.result_of(y)
+        # along the other dims of the result, its elements are equal: the first stands for all
+        along, strides = self.phases.changing[y], self.nesting.space.maps[result]
+        strides = {d: stride for d, stride in strides.items() if d in along}
+        return self.place(self.outputs[result], 0, strides)
 
     def state(self, y: Any) -> Place:
         """Where something of `y`, a number for each column, is in a buffer of its own."""

@@ -73,7 +73,7 @@ def native(node: Node, made: Mapping[Any, Node], *, among_loops: bool = False) -
         return node
     if any(not isinstance(x, Tensor) or x.dtype != y.dtype for x in node.inputs):
         return node
-    if y.dtype not in (np.float32, np.float64) or 0 in (*y.shape, node.inputs[0].shape[-1]):
+    if y.dtype not in (np.float32, np.float64) or 0 in (*y.shape, *node.inputs[0].shape[-1:]):
         return node
     if node.op.lower.operands is None:
         chains = [views(x, made) for x in node.inputs]

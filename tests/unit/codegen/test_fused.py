@@ -145,6 +145,29 @@ def test_integers_wrap_as_in_numpy() -> None:
 
 
 @needs_llvm
+def test_a_value_that_is_kept_in_a_wider_result_is_read_where_it_is() -> None:
+    """What repeats along the columns is made once a row, and found in the result later."""
+
+    def body(x: Any) -> list[Any]:
+        wide = api.repeat(api.sign(x), 3)
+        return [wide, mg.nn.softmax(wide)]
+
+    assert_same(body, np.linspace(-2, 2, 7).astype(np.float32))
+
+
+@needs_llvm
+def test_many_column_sums_may_be_results_seen_through_a_view() -> None:
+    """There is no room to keep them, and no need: they are where they are stored."""
+
+    def body(x: Any) -> list[Any]:
+        imaginary = api.imag(x)
+        squares = api.sum(imaginary * imaginary, axis=0, keepdims=True)
+        return [imaginary, api.argmax(imaginary), squares]
+
+    assert_same(body, np.ones((2, 7, 1300), np.float32))
+
+
+@needs_llvm
 def test_what_has_no_elements_is_left_to_numpy() -> None:
     graph = graph_of(lambda x: [x + 1, api.sum(x, axis=0)], Spec((0, 3), np.float32))
     compiled = fuse(graph)

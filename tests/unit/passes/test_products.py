@@ -189,3 +189,9 @@ def test_without_llvm_a_product_is_numpys(monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_array_equal(y, x.T @ w)
     assert product(node.attrs["graph"]).x1.strides == (1, 20)
     assert "native" not in node.attrs["graph"].cache
+
+
+def test_a_product_with_a_number_of_what_has_no_elements_is_numpys() -> None:
+    x = mg.zeros((0,))
+    slope = mg.grad(lambda x: mg.expm1(mg.tensordot(x, x, axes=1)))
+    assert mg.function(slope, jit_compile=True)(x).shape == (0,)
