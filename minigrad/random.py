@@ -17,7 +17,7 @@ import numpy as np
 
 from .core.convert import as_tensor
 from .core.registry import api
-from .core.spec import Spec, as_dtype
+from .core.spec import Spec, as_dtype, canonical_axis
 from .core.tensor import Tensor
 from .errors import SpecError
 from .ops.random_ops import (
@@ -169,6 +169,7 @@ class Generator:
         if isinstance(x, (int, np.integer)):
             return self._draw(random_order, shape=(int(x),), dtype=np.dtype(np.int32))
         x = as_tensor(x)
+        axis = canonical_axis("permutation", axis, x.ndim)
         order = self._draw(random_order, shape=(x.shape[axis],), dtype=np.dtype(np.int32))
         return api.take(x, order, axis=axis)
 

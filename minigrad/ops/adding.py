@@ -15,7 +15,19 @@ def filled_key(key: Key, indices: tuple[Any, ...]) -> tuple[Any, ...]:
     if not indices:
         return numpy_key(key)
     rest = iter(indices)
-    return tuple([next(rest) if part == ARRAY else part for part in numpy_key(key)])
+    return tuple([in_int64(next(rest)) if part == ARRAY else part for part in numpy_key(key)])
+
+
+def in_int64(index: Any) -> Any:
+    """An index whose numbers mean themselves to NumPy, which takes those beyond int64 as negative.
+
+    Raises IndexError for such.
+    """
+    if index.dtype != np.uint64:
+        return index
+    if index.size and int(index.max()) > np.iinfo(np.int64).max:
+        raise IndexError(f"index {index.max()} is out of bounds for any axis")
+    return index.astype(np.int64)
 
 
 def add_at(y: Any, key: Key, indices: tuple[Any, ...], g: Any) -> None:
@@ -47,6 +59,7 @@ def add_rows(y: Any, indices: tuple[Any, ...], g: Any) -> None:
 
 def counted_from_the_front(index: Any, n: int) -> Any:
     """Indices into `n` places, the negative ones counted from the front. Raises IndexError."""
+    index = in_int64(index)
     if index.size and (index.min() < -n or index.max() >= n):
         raise IndexError(f"an index is out of bounds for an axis of {n}")
     return np.where(index < 0, index + n, index)

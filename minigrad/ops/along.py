@@ -12,7 +12,7 @@ from ..core.lowering import Composed
 from ..core.registry import api
 from ..core.spec import Shape, Spec, as_truth, broadcast_shapes, canonical_axis
 from ..errors import IndexSpecError, SpecError
-from .adding import counted_from_the_front
+from .adding import counted_from_the_front, in_int64
 from .index import index_of, out_of_range
 from .lookup import add_up, along, look_up
 from .shape import reshape
@@ -48,7 +48,7 @@ def taken_along(x: Any, indices: Any, *, axis: int) -> Any:
 def take_along(x: Any, indices: Any, /, *, axis: int) -> Any:
     """For each index the element of `x` in its place along `axis`; behind `take_along_axis`."""
     try:
-        return np.take_along_axis(x, indices, axis)
+        return np.take_along_axis(x, in_int64(indices), axis)
     except IndexError as error:
         raise out_of_range(error, x, (indices,)) from None
 

@@ -196,6 +196,7 @@ LGAMMA = np.array(
 )
 # B_2, B_4, ..., the Bernoulli numbers of the asymptotic series (DLMF 5.11)
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
+POLE = 2.0**-60  # nearer to 0, Γ(x) is 1 / x to the last bit
 FAR = 10.0  # from here on the asymptotic series are exact to rounding
 
 
@@ -206,12 +207,12 @@ def gammaln_of_positive(x: Array) -> Array:
         near = np.where(above, near - 1, near)
         product = np.where(above, product * near, product)
     below = near < 1
-    product = np.where(below, 1 / near, product)
+    logarithm = np.where(below, -np.log(near), np.log(product))
     near = np.where(below, near + 1, near)
     rest = (near - 1) * (near - 2) * polynomial(LGAMMA, 2 * near - 3)
     series = bernoulli_series(x, [b / (2 * k * (2 * k - 1)) for k, b in enumerated(BERNOULLI)]) / x
     stirling = (x - 0.5) * (np.log(x) - 1) + (math.log(2 * math.pi) - 1) / 2 + series
-    y: Array = np.where(x < FAR, np.log(product) + rest, stirling)
+    y: Array = np.where(x < FAR, logarithm + rest, stirling)
     return y
 
 
@@ -236,7 +237,8 @@ def gammaln(x: Array) -> Array:
     """log |Γ(x)|; inf at 0, -1, -2, ... (DLMF 5.5.3 for x < 0)."""
     positive = gammaln_of_positive(np.abs(x))
     reflected = np.log(math.pi / np.abs(x * np.sin(turned(x)))) - positive
-    return np.where(x > 0, positive, np.where(np.isinf(x) | (x == np.round(x)), np.inf, reflected))
+    y = np.where(np.isinf(x) | (x == np.round(x)), np.inf, reflected)
+    return np.where((x > 0) | (np.abs(x) < POLE), positive, y)
 
 
 @in_blocks

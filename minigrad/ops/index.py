@@ -149,8 +149,9 @@ def gathered_spec(x: Any, *indices: Any, key: Key) -> Spec:
 def gather(x: Any, *indices: Any, key: Key) -> Any:
     """`x[key]`, with the tensors `indices`, integers or masks, where `key` says "array"."""
     try:
-        # np.take takes half the time, and does not look at the indices where x is empty
-        if key in ROWS and x.ndim >= len(key) and indices[0].dtype.kind != "b" and x.size:
+        # np.take takes half the time, does not look at the indices where x is empty, and takes
+        # uint64 ("L" or "Q") beyond int64 for negative
+        if key in ROWS and x.ndim >= len(key) and indices[0].dtype.char not in "?LQ" and x.size:
             return np.asarray(np.take(x, indices[0], len(key) - 1))
         return np.asarray(x[filled_key(key, indices)])
     except IndexError as error:

@@ -314,3 +314,29 @@ def test_what_does_not_fit_is_refused_alike_eagerly_and_traced(message: str) -> 
 def test_a_single_element_that_is_looked_up_has_no_axes():
     found = OPS["look_up"].kernel(np.ones(2, np.float32), np.array(0), axes=(None,), shape=())
     assert (np.shape(found), found.dtype) == ((), np.float32)
+
+
+UPDATES = {
+    "take": lambda x, i: mg.take(x, i, axis=0),
+    "take of the columns": lambda x, i: mg.take(x, i, axis=1),
+    "index": lambda x, i: x[i, :1],
+    "two": lambda x, i: x[i, i],
+    "set": lambda x, i: x.at[i].set(0),
+    "add": lambda x, i: x.at[i].add(1),
+    "multiply": lambda x, i: x.at[i].multiply(2),
+    "along": lambda x, i: mg.take_along_axis(x, i[:, None], axis=0),
+    "gradient": lambda x, i: mg.grad(lambda x: mg.sum(x[i] ** 2))(x),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_unsigned_index_beyond_all_signed_ones_is_out_of_range(name: str) -> None:
+    """NumPy takes 2^64 - 1 for -1."""
+    x = mg.asarray(np.arange(9.0).reshape(3, 3))
+    beyond, inside = (mg.asarray(np.array([n, 0], np.uint64)) for n in (2**64 - 1, 2))
+    f = UPDATES[name]
+    for run in (f, mg.function(f), mg.function(f, jit_compile=True)):
+        with pytest.raises(IndexError):
+            run(x, beyond)
+        expected = f(x, mg.astype(inside, mg.int64)).numpy()
+        np.testing.assert_array_equal(run(x, inside).numpy(), expected)

@@ -142,6 +142,7 @@ def test_gradients_pass_to_the_parameters_and_not_to_the_state() -> None:
         (lambda g: g.integers(0, 300, dtype=mg.int8), "in the range of an integer dtype"),
         (lambda g: mg.random.Generator(-1), "a seed is a whole number from 0 on"),
         (lambda g: g.state.assign(mg.zeros(3)), "keeps its shape and dtype"),
+        (lambda g: g.permutation(mg.ones(())), "axis 0 of a tensor with 0 axes"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(draw: Any, message: str) -> None:
