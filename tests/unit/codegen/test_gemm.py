@@ -1,12 +1,14 @@
 """Native products of matrices, of every layout and every size at an edge, against float64."""
 
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minigrad.codegen import jit, pool
+from minigrad.codegen import jit, packing, pool
 from minigrad.codegen.blocking import PANEL_BYTES, Layout, Plan, Product
 from minigrad.codegen.blocking import plan as planned
 from minigrad.codegen.gemm import render
@@ -239,3 +241,25 @@ def test_the_text_is_small_and_the_same_every_time() -> None:
     text = render(product, plan, "kernel")
     assert text == render(product, plan, "kernel")
     assert text.count("\n") < 1500
+
+
+@needs_llvm
+def test_threads_that_need_the_same_square_at_once_share_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is made a second time would take the place of code that kernels are linked to."""
+    made: list[str] = []
+    compile_module = packing.jit.compile_module
+
+    def slowly(text: str, names: list[str]) -> Any:
+        made.extend(names)
+        time.sleep(0.05)
+        return compile_module(text, names)
+
+    monkeypatch.setattr(packing, "SQUARES", {})
+    monkeypatch.setattr(packing.jit, "compile_module", slowly)
+    name = packing.square_name(np.dtype(np.float32), 8, 3).strip('"')
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(packing.square_code, [name] * 4))
+    assert made == [name]
+    assert all(code is found[0] for code in found)
