@@ -75,9 +75,8 @@ class Check:
             program.restore(before)
             ours = self.compiled(*self.inputs)
             self.same(f"call {call}: value", program.results, ours, theirs)
-            for name, y, z in zip(
-                [*program.variables, "state"], program.state(), left, strict=True
-            ):
+            names = [*program.variables, "the generator"]
+            for name, y, z in zip(names, program.state(), left, strict=True):
                 self.close(f"call {call}: {name}", y, z, self.scale)
             held += [(y, y.numpy().copy()) for y in ours]
         for y, array in held:
@@ -145,9 +144,8 @@ class Check:
     ) -> None:
         """Equal but for rounding, of which derivatives have more."""
         for name, y, z in zip(names, ours, theirs, strict=True):
-            if (
-                y is None or z is None
-            ):  # of loops, second derivatives are zeros where others are None
+            if y is None or z is None:
+                # second derivatives of loops are zeros where op by op they are None
                 known = [x.numpy() for x in (y, z) if x is not None]
                 assert not known or (steep > 10 and not np.any(known)), f"{what} {name}: {y}, {z}"
                 continue
