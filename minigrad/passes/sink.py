@@ -90,6 +90,8 @@ class Elements:
         """
         if not isinstance(x, Tensor) or x.shape == ():
             return x
+        if type(x) is Tensor:  # a constant
+            return Tensor(np.array(x._value.flat[number], x.dtype))
         if (x, number) not in self.known:
             found = self.followed(x, number, asked, depth) if depth < DEEPEST else None
             if found is None:

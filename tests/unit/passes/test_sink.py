@@ -53,6 +53,15 @@ def test_elements_are_those_that_are_made_eagerly() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+def test_elements_of_constants_are_constants() -> None:
+    def f(x: Any) -> Any:
+        y = mg.stack([x, x]).at[mg.asarray([1])].set(0)
+        return mg.cumulative_prod(mg.tanh(y), axis=2)
+
+    x = mg.ones((1, 1))
+    np.testing.assert_allclose(mg.function(f, jit_compile=True)(x), f(x), rtol=1e-6)
+
+
 def test_large_tensors_and_long_chains_are_left_whole() -> None:
     def long(x: Any) -> Any:
         for _ in range(DEEPEST + 10):
