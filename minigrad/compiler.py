@@ -15,6 +15,7 @@ from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .errors import UncompilableError
 from .graph import Graph
+from .passes.copies import copy_moves
 from .passes.draws import native_draws
 from .passes.finish import finish_products
 from .passes.fuse import fuse
@@ -88,7 +89,7 @@ def fused(graph: Graph) -> Fused:
         lifted = lift(simple)
         grouped = native_draws(fuse(ready_to_fuse(optimize(lifted.graph))))
         updated = [result for _, result in lifted.writes]
-        compiled = finish_products(native_products(grouped), updated)
+        compiled = copy_moves(finish_products(native_products(grouped), updated))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made
@@ -183,6 +184,7 @@ def looped(
     if not all(x.spec.known for x in graph.inputs):
         graph = specialize(graph, [Spec(x.shape, x.dtype) for x in inputs])
     compiled, reads, writes = fused(graph)
+    compiled = copy_moves(compiled, largest=None)
     taken: dict[int, int] = {}
     again: dict[int, int] = {}
     if results is not None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.lowering import Move
 from ..core.op import Node
 from . import jit, pool
+from .bodies import is_array
 from .fused import ENTRY, fused
 from .fused import begin_code as begin_fused
 from .fused import code as fused_code
@@ -26,6 +28,19 @@ COPY = "minigrad.copy"
 def is_native(node: Node) -> bool:
     """Whether `node` is one kernel."""
     return node.op is fused or node.op is native_product
+
+
+def is_view(node: Node) -> bool:
+    """Whether what `node` gives are the same elements in the same order in memory."""
+    if not isinstance(node.op.lower, Move) or len(node.inputs) != 1:
+        return False
+    (x,) = node.inputs
+    if not is_array(x) or not all(z.spec.known for z in (x, *node.outputs)):
+        return False
+    array = np.empty(x.shape, np.bool_)
+    view = np.asarray(node.op.kernel(array, **node.attrs))  # NumPy gives 0-d ones as scalars
+    same = view.size == array.size and view.flags.c_contiguous
+    return bool(same and view.ctypes.data == array.ctypes.data)
 
 
 class Calls:

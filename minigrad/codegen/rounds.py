@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.op import Node
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
 from . import jit
-from .driver import Array, Calls, begin_kernel, contiguous, is_native, size_of
+from .driver import Array, Calls, begin_kernel, contiguous, is_native, is_view, size_of
 
 PATIENCE = 0.02
 """Seconds that native code may run before Python looks whether it was interrupted."""
@@ -29,13 +30,13 @@ class Rounds:
     """A loop of the body `graph`, compiled.
 
     The body takes what is carried, then what comes slice by slice, then what stays; it gives what
-    is carried on, then what is stacked. graph: of groups and products alone, its shapes known.
+    is carried on, then what is stacked. graph: of groups, products and views, its shapes known.
     """
 
     def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
         self.graph = graph
         self.carried = carried
-        begun = [begin_kernel(node) for node in graph.nodes]
+        begun = [begin_kernel(node) for node in graph.nodes if is_native(node)]
         driver = Driver(graph, carried, scanned)
         del begun  # kept so far, as what is made ahead is made for those who keep it
         self.others = [x if type(x) is int else contiguous(x._value) for x in driver.others]
@@ -101,7 +102,7 @@ def rounds(graph: Graph, carried: int, scanned: int) -> Rounds | None:
     pairs = zip(graph.inputs, graph.outputs[:carried], strict=False)
     if any(x.shape != y.shape or x.dtype != y.dtype for x, y in pairs):
         return None
-    if not all(map(is_native, graph.nodes)):
+    if not all(is_native(node) or is_view(node) for node in graph.nodes):
         return None
     return Rounds(graph, carried, scanned)
 
@@ -145,8 +146,11 @@ class Driver:
             else:
                 self._values[y] = self._part(*place)
         for node in graph.nodes:
-            pointers = [self._pointer(x) for x in (*node.inputs, *node.outputs)]
-            self._lines.append(self.calls.kernel(node, pointers))
+            if is_native(node):
+                pointers = [self._pointer(x) for x in (*node.inputs, *node.outputs)]
+                self._lines.append(self.calls.kernel(node, pointers))
+            else:
+                self._view(node, copies)
         for y, target in copies:
             self._lines.append(self.calls.copy(target, self._pointer(y), size_of(y)))
 
@@ -193,6 +197,13 @@ class Driver:
             f"  {name} = getelementptr i8, ptr {array}, i64 {name}.bytes",
         ]
         return name
+
+    def _view(self, node: Node, copies: list[tuple[Any, str]]) -> None:
+        """Let what `node` gives be where its input is; what is to be elsewhere is copied there."""
+        ((x,), (y,)) = node.inputs, node.outputs
+        if y in self._values:
+            copies.append((y, self._values[y]))
+        self._values[y] = self._pointer(x)
 
     def _pointer(self, x: Any) -> str:
         """The pointer to a value; a new constant or a new place for what is forgotten."""

@@ -52,7 +52,7 @@ def in_box(box: Box, shape: Sequence[int]) -> Any:
 def spread_out(x: Any, box: Box, shape: Sequence[int]) -> Any:
     """Zeros of `shape`, but `x` in a box."""
     widths = tuple([(start, n - end) for (start, end), n in zip(box, shape, strict=True)])
-    return api.pad_with(x, widths=widths, value=0)
+    return api.pad_with(x, widths=widths, value=0) if any(map(any, widths)) else x
 
 
 def joined(xs: Sequence[Any], axis: int, dtype: Any) -> Any:
@@ -127,7 +127,8 @@ def placed(v: Any, shape: Sequence[int], taken: Sequence[Any], key: Sequence[Any
         return None
     box, backwards = found
     lengths = tuple([end - start for start, end in box])
-    part = api.reshape_to(api.broadcast_to(v, tuple(taken)), shape=lengths)
+    whole = v if v.shape == tuple(taken) else api.broadcast_to(v, tuple(taken))
+    part = whole if whole.shape == lengths else api.reshape_to(whole, shape=lengths)
     return spread_out(api.reverse(part, axes=backwards) if backwards else part, box, shape)
 
 

@@ -11,12 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from ..codegen.bodies import is_array
-from ..codegen.driver import is_native, size_of
+from ..codegen.driver import is_native, is_view, size_of
 from ..codegen.stretch import stateful_stretch, stretch
-from ..core.lowering import Move
 from ..core.op import Node, Op, here
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
@@ -63,19 +60,6 @@ def stretches(
         if not unfit:
             return Program(graph, schedule, frozenset(reads), writes).graph()
         views -= unfit
-
-
-def is_view(node: Node) -> bool:
-    """Whether what `node` gives are the same elements in the same order in memory."""
-    if not isinstance(node.op.lower, Move) or len(node.inputs) != 1:
-        return False
-    (x,) = node.inputs
-    if not is_array(x) or not all(z.spec.known for z in (x, *node.outputs)):
-        return False
-    array = np.empty(x.shape, np.bool_)
-    view = np.asarray(node.op.kernel(array, **node.attrs))  # NumPy gives 0-d ones as scalars
-    same = view.size == array.size and view.flags.c_contiguous
-    return bool(same and view.ctypes.data == array.ctypes.data)
 
 
 class Part:

@@ -84,6 +84,16 @@ def turned(h, w, xs):
     return mg.scan(lambda h, x: (mg.sin(h + x), h * x), h.T, mg.permute_dims(xs, (0, 2, 1)))
 
 
+def looking(h, w, xs):
+    """Parts of what is carried are stacked, and views of it are what derivatives need."""
+
+    def step(h, x):
+        h = mg.nn.logsumexp(h[:, :, None] + w, axis=1) + x
+        return h, (h[0], h.mT, mg.reshape(h, (-1,)), h[:, 1:])
+
+    return mg.scan(step, h, xs)
+
+
 PROGRAMS = (
     tanh_rnn,
     swapped,
@@ -96,6 +106,7 @@ PROGRAMS = (
     mapped,
     unused,
     turned,
+    looking,
 )
 
 
