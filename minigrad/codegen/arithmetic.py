@@ -10,8 +10,11 @@ import numpy as np
 from ..core.lowering import Value
 from .text import Function
 
-FLOAT32, FLOAT64, BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
+FLOAT16, FLOAT32, FLOAT64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+BOOL = np.dtype(np.bool_)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
+HALF = np.dtype(np.uint16)
+"""The bits of a float16, as they are in memory."""
 
 # relation -> predicates of (floats, signed integers, unsigned integers and masks)
 RELATIONS = {
@@ -24,8 +27,14 @@ RELATIONS = {
 }
 
 
+def computed(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that numbers of `dtype` are computed in: of float16, float32, as in NumPy."""
+    return FLOAT32 if dtype == FLOAT16 else dtype
+
+
 def lane_type(dtype: np.dtype[Any]) -> str:
-    """The LLVM type of one lane in a register: a bool is an i1 there."""
+    """The LLVM type of one lane in a register: a bool is an i1 there, a float16 a float."""
+    dtype = computed(dtype)
     match dtype.kind:
         case "b":
             return "i1"
@@ -34,9 +43,15 @@ def lane_type(dtype: np.dtype[Any]) -> str:
         case "f" if dtype.itemsize in (4, 8):
             return "float" if dtype.itemsize == 4 else "double"
     raise TypeError(
-        f"native code: dtype {dtype} was asked for, but lanes are bool, integers, float32 or "
-        f"float64; cast the operand first"
+        f"native code: dtype {dtype} was asked for, but lanes are bool, integers, float16, float32 "
+        f"or float64; cast the operand first"
     )
+
+
+def spelled_lane(dtype: np.dtype[Any]) -> str:
+    """How the names of intrinsics spell the type of a lane."""
+    lane = lane_type(dtype)
+    return {"float": "f32", "double": "f64"}.get(lane, lane)
 
 
 def literal(value: Any, dtype: np.dtype[Any]) -> str:
@@ -83,8 +98,7 @@ class Arithmetic:
     def intrinsic(self, name: str, *xs: Value, more: str = "") -> Value:
         """Call `llvm.name`, overloaded on the type of its operands; `more`: further arguments."""
         dtype = xs[0].dtype
-        kind = self.type_of(dtype)
-        lane = f"{'f' if dtype.kind == 'f' else 'i'}{1 if dtype == BOOL else 8 * dtype.itemsize}"
+        kind, lane = self.type_of(dtype), spelled_lane(dtype)
         full = f"llvm.{name}.{lane if self.lanes == 1 else f'v{self.lanes}{lane}'}"
         rest = f", {more.split()[0]}" if more else ""
         self.function.module.declare(kind, full, ", ".join([kind] * len(xs)) + rest)
@@ -205,6 +219,10 @@ class Arithmetic:
         dtype = np.dtype(dtype)
         if dtype == x.dtype:
             return x
+        if x.dtype == FLOAT16:
+            return self.cast(Value(x.text, FLOAT32), dtype)
+        if dtype == FLOAT16:
+            return self.halved(x)
         if dtype == BOOL:
             return self.compare("!=", x, self.const(0, x.dtype))
         match x.dtype.kind, dtype.kind:
@@ -216,6 +234,42 @@ class Arithmetic:
             case kind, "f":
                 return self.convert("sitofp" if kind == "i" else "uitofp", x, dtype)
         return self.resize(x, dtype)
+
+    def halved(self, x: Value) -> Value:
+        """The number `x` rounded to float16, as a float: NumPy takes integers by way of float32."""
+        if (x.dtype.kind in "bu" and x.dtype.itemsize == 1) or x.dtype == np.int8:
+            return Value(self.cast(x, FLOAT32).text, FLOAT16)  # exact
+        x = self.narrowed_to_odd(x) if x.dtype == FLOAT64 else self.cast(x, FLOAT32)
+        return self.from_half(self.to_half(x))
+
+    def narrowed_to_odd(self, x: Value) -> Value:
+        """The float64 `x` in float32, of which the last bit is set where something is lost.
+
+        So rounding it to float16 is as good as rounding `x`: it is no tie where `x` is none.
+        Boldo and Melquiond (2008).
+        """
+        magnitude = self.intrinsic("fabs", x)
+        near = self.cast(magnitude, FLOAT32)
+        back, bits = self.cast(near, FLOAT64), self.bitcast(near, INT32)
+        one, zero = self.const(1, INT32), self.const(0, INT32)
+        up, down = self.compare("<", back, magnitude), self.compare(">", back, magnitude)
+        step = self.select(up, one, self.select(down, self.const(-1, INT32), zero))
+        even = self.compare("==", self.bitwise("and", bits, one), zero)
+        odd = self.add(bits, self.select(even, step, zero))
+        sign = self.cast(x, FLOAT32)
+        return self.intrinsic("copysign", self.bitcast(odd, FLOAT32), sign)
+
+    def to_half(self, x: Value) -> Value:
+        """The bits of the float16 nearest to the float `x`."""
+        narrow, half = self.vector("half"), self.type_of(HALF)
+        rounded = self.function.let(f"fptrunc {self.type_of(FLOAT32)} {x.text} to {narrow}")
+        return self.let(f"bitcast {narrow} {rounded} to {half}", HALF)
+
+    def from_half(self, bits: Value) -> Value:
+        """The float16 of these bits."""
+        narrow, half = self.vector("half"), self.type_of(HALF)
+        x = self.function.let(f"bitcast {half} {bits.text} to {narrow}")
+        return self.let(f"fpext {narrow} {x} to {self.type_of(FLOAT32)}", FLOAT16)
 
     def resize(self, x: Value, dtype: np.dtype[Any]) -> Value:
         """The integer or mask `x` in the integer `dtype`; what does not fit is cut off."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from ..core.lowering import (
 from ..core.op import Node, Op
 from ..core.spec import SCALARS, promote
 from ..core.tensor import Tensor
+from . import jit
+from .arithmetic import FLOAT16, FLOAT32, FLOAT64, computed
 from .emitter import VectorEmitter
 from .text import Module
 
@@ -81,7 +84,7 @@ def refusal(node: Node) -> str | None:
         return f"a loop of its own: {node.op.name}"
     tensors = [*filter(is_array, node.inputs), *node.outputs]
     for x in tensors:
-        if not (x.dtype.kind in "biu" or x.dtype in (np.float32, np.float64)):
+        if not has_lanes(x.dtype):
             return f"no lanes of {x.dtype}"
         if x.shape is None or None in x.shape:
             return "a shape that is not known"
@@ -101,17 +104,26 @@ def refusal(node: Node) -> str | None:
     )
 
 
+def has_lanes(dtype: np.dtype[Any]) -> bool:
+    """Whether native code for this machine has numbers of `dtype` in vectors."""
+    if dtype == FLOAT16:
+        return jit.converts_halves()
+    return dtype.kind in "biu" or dtype in (FLOAT32, FLOAT64)
+
+
 def refused_map(node: Node, lower: Pointwise) -> str | None:
     """Why the rule of an elementwise `node` does not hold here; None if it does."""
     y = node.outputs[0]
     dtypes = operand_dtypes(node)
     for x, dtype in zip(node.inputs, dtypes, strict=True):
-        if not (dtype.kind in "biu" or dtype in (np.float32, np.float64)):
+        if not has_lanes(dtype):
             return f"no lanes of {dtype}"
         if not is_array(x) and not fits(x, dtype):
             return f"{x!r} is no {dtype}"
     if not {dtype.kind for dtype in (*dtypes, y.dtype)} <= set(lower.kinds):
         return f"{node.op.name} of {dtypes[0]}"
+    if FLOAT16 in dtypes and not lower.halves:
+        return f"{node.op.name} of float16"
     mixed = {x.dtype for x in node.inputs if is_array(x) and x.dtype.kind in "iu"}
     if dtypes and dtypes[0] == np.float64 and y.dtype.kind == "b" and len(mixed) > 1:
         return f"{node.op.name} of int64 and uint64, which no lane holds exactly"
@@ -166,16 +178,26 @@ def body(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> tuple[str, ...] | Non
     function = Module().function("probe", [])
     emitter = VectorEmitter(function, 1)
     values = [Value(f"%x{k}", dtype) for k, dtype in enumerate(dtypes)]
-    lower = op.lower
-    folds = isinstance(lower, Reduce | Scan)
-    rule = lower.combine if folds else lower.rule  # type: ignore[union-attr]
-    if isinstance(lower, Reduce):
-        values *= 2
+    values *= 1 + isinstance(op.lower, Reduce)
     try:
-        emitter.cast(rule(emitter, *values), output)
+        emitter.cast(mapped(emitter, op, values), output)
     except (KeyError, TypeError):  # a function or a dtype that the emitter does not know
         return None
     return tuple(function.lines)
+
+
+def mapped(emitter: VectorEmitter, op: Op | None, xs: Sequence[Value]) -> Value:
+    """The body of an op, of folds and running results one step; of None, the operand.
+
+    What is computed in another dtype than it is kept in, is left in that: who keeps it casts.
+    """
+    if op is None:
+        return xs[0]
+    xs = [emitter.cast(x, computed(x.dtype)) for x in xs]
+    if isinstance(op.lower, Scan | Reduce):
+        return op.lower.combine(emitter, *xs)
+    assert isinstance(op.lower, Pointwise)
+    return op.lower.rule(emitter, *xs)
 
 
 def divides_by(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.lowering import Value
 from . import exact, vecmath, vecmath_normal
-from .arithmetic import BOOL, Arithmetic, lane_type
+from .arithmetic import BOOL, FLOAT16, HALF, Arithmetic, lane_type, spelled_lane
 from .text import NONTEMPORAL, Carried, Index
 
 ROUNDINGS = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
@@ -149,7 +149,7 @@ class VectorEmitter(Arithmetic):
                 return self.fold(x, lambda e, a, b: e.bitwise(name, a, b))
         return self.fold(x, lambda e, a, b: e.math(name, a, b))
 
-    # Memory. A bool takes a byte there.
+    # Memory. A bool takes a byte there, and a float16 two.
 
     def load(
         self,
@@ -275,15 +275,19 @@ class VectorEmitter(Arithmetic):
 
     def suffix(self, dtype: np.dtype[Any]) -> str:
         """How the names of intrinsics spell the type of a value."""
-        lane = f"{'f' if dtype.kind == 'f' else 'i'}{8 * dtype.itemsize}"
+        lane = spelled_lane(dtype)
         return lane if self.lanes == 1 else f"v{self.lanes}{lane}"
 
     def from_memory(self, x: Value, dtype: np.dtype[Any]) -> Value:
         """What was loaded, as it is kept in registers."""
+        if dtype == FLOAT16:
+            return self.from_half(x)
         return self.cast(x, BOOL) if dtype == BOOL else x
 
     def to_memory(self, x: Value) -> Value:
         """`x` as it is stored."""
+        if x.dtype == FLOAT16:
+            return self.to_half(x)
         return self.cast(x, np.uint8) if x.dtype == BOOL else x
 
     # Loops.
@@ -345,6 +349,8 @@ def supports(name: str, dtype: Any) -> bool:
 
 def memory_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype an array of `dtype` is loaded and stored as."""
+    if dtype == FLOAT16:
+        return HALF
     return np.dtype(np.uint8) if dtype == BOOL else dtype
 
 

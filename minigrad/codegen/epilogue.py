@@ -15,11 +15,11 @@ import numpy as np
 from ..core.lowering import Value
 from .arithmetic import lane_type
 from .blocking import Product
+from .bodies import mapped
 from .cost import WIDEST
 from .emitter import VectorEmitter, memory_dtype
 from .loops import Apply, Load, Loop, LoopNest, Operand, Place, Statement, Store
 from .text import Module
-from .vector import mapped
 
 
 class Reach(NamedTuple):

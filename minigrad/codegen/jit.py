@@ -71,6 +71,13 @@ class Host:
             return 64
         return 32 if "+avx2" in features or self.cpu == "x86-64-v3" else 16
 
+    @property
+    def converts_halves(self) -> bool:
+        """Whether there are instructions between float16 and float32: else LLVM calls functions."""
+        if not self.triple.startswith("x86"):
+            return self.triple.startswith(("aarch64", "arm64"))
+        return "+f16c" in self.features.split(",") or self.cpu in ("x86-64-v3", "x86-64-v4")
+
 
 @functools.cache
 def host() -> Host:
@@ -80,6 +87,11 @@ def host() -> Host:
         return Host(binding.get_process_triple(), cpu, "")
     features = binding.get_host_cpu_features().flatten()
     return Host(binding.get_process_triple(), binding.get_host_cpu_name(), features)
+
+
+def converts_halves() -> bool:
+    """Whether native code can be made that has float16 in memory."""
+    return available() and host().converts_halves
 
 
 def target_machine() -> Any:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.lowering import Pointwise, Value
+from ..core.lowering import Value
 from ..core.op import Op
-from .bodies import instructions
+from .bodies import instructions, mapped
 from .emitter import VectorEmitter, is_constant
 from .loops import DType
 from .text import Function
@@ -36,8 +36,7 @@ def called(emitter: VectorEmitter, op: Op, xs: Sequence[Value], dtype: DType) ->
         body = Function(module, name, tuple(parameters), internal=True)
         inside = VectorEmitter(body, emitter.lanes)
         values = [Value(f"%x{k}", x.dtype) for k, x in enumerate(xs)]
-        assert isinstance(op.lower, Pointwise)
-        y = inside.cast(op.lower.rule(inside, *values), dtype)
+        y = inside.cast(mapped(inside, op, values), dtype)
         module.define(name, body.render_value(result, y.text))
     passed = ", ".join(f"{kind} {x.text}" for kind, x in zip(kinds, xs, strict=True))
     return emitter.let(f'call fastcc {result} @"{name}"({passed})', dtype)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .arithmetic import computed
 from .arrange import Arrangement
 from .cost import STACK
 from .dims import Nesting
@@ -35,9 +36,10 @@ class Places:
         found: dict[Any, Buffer] = {}
         count = math.prod(self.nesting.space.extents[d] for d in self.nesting.found.cols)
         for y in self.nesting.makers:
-            sums = self.phases.is_column_sum(y) and self.result_of(y) is None
-            if sums or self.phases.runs_over_rows(y):
-                found[y] = Buffer(f"s{len(found)}", (count,), y.dtype, "sums")
+            dtype = computed(y.dtype)
+            apart = dtype != y.dtype or self.result_of(y) is None
+            if (self.phases.is_column_sum(y) and apart) or self.phases.runs_over_rows(y):
+                found[y] = Buffer(f"s{len(found)}", (count,), dtype, "sums")
         left = STACK
         for y in list(self.phases.kept):
             if self.result_of(y) is not None:

@@ -20,6 +20,7 @@ from ..core.op import Op
 from ..graph import Graph
 from ..ops.broadcast import reduce_sum
 from .abreast import lay_abreast
+from .arithmetic import computed
 from .arrange import scans_backwards
 from .bodies import instructions, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
@@ -156,9 +157,9 @@ class Scheduler(Values):
     def widest(self) -> int:
         """The bytes of the widest elements that change along the columns."""
         makers, inner = self.nesting.makers, {*self.found.cols[-1:]}
-        sizes = [y.dtype.itemsize for y in makers if self.phases.changing[y] & inner]
-        sizes += [dtype.itemsize for node in makers.values() for dtype in operand_dtypes(node)]
-        return max(sizes, default=4)
+        dtypes = [y.dtype for y in makers if self.phases.changing[y] & inner]
+        dtypes += [dtype for node in makers.values() for dtype in operand_dtypes(node)]
+        return max([computed(dtype).itemsize for dtype in dtypes], default=4)
 
     def one_batch(self) -> list[Pending]:
         """Column sums cleared; rows; then what is known of all rows."""
@@ -196,9 +197,13 @@ class Scheduler(Values):
         return [
             y
             for y in late
-            if not self.phases.is_column_sum(self.nesting.source(y))
-            and bool(self.nesting.dims(y) & self.cols) == along_cols
+            if not self.is_summed_there(y) and bool(self.nesting.dims(y) & self.cols) == along_cols
         ]
+
+    def is_summed_there(self, y: Any) -> bool:
+        """Whether the output `y` is a column sum, which has been added up where it is stored."""
+        source = self.nesting.source(y)
+        return self.phases.is_column_sum(source) and source not in self.places.own
 
     def late_columns(self) -> list[Pending]:
         """What is made of column sums, column by column."""
@@ -250,7 +255,8 @@ class Scheduler(Values):
             if self.phases.is_column_sum(y):
                 self.emit(Update(self.places.kept(y), node.op, value))
             else:
-                pending.append(Pending(y, node.op, value, y.dtype, self.total_dtype(y)))
+                total = self.total_dtype(y)
+                pending.append(Pending(y, node.op, value, computed(y.dtype), total))
         for y in self.phases.stored:
             if self.nesting.dims(y) & self.cols and self.phases.known(y) == self.current:
                 self.store(y)
@@ -271,7 +277,7 @@ class Scheduler(Values):
 
     def total_dtype(self, y: Any) -> DType:
         """The dtype in which parts of a sum are combined: sums of few elements need no other."""
-        return wide(y.dtype) if self.is_long(y) else y.dtype
+        return wide(y.dtype) if self.is_long(y) else computed(y.dtype)
 
     def is_long(self, y: Any) -> bool:
         """Whether the reduction `y` is of more elements than one vector loop takes in."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..core.lowering import Value
-from .arithmetic import FLOAT32
+from .arithmetic import FLOAT32, computed
 from .emitter import VectorEmitter, is_constant
 from .text import Function
 
@@ -32,17 +32,19 @@ class UniformEmitter(VectorEmitter):
     def announce(self, x: Value, everywhere: Value) -> None:
         """Get ready, before a loop, to divide by the scalar `x`, which is `everywhere` in it."""
         if not is_constant(x) and x.dtype.kind == "f" and self.lanes > 1:
+            x = self.cast(x, computed(x.dtype))
             parts = divisor(self.scalar, x)
             self.divisors[everywhere.text] = Divisor(*map(self.splat, parts))
 
     def announce_lanes(self, x: Value) -> None:
         """Get ready, before a loop, to divide by the vector `x` in each of its rounds."""
         if not is_constant(x) and x.dtype.kind == "f" and x.text not in self.divisors:
+            x = self.cast(x, computed(x.dtype))
             self.divisors[x.text] = Divisor(*divisor(self, x))
 
     def announce_number(self, number: float, everywhere: Value) -> None:
         """Get ready to divide by a Python number, which is `everywhere` in the loop."""
-        dtype = everywhere.dtype
+        number, dtype = everywhere.dtype.type(number), computed(everywhere.dtype)
         if dtype.kind == "f" and self.lanes > 1 and 2.0**-64 < abs(number) < 2.0**64:
             reciprocal = self.const(1 / dtype.type(number), dtype)
             self.divisors[everywhere.text] = Divisor(everywhere, reciprocal, None)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..ops.logic import less, logical_and
+from .arithmetic import computed
 from .arrange import Dims
 from .bodies import is_array, is_fold, is_lookup, is_scan, operand_dtypes
 from .dims import Nesting
-from .loops import Apply, Load, Operand, Place, Scan, Statement, Store
+from .loops import Apply, DType, Load, Operand, Place, Scan, Statement, Store
 from .phases import Phases
 from .places import Places
 from .views import Limit, Source
@@ -85,8 +86,9 @@ class Values:
         node, level = self.nesting.makers[y], self.level(self.phases.changing[y])
         kept = self.phases.kept.get(y)
         if self.is_loaded(y):
-            name = self.fresh()
-            self.emit(Load(name, self.places.kept(y)), level)
+            name, place = self.fresh(), self.places.kept(y)
+            self.emit(Load(name, place), level)
+            name = self.rounded(name, place.buffer.dtype, y, level)
         else:
             if is_lookup(node):
                 place, name = self.table(y), self.fresh()
@@ -94,19 +96,30 @@ class Values:
                 self.frames[level].names[y] = name
                 return
             operands = tuple([self.operand(x, y) for x in node.inputs])
-            name = self.fresh()
+            name, dtype = self.fresh(), computed(y.dtype)
             if self.phases.runs_over_rows(y):
                 before, place = self.fresh(), self.places.state(y)
+                dtypes = (dtype,) * (1 + len(operands))
                 self.emit(Load(before, place), level)
-                self.emit(self.applied(name, node, (before, *operands)), level)
+                self.emit(Apply(name, node.op, (before, *operands), dtypes, dtype), level)
                 self.emit(Store(place, name), level)
+                name = self.rounded(name, dtype, y, level)
             elif is_scan(node):
-                self.emit(Scan(name, node.op, operands, y.dtype), level)
+                self.emit(Scan(name, node.op, operands, dtype), level)
+                name = self.rounded(name, dtype, y, level)
             else:
                 self.emit(self.applied(name, node, operands), level)
             if kept == self.current and y in self.places.own:
                 self.emit(Store(self.places.kept(y), name), level)
         self.frames[level].names[y] = name
+
+    def rounded(self, name: str, dtype: DType, y: Any, level: int) -> str:
+        """The name of the value `y`, which is known as `name` in `dtype`."""
+        if dtype == y.dtype:
+            return name
+        narrow = self.fresh()
+        self.emit(Apply(narrow, None, (name,), (y.dtype,), y.dtype), level)
+        return narrow
 
     def table(self, y: Any) -> Place:
         """The place of the element that `y` looks up, or of what it is added to."""

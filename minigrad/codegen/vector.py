@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ..core.lowering import Pointwise, Scan, Value
-from ..core.op import Op
+from ..core.lowering import Value
 from .emitter import VectorEmitter
 from .folds import Copies
 from .loops import DType, Loop, statements
@@ -36,16 +35,6 @@ class Vector:
     calls: bool
     backwards: bool = False
     names: dict[str, Copies] = field(default_factory=dict)
-
-
-def mapped(emitter: VectorEmitter, op: Op | None, xs: Sequence[Value]) -> Value:
-    """The body of an op, of running results one step; of None, the operand."""
-    if op is None:
-        return xs[0]
-    if isinstance(op.lower, Scan):
-        return op.lower.combine(emitter, *xs)
-    assert isinstance(op.lower, Pointwise)
-    return op.lower.rule(emitter, *xs)
 
 
 def everywhere(

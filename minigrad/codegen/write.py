@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from ..core.lowering import Value
 from .access import Access
+from .bodies import mapped
 from .emitter import VectorEmitter
 from .folds import Copies, Slot, Totals, folded, joined, neutral, widened
 from .loops import (
@@ -33,7 +34,7 @@ from .reads import numbered
 from .scans import running, started
 from .text import Index
 from .uniform import UniformEmitter
-from .vector import Vector, dividing, everywhere, mapped
+from .vector import Vector, dividing, everywhere
 from .windows import copy_window
 
 WRITTEN_OUT = 64

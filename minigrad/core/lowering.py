@@ -73,7 +73,9 @@ class Pointwise:
     """Each element of the result is `rule(emitter, *elements of the inputs)`.
 
     kinds: dtype kinds of the result and operands that the rule is right for ("f" floating,
-    "i" signed, "u" unsigned, "b" bool); others are left to the kernel. float16 is never lowered.
+    "i" signed, "u" unsigned, "b" bool); others are left to the kernel. Of float16, the rule sees
+    float32, and the result is rounded, which is what NumPy does.
+    halves: that is right here.
     operands: the dtype each operand is cast to before `rule` sees it, from the input dtypes and
     the output dtype; None casts all to the output dtype, or, where that is bool, to their common
     dtype.
@@ -84,6 +86,7 @@ class Pointwise:
     kinds: str = "fiub"
     operands: Callable[..., tuple[Any, ...]] | None = None
     cheap: bool = True
+    halves: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ DTYPES = {
         *("float16", "float32", "float64", "complex64", "complex128"),
     )
 }
+FLOAT16 = DTYPES["float16"]
 # Python numbers that meet no array: what they become (bool before int: it is one)
 DEFAULTS = {
     bool: DTYPES["bool"],

@@ -10,7 +10,7 @@ from ..core.batch import along_axes
 from ..core.define import composite, primitive, ranked
 from ..core.lowering import Scan
 from ..core.registry import api
-from ..core.spec import Spec, as_int, as_truth, canonical_axis, promote
+from ..core.spec import FLOAT16, Spec, as_int, as_truth, canonical_axis, promote
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .broadcast import widened
@@ -37,6 +37,9 @@ def accumulate_sum(x: Any, /, *, axis: int, backwards: bool = False) -> Any:
 
     backwards: from the last element to the first.
     """
+    if x.dtype is FLOAT16:  # each sum rounded once
+        wide = accumulate_sum.kernel(x.astype(np.float32), axis=axis, backwards=backwards)
+        return wide.astype(FLOAT16)
     if backwards:
         return np.flip(np.add.accumulate(np.flip(x, axis), axis, x.dtype), axis)
     return np.add.accumulate(x, axis, x.dtype)

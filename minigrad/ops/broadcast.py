@@ -15,6 +15,7 @@ from ..core.lowering import Move, Reduce
 from ..core.registry import api
 from ..core.spec import (
     DEFAULTS,
+    FLOAT16,
     Shape,
     Spec,
     UnknownRankError,
@@ -54,6 +55,8 @@ def reduced_shape(name: str, x: Any, axes: Axes) -> Shape:
 )
 def reduce_sum(x: Any, /, *, axes: Axes) -> Any:
     """Sum over `axes` (None: all), which are dropped; the dtype is kept. Behind `sum`."""
+    if x.dtype is FLOAT16:  # rounded once: 2048 and 1 are 2048 in float16
+        return reduce_sum.kernel(x.astype(np.float32), axes=axes).astype(FLOAT16)
     if x.size > MANY and x.dtype.kind in "fc":
         x = in_blocks(x, axes)
     return np.asarray(np.add.reduce(x, axis=axes, dtype=x.dtype))

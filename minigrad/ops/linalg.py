@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from ..core.define import composite, primitive, ranked
 from ..core.lowering import Contract
 from ..core.registry import api
 from ..core.spec import (
+    FLOAT16,
     Spec,
     broadcast_shapes,
     canonical_axes,
@@ -106,7 +109,14 @@ def matrix_product(x1: Any, x2: Any, /) -> Any:
     """Products of the matrices in the last two axes; the op behind `matmul`."""
     if x1.ndim < 2 or x2.ndim < 2:
         raise ValueError("a matrix has two axes")
+    if x1.dtype is FLOAT16 and x2.dtype is FLOAT16:
+        return in_floats(np.matmul, x1, x2)
     return np.matmul(x1, x2)
+
+
+def in_floats(product: Callable[..., Any], x1: Any, x2: Any) -> Any:
+    """A product of float16 made in float32, as NumPy does one number at a time, and rounded."""
+    return product(x1.astype(np.float32), x2.astype(np.float32)).astype(FLOAT16)
 
 
 matrix_product.defvjp(
@@ -209,7 +219,10 @@ def tensor_product(x1: Any, x2: Any, /, *, axes1: tuple[int, ...], axes2: tuple[
     """
     if any(x1.shape[a1] != x2.shape[a2] for a1, a2 in zip(axes1, axes2, strict=True)):
         raise ValueError("summed axes must be equally long")
-    return np.tensordot(x1, x2, axes=(axes1, axes2))
+    product = functools.partial(np.tensordot, axes=(axes1, axes2))
+    if x1.dtype is FLOAT16 and x2.dtype is FLOAT16:
+        return in_floats(product, x1, x2)
+    return product(x1, x2)
 
 
 def tensor_product_vjp1(

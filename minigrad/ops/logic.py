@@ -273,7 +273,9 @@ def copysign(x1: Any, x2: Any, /) -> Any:
 copysign.defvjp(lambda g, y, x1, x2: g * (sign(x1) * copysign(1, x2)), None)
 
 
-@pointwise(Pointwise(lambda b, x1, x2: b.math("nextafter", x1, x2), kinds="f"))
+@pointwise(
+    Pointwise(lambda b, x1, x2: b.math("nextafter", x1, x2), kinds="f", halves=False),
+)
 def nextafter(x1: Any, x2: Any, /) -> Any:
     """The number next to `x1` on the way to `x2`, elementwise; floating. Array API: nextafter."""
     return np.nextafter(x1, x2)

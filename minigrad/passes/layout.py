@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..codegen import jit
-from ..codegen.bodies import refusal
+from ..codegen.bodies import has_lanes, refusal
 from ..codegen.products import native_product
 from ..core.lowering import Composed, Contract, Draw
 from ..core.op import Node
-from ..core.spec import Spec
+from ..core.spec import FLOAT16, Spec
 from ..core.tensor import Tensor
 from ..graph import Graph, trace
+from ..ops.logic import astype
 from .cse import cse
 from .products import native, views
 from .rewrite import makers, mapped, rebuilt
@@ -79,6 +80,8 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
         # what has no loop body was chosen to be called
         loops = [n for n in graph.nodes if not isinstance(n.op.lower, Draw | None)]
         return None if any(map(refusal, loops)) else graph
+    if {x.dtype for x in specs} == {FLOAT16} and has_lanes(FLOAT16):
+        return lay_out(trace(in_floats(node), specs)[0])
     if lower.thin is not None and jit.available():
         graph = traced(lower.thin, specs, node.attrs, *[turned(x, made) for x in node.inputs])
         if graph is not None:
@@ -90,6 +93,16 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
     inside = makers(graph.nodes)
     products = [step for step in graph.nodes if isinstance(step.op.lower, Contract)]
     return graph if all(native(p, inside).op is native_product for p in products) else None
+
+
+def in_floats(node: Node) -> Callable[..., list[Any]]:
+    """What a product of float16 means by one of float32, which has kernels."""
+
+    def body(*inputs: Any) -> list[Any]:
+        y = node.op(*[astype(x, np.float32) for x in inputs], **node.attrs)
+        return [astype(y, np.float16)]
+
+    return body
 
 
 def traced(means: Any, specs: list[Spec], attrs: Mapping[str, Any], *more: Any) -> Graph | None:

@@ -5,6 +5,7 @@ import operator
 import numpy as np
 import pytest
 
+from minigrad.codegen import jit
 from minigrad.codegen.emitter import VectorEmitter, supports
 from minigrad.codegen.text import Module
 from tests.unit.codegen.native import compile_kernel, elementwise, needs_llvm
@@ -13,7 +14,7 @@ pytestmark = needs_llvm
 
 INTEGERS = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)]
 FLOATS = [np.dtype(np.float32), np.dtype(np.float64)]
-BOOL = np.dtype(np.bool_)
+HALF, BOOL = np.dtype(np.float16), np.dtype(np.bool_)
 DTYPES = [BOOL, *INTEGERS, *FLOATS]
 
 
@@ -305,6 +306,48 @@ def test_scratch_memory_and_splats():
     np.testing.assert_array_equal(output, 4)
 
 
-def test_float16_is_refused():
-    with pytest.raises(TypeError, match="float16"):
-        VectorEmitter(Module().function("k", []), 4).const(1, np.float16)
+def close_to_halves():
+    """Numbers at, and next to, all float16 and the middles between two of them."""
+    with np.errstate(all="ignore"):
+        halves = np.arange(1 << 16, dtype=np.uint16).view(HALF).astype(np.float64)
+        halves = halves[np.isfinite(halves)]
+        middles = (halves[1:] + halves[:-1]) / 2
+        near = [middles * (1 + step) for step in (0, 2.0**-52, -(2.0**-52), 2.0**-30, -(2.0**-30))]
+    special = [np.nan, np.inf, -np.inf, 65519.999, 65520.0, 1e300, -1e300, 1e-300, -0.0]
+    return np.concatenate([halves, *near, special])
+
+
+halves_here = pytest.mark.skipif(not jit.converts_halves(), reason="no instructions for float16")
+
+
+@halves_here
+@pytest.mark.parametrize("dtype", FLOATS, ids=same)
+def test_floats_become_halves_by_one_rounding(dtype):
+    with np.errstate(all="ignore"):
+        x = close_to_halves().astype(dtype)
+        expected = x.astype(HALF)
+    found = elementwise(lambda e, v: e.cast(v, HALF), HALF, x)
+    np.testing.assert_array_equal(found.view(np.uint16), expected.view(np.uint16))
+
+
+@halves_here
+@pytest.mark.parametrize("dtype", [BOOL, *INTEGERS], ids=same)
+def test_integers_become_halves_as_in_numpy(dtype):
+    x = numbers(dtype, size=400)
+    if dtype.itemsize > 1:
+        x = np.concatenate([x, np.arange(0, min(np.iinfo(dtype).max, 70_000), 7).astype(dtype)])
+    with np.errstate(over="ignore"):
+        expected = x.astype(HALF)
+    np.testing.assert_array_equal(elementwise(lambda e, v: e.cast(v, HALF), HALF, x), expected)
+
+
+@halves_here
+@pytest.mark.parametrize("target", DTYPES, ids=same)
+def test_halves_become_all_else_as_in_numpy(target):
+    x = np.arange(1 << 16, dtype=np.uint16).view(HALF)
+    if target.kind in "iu":
+        limits = np.iinfo(target)
+        x = x[(x > max(limits.min, -60_000)) & (x < min(limits.max, 60_000))]
+    np.testing.assert_array_equal(
+        elementwise(lambda e, v: e.cast(v, target), target, x), x.astype(target)
+    )

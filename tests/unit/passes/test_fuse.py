@@ -1,10 +1,12 @@
 """Which nodes share a group, and why others do not."""
 
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 import minigrad as mg
+from minigrad.codegen import jit
 from minigrad.codegen.executable import executable
 from minigrad.codegen.fused import fused
 from minigrad.core.registry import api
@@ -81,10 +83,16 @@ def test_a_group_ends_where_a_column_sum_is_used_in_rows() -> None:
     ]
 
 
-def test_float16_is_not_fused() -> None:
-    assert report(lambda x: [x + x], Spec((3,), np.float16)) == [
-        "call 0: add    # no lanes of float16"
-    ]
+def test_float16_is_fused_where_the_machine_converts_it() -> None:
+    def lines() -> list[str]:
+        return report(lambda x: [x + x], Spec((3,), np.float16))
+
+    for halves, expected in [(True, "group 0: add"), (False, CALL_OF_HALVES)]:
+        with patch.object(jit, "converts_halves", lambda halves=halves: halves):
+            assert lines() == [expected]
+
+
+CALL_OF_HALVES = "call 0: add    # no lanes of float16"
 
 
 def test_a_group_does_not_wait_for_a_call_that_waits_for_it() -> None:
