@@ -21,6 +21,9 @@ from .emitter import VectorEmitter, memory_dtype
 from .loops import Apply, Load, Loop, LoopNest, Operand, Place, Statement, Store
 from .text import Module
 
+RAGGED = 1.3
+"""How many lanes vectors may have for each element of a row."""
+
 
 class Reach(NamedTuple):
     """How elements of the array `name` lie beside those of the product; counted in elements."""
@@ -62,6 +65,8 @@ def epilogue(
     extents = dict(loops_of(nest.body))
     if len(own) != 1 or math.prod(extents.values()) != product.elements:
         return None
+    if len(extents) == 1 and has_ragged_rows(product):
+        return None
     counted = {var: stride for var, stride in own[0].strides if extents[var] > 1}
     if len(counted) < sum(extent > 1 for extent in extents.values()) or own[0].offset:
         return None
@@ -75,6 +80,16 @@ def epilogue(
         buffer = place.buffer
         reached[place] = Reach(names[buffer.name], buffer.dtype, place.offset, strides)
     return Epilogue(tuple(steps), reached)
+
+
+def has_ragged_rows(product: Product) -> bool:
+    """Whether vectors are much emptier at the ends of rows than in a loop over all elements.
+
+    Of rows of 10 float32, tanh takes five times as long row by row; of 100, it is a draw.
+    """
+    lanes = WIDEST // product.dtype.itemsize
+    filled = -(-product.columns // lanes) * lanes
+    return product.rows > 1 and filled > RAGGED * product.columns
 
 
 def straight(body: Sequence[Statement]) -> Iterator[Statement]:

@@ -157,6 +157,11 @@ def matmul(x1: Any, x2: Any, /) -> Any:
         # one product of a tall matrix: the derivative for x2 then needs no sum over the batch
         rows = api.reshape(x1, (math.prod(x1.shape[:-1]), x1.shape[-1]))
         return api.reshape(matrix_product(rows, x2), (*x1.shape[:-1], x2.shape[-1]))
+    if x1.ndim == 2 and x2.ndim is not None and x2.ndim > 2 and known(x1, x2) and x2.shape[-1] == 1:
+        # likewise of many vectors: they are the rows of the tall matrix
+        rows = api.reshape(x2, (math.prod(x2.shape[:-2]), x2.shape[-2]))
+        y = matrix_product(rows, api.matrix_transpose(x1))
+        return api.reshape(y, (*x2.shape[:-2], x1.shape[-2], 1))
     return matrix_product(x1, x2)
 
 

@@ -19,6 +19,8 @@ SHAPES = {
     "batches": ((2, 3, 4), (2, 4, 2)),
     "batch and matrix": ((2, 5, 3, 4), (4, 2)),
     "matrix and batch": ((3, 4), (5, 4, 2)),
+    "matrix and many vectors": ((3, 4), (2, 5, 4, 1)),
+    "matrix and no vectors": ((3, 4), (0, 4, 1)),
     "vector and batch": ((4,), (5, 4, 2)),
     "batch and vector": ((5, 3, 4), (4,)),
     "broadcast batches": ((2, 1, 3, 4), (5, 4, 2)),
@@ -45,6 +47,13 @@ def test_matmul_is_that_of_numpy_and_differentiable_twice(
     assert found.shape == (x1 @ x2).shape
     np.testing.assert_allclose(found.numpy(), x1 @ x2, rtol=1e-13)
     check_gradients(mg.matmul, x1, x2)
+
+
+def test_many_vectors_are_multiplied_as_the_rows_of_one_matrix() -> None:
+    each = mg.function(mg.vmap(mg.matmul, (None, 0)))
+    graph = each.get_concrete_function(mg.ones((3, 4)), mg.ones((5, 4))).graph
+    (product,) = [node for node in graph.nodes if node.op is OPS["matrix_product"]]
+    assert product.outputs[0].shape == (5, 3)
 
 
 @pytest.mark.parametrize(

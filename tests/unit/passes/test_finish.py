@@ -63,7 +63,8 @@ def test_columns_rows_and_elements_beside_a_product(m: int, k: int, n: int, dtyp
     assert_same(lambda x, w, c: [mg.maximum(x @ w + c, 0.0)], x, w, columns)
     assert_same(lambda x, w, r: [mg.tanh(x @ w) * r], x, w, rows)
     assert_same(lambda x, w, z: [mg.where(z > 0, x @ w, 0.5)], x, w, beside)
-    graph = assert_same(lambda x, w, z: [x @ w + z, mg.exp(-((x @ w) ** 2)), z], x, w, beside)
+    several = lambda x, w, z, c: [x @ w + z, mg.exp(-((x @ w + c) ** 2)), z]  # noqa: E731
+    graph = assert_same(several, x, w, beside, columns)
     assert finished(graph) == 1
     assert len(graph.nodes) == 1
 
@@ -136,6 +137,13 @@ def test_a_captured_tensor_beside_a_product() -> None:
 )
 def test_groups_that_do_more_than_go_on_stay_groups(body: Any) -> None:
     assert finished(assert_same(body, random(30, 30), random(30, 30))) == 0
+
+
+@needs_llvm
+def test_short_rows_are_gone_through_as_one_where_nothing_differs_by_column() -> None:
+    x, w = random(40, 30), random(30, 10)
+    assert finished(assert_same(lambda x, w: [mg.tanh(x @ w)], x, w)) == 0
+    assert finished(assert_same(lambda x, w, b: [mg.tanh(x @ w + b)], x, w, random(10))) == 1
 
 
 @needs_llvm
