@@ -108,8 +108,9 @@ def expit(x: Term) -> Term:
     p = t + 1.0
     lost = t - (p - 1.0)  # of the sum, to rounding
     e = times_power_of_two(p, n)
-    below = x < 0.0
-    y = where(below, e, 1.0) / (e + 1.0)
+    below, whole = x < 0.0, e + 1.0
+    lost = lost - (e - (whole - 1.0))  # and of the divisor
+    y = where(below, e, 1.0) / whole
     return where(below, fma(y, lost, y), y)
 
 
