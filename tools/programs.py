@@ -44,6 +44,7 @@ class Program:
         self.lengths = self.rng.choice(LARGE if large else SIZES, 3)
         self.values: dict[str, Value] = {}
         self.lines: list[str] = []
+        self.has_control = False
         for i in range(self.rng.integers(1, 4)):
             self.values[f"x{i}"] = Value(Tensor(self._argument()), True)
         self.arguments = list(self.values)
@@ -144,6 +145,7 @@ class Program:
         exact = exact and (template.gives_exact or y.dtype.kind in "biu")
         self.values[name] = Value(y, exact)
         self.lines.append(f"{name} = {line}")
+        self.has_control |= template.is_control
 
     def _template(self) -> Template:
         """A template of any kind; one of state only where the program is to have such."""

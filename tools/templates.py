@@ -274,7 +274,7 @@ class Template(NamedTuple):
     @property
     def is_control(self) -> bool:
         """Whether there are loops or branches in it."""
-        return any(word in self.text for word in ("loop", "scan", "mg.cond", "switch"))
+        return any(word in self.text for word in ("loop", "scan", "mg.cond", "switch", "mg.map"))
 
 
 @functools.cache
