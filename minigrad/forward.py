@@ -159,9 +159,9 @@ def pushed(node: Node, steps: Sequence[Any], wanted: Sequence[bool]) -> Sequence
             if t is not None and rule is not None
         ]
         return [total(terms, node.outputs[0])]
-    if op.linear == "jointly":
-        pairs = zip(inputs, steps, strict=True)
-        outputs = op(*[step_or_zeros(x, t) for x, t in pairs], **attrs)
+    if op.linear in ("jointly", "wholly"):
+        pairs, kinds = zip(inputs, steps, strict=True), "fc" if op.linear == "jointly" else "fciub"
+        outputs = op(*[step_or_zeros(x, t, kinds) for x, t in pairs], **attrs)
         return outputs if type(outputs) is tuple else (outputs,)
     if op.linear == "each" and op.vjps is not None:
         terms = [
@@ -181,12 +181,12 @@ def has_complex(node: Node) -> bool:
 COMPLEX = ("complex64", "complex128")
 
 
-def step_or_zeros(x: Any, t: Any) -> Any:
-    """The tangent of the input `x` of a linear op; what has no derivative says where, as it is."""
+def step_or_zeros(x: Any, t: Any, kinds: str) -> Any:
+    """The tangent of an input of an op that is linear in these kinds; what says where stays."""
     if t is not None:
         return t
     if isinstance(x, Tensor):
-        return api.zeros_like(x) if x.dtype.kind in "fc" else x
+        return api.zeros_like(x) if x.dtype.kind in kinds else x
     return 0.0 if type(x) in (int, float, complex) else x
 
 

@@ -256,8 +256,10 @@ class Arithmetic:
         step = self.select(up, one, self.select(down, self.const(-1, INT32), zero))
         even = self.compare("==", self.bitwise("and", bits, one), zero)
         odd = self.add(bits, self.select(even, step, zero))
-        sign = self.cast(x, FLOAT32)
-        return self.intrinsic("copysign", self.bitcast(odd, FLOAT32), sign)
+        # by bits: LLVM makes a rounding of x itself of a copysign, and calls a library for it
+        narrow = self.bitcast(self.cast(x, FLOAT32), INT32)
+        sign = self.bitwise("and", narrow, self.const(-(2**31), INT32))
+        return self.bitcast(self.bitwise("or", odd, sign), FLOAT32)
 
     def to_half(self, x: Value) -> Value:
         """The bits of the float16 nearest to the float `x`."""

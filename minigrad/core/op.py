@@ -42,7 +42,8 @@ class Op:
     stateful: keeps its place among effects; never merged, dropped or folded.
     broadcasts: inputs broadcast and promote; the tape undoes both.
     elementwise: each element of the result is made of those in the same place of the inputs.
-    linear: "jointly" in all floating inputs, as a sum is; or in "each", as a product is.
+    linear: "jointly" in all floating inputs, as a sum is, or "wholly", in those of any dtype; or
+        in "each", as a product is.
     domain: for each input, where those who draw inputs are to draw it; a Domain, or None.
     row: draws inputs and attributes, `row(pen)`, where signature and domain do not tell them.
     tolerance: how often the rounding of one op its results may differ by, between modes.

@@ -158,7 +158,9 @@ def power_vjp_base(g: Tensor, y: Tensor, x1: Any, x2: Any) -> Any:
     """x2 x1^(x2-1), which is 0 and not nan where x1 and x2 are 0."""
     if is_number(x2):
         return g * (x2 * pow(x1, x2 - 1)) if x2 != 0 else g * api.zeros_like(x1)
-    return g * (x2 * pow(x1, api.where(api.equal(x2, 0), 1, x2 - 1)))
+    # the exponent stays as it is: this is differentiated by it again
+    both = api.logical_and(api.equal(x1, 0), api.equal(x2, 0))
+    return g * (x2 * pow(api.where(both, 1, x1), x2 - 1))
 
 
 def power_vjp_exponent(g: Tensor, y: Tensor, x1: Any, x2: Any) -> Any:

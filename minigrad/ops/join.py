@@ -63,7 +63,7 @@ def refuse_join(xs: tuple[Any, ...], axis: int, what: str) -> None:
 @primitive(
     infer=joined_spec,
     lower=Composed(lambda *xs, axis: joined(xs, axis, promote(*xs))),
-    linear="jointly",
+    linear="wholly",
 )
 def join(*xs: Any, axis: int) -> Any:
     """`xs` one after the other along `axis`; the op behind `concat`."""

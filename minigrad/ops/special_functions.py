@@ -215,8 +215,9 @@ xlog1py.defvjp(
 
 @composite
 def entr(x: Any, /) -> Any:
-    """-x log(x), elementwise, and 0 at 0: the terms of an entropy in nats."""
-    return -xlogy(x, x)
+    """-x log(x), elementwise, 0 at 0 and -inf below: the terms of an entropy in nats."""
+    x = as_tensor(x)
+    return where(less(x, 0), -math.inf, -xlogy(x, x))
 
 
 # what SciPy has under these names, written in the others

@@ -98,6 +98,13 @@ def test_what_does_not_move_is_none_or_zeros_or_an_error() -> None:
         mg.jvp(f, (x, x, i), (x, None, None), unconnected_gradients="raise")
 
 
+def test_what_is_joined_and_does_not_move_has_zeros_in_its_place() -> None:
+    x, still = mg.asarray([1.0, 2.0]), mg.asarray([True, False])
+    for join in (mg.concat, mg.stack):
+        _, moved = mg.jvp(lambda x, join=join: join([x, x > 0, still]), [x], [mg.ones_like(x)])
+        np.testing.assert_array_equal(mg.reshape(moved, (-1,)), [1, 1, 0, 0, 0, 0])
+
+
 def test_along_variables() -> None:
     v = mg.Variable([1.0, 2.0])
     value, tangent = mg.jvp(lambda v: v * v + v.value(), (v,), ([1.0, 0.0],))

@@ -55,6 +55,46 @@ def test_kinks_have_the_derivative_that_was_settled(mode: Any) -> None:
 
 
 @everywhere
+def test_corners_have_the_derivative_that_was_settled(mode: Any) -> None:
+    def slope(f: Any, *xs: Any) -> Any:
+        return mg.grad(lambda *xs: mg.sum(f(*xs)), tuple(range(len(xs))))(*xs)
+
+    zero, twos = vector(0), vector(2, 2)
+    window = mg.zeros((1, 2, 2, 1), dtype=mg.float64)
+    corners = [
+        (mg.linalg.vector_norm, (vector(0, 0),), [[0, 0]]),
+        (mg.std, (twos,), [[0, 0]]),
+        (mg.hypot, (zero, zero), [[0], [0]]),
+        (mg.atan2, (zero, zero), [[0], [0]]),
+        (mg.nn.relu, (zero,), [[0]]),
+        (lambda x: mg.nn.leaky_relu(x, 0.25), (zero,), [[0.25]]),
+        (lambda x: mg.sort(x, descending=True) * vector(3, 5), (twos,), [[3, 5]]),
+        (lambda x: mg.nn.max_pool2d(x, 2), (window,), [np.full((1, 2, 2, 1), 0.25)]),
+    ]
+    for f, xs, expected in corners:
+        found = mode(lambda *xs, f=f: slope(f, *xs))(*xs)
+        for g, values in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(g, values)
+
+
+@everywhere
+def test_powers_of_0_and_to_0_have_all_their_derivatives(mode: Any) -> None:
+    def derivatives(x: Any, y: Any) -> Any:
+        by_x, by_y = (lambda x, y, i=i: mg.grad(mg.pow, i)(x, y) for i in (0, 1))
+        return [by_x(x, y), by_y(x, y), mg.grad(by_x, 1)(x, y), mg.grad(by_y, 0)(x, y)]
+
+    for (x, y), expected in {
+        (0.5, 0.0): [0, np.log(0.5), 2, 2],
+        (0.0, 2.0): [0, 0, 0, 0],
+        (3.0, 2.0): [6, 9 * np.log(3), 3 + 6 * np.log(3), 3 + 6 * np.log(3)],
+    }.items():
+        found = mode(derivatives)(mg.asarray(np.float64(x)), mg.asarray(np.float64(y)))
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    at_corner = mode(derivatives)(mg.asarray(np.float64(0)), mg.asarray(np.float64(0)))
+    assert [g.item() for g in at_corner[:2]] == [0, 0]
+
+
+@everywhere
 def test_zero_times_infinity_is_avoided_where_the_mathematics_is_finite(mode: Any) -> None:
     def body(x: Any) -> Any:
         with mg.GradientTape(persistent=True) as tape:

@@ -34,7 +34,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 PROGRAM = """
-import numpy as np, minigrad as mg
+import itertools, numpy as np, minigrad as mg
 from tests.unit.codegen.test_portability import FUNCTIONS
 for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
     x = mg.constant(np.linspace(0.01, 0.99, 67), dtype)
@@ -43,6 +43,11 @@ for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
         compiled = mg.function(f, jit_compile=True)
         np.testing.assert_allclose(
             compiled(x).numpy(), f(x).numpy(), rtol=tolerance, atol=tolerance, err_msg=name)
+for source, target in itertools.permutations(("float16", "float32", "float64", "int32"), 2):
+    for shape in ((), (67,)):
+        y = mg.astype(mg.constant(np.resize(np.linspace(-9, 9, 67), shape)), source)
+        cast = lambda y: mg.astype(y, target) * 2
+        np.testing.assert_array_equal(mg.function(cast, jit_compile=True)(y), cast(y))
 g = mg.function(lambda x: mg.exp(x) * x + x, jit_compile=True)
 text = g.compiler_ir(x, stage="assembly")
 print("fma" in text, "zmm" in text, "ymm" in text)
