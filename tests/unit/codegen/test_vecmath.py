@@ -39,7 +39,7 @@ UNARY: dict[str, tuple[Any, Any, list[tuple[float, float]]]] = {
         [(-26, -1), (-1, 1), (0.4, 6), (6, 26), (26, 1e4)],
     ),
     "erfinv": (
-        approximations.erfinv,  # -0.0 at -0.0, where SciPy's is 0.0
+        lambda x: np.copysign(scipy.special.erfinv(x), x),  # SciPy's is 0.0 at -0.0
         mpmath.erfinv,
         [(-1, 1), (-1e-3, 1e-3), (0.998, 1), (1 - 1e-6, 1), (1 - 1e-12, 1)],
     ),
@@ -52,7 +52,7 @@ UNARY: dict[str, tuple[Any, Any, list[tuple[float, float]]]] = {
     ),
     "expm1": (np.expm1, mpmath.expm1, [(-40, 700), (-1, 1), (-1e-5, 1e-5)]),
     "gammaln": (
-        approximations.gammaln,  # inf at -inf, where SciPy's is -inf
+        lambda x: np.where(x == -np.inf, np.inf, scipy.special.gammaln(x)),  # SciPy's is -inf
         lambda x: mpmath.log(abs(mpmath.gamma(x))),
         [(0, 1), (0.99, 1.01), (1, 2), (1.99, 2.01), (2, 3), (3, 9), (9, 1e3), (-9, 0), (-99, -9)],
     ),
@@ -110,12 +110,16 @@ def ulps(values: Array, exact: Array, least: Any = 0.0) -> Array:
 
     least: where the result is smaller, units are those of this number.
     """
-    rounded = exact.astype(values.dtype)
-    agree = (np.isnan(values) & np.isnan(exact)) | (values == rounded)
-    least = np.maximum(least, np.finfo(values.dtype).tiny)
-    unit = np.spacing(np.maximum(np.abs(rounded), least).astype(values.dtype))
+    dtype, info = values.dtype, np.finfo(values.dtype)
+    rounded = exact.astype(dtype)
+    size = np.maximum(np.abs(rounded), np.maximum(least, info.tiny)).astype(dtype)
+    integer = np.dtype(f"u{dtype.itemsize}")
+    exponent = np.array(np.inf, dtype).view(integer)  # by it a third of the time of np.spacing
+    unit = (size.view(integer) & exponent).view(dtype) * info.eps
     error = np.abs(values.astype(exact.dtype) - exact) / unit.astype(exact.dtype)
-    return np.where(agree & ~np.isfinite(rounded), 0, np.where(np.isnan(error), np.inf, error))
+    agree = (np.isnan(values) & np.isnan(exact)) | (values == rounded)
+    error = np.where(np.isfinite(rounded), error, np.where(agree, 0, np.inf))
+    return np.where(np.isnan(error), np.inf, error)
 
 
 def least_of(name: str, x: Array) -> Array:
