@@ -12,8 +12,9 @@ from ..core.lowering import Value
 from .arithmetic import BOOL, INT64, lane_type
 from .cost import WIDEST
 from .crosswise import load_crosswise
-from .emitter import VectorEmitter, memory_dtype
+from .emitter import VectorEmitter
 from .folds import Copies, combined, folded, neutral
+from .items import memory_dtype
 from .loops import (
     DType,
     Load,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ BOOL = np.dtype(np.bool_)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 HALF = np.dtype(np.uint16)
 """The bits of a float16, as they are in memory."""
+COMPLEX64, COMPLEX128 = np.dtype(np.complex64), np.dtype(np.complex128)
+COMPLEX: dict[np.dtype[Any], np.dtype[Any]] = {FLOAT32: COMPLEX64, FLOAT64: COMPLEX128}
+"""By the dtype of their parts."""
 
 # relation -> predicates of (floats, signed integers, unsigned integers and masks)
 RELATIONS = {
@@ -32,19 +37,27 @@ def computed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return FLOAT32 if dtype == FLOAT16 else dtype
 
 
+def part(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the real and of the imaginary part of complex numbers."""
+    return FLOAT32 if dtype == COMPLEX64 else FLOAT64
+
+
 def lane_type(dtype: np.dtype[Any]) -> str:
-    """The LLVM type of one lane in a register: a bool is an i1 there, a float16 a float."""
+    """The LLVM type of one lane in a register: a bool is an i1 there, a float16 a float.
+
+    What has no kind is moved only, and is as good as an integer.
+    """
     dtype = computed(dtype)
     match dtype.kind:
         case "b":
             return "i1"
-        case "i" | "u":
+        case "i" | "u" | "V":
             return f"i{8 * dtype.itemsize}"
         case "f" if dtype.itemsize in (4, 8):
             return "float" if dtype.itemsize == 4 else "double"
     raise TypeError(
-        f"native code: dtype {dtype} was asked for, but lanes are bool, integers, float16, float32 "
-        f"or float64; cast the operand first"
+        f"native code: lanes of {dtype} were asked for, but those are of bool, integers, float16, "
+        f"float32 or float64, and complex numbers are pairs; cast the operand first"
     )
 
 
@@ -63,6 +76,8 @@ def literal(value: Any, dtype: np.dtype[Any]) -> str:
             return f"0x{bits:016X}"
         case "b":
             return "true" if value else "false"
+        case "V":
+            return str(value)
     return str(int(np.asarray(value).astype(dtype)))
 
 
@@ -78,7 +93,10 @@ class Arithmetic:
         self.fast = "" if exact else " contract"
 
     def type_of(self, dtype: np.dtype[Any]) -> str:
-        """The LLVM type of a value of lane dtype `dtype`."""
+        """The LLVM type of a value of lane dtype `dtype`: of complex numbers, two vectors."""
+        if dtype.kind == "c":
+            parts = self.type_of(part(dtype))
+            return f"{{ {parts}, {parts} }}"
         return self.vector(lane_type(dtype))
 
     def vector(self, kind: str) -> str:
@@ -92,6 +110,9 @@ class Arithmetic:
     def const(self, value: Any, dtype: Any) -> Value:
         """The scalar `value` in every lane."""
         dtype = np.dtype(dtype)
+        if dtype.kind == "c":
+            number, of = dtype.type(value), part(dtype)
+            return self.pair(self.const(number.real, of), self.const(number.imag, of))
         text = literal(value, dtype)
         return Value(text if self.lanes == 1 else f"splat ({lane_type(dtype)} {text})", dtype)
 
@@ -106,7 +127,9 @@ class Arithmetic:
         return self.let(f"call {kind} @{full}({arguments})", dtype)
 
     def binary(self, instruction: str, x1: Value, x2: Value) -> Value:
-        """`instruction x1, x2`, of operands of one type."""
+        """`instruction x1, x2`, of operands of one type; of complex ones, of each part."""
+        if x1.dtype.kind == "c":
+            return self.partwise(functools.partial(self.binary, instruction), x1, x2)
         kind = self.type_of(x1.dtype)
         return self.let(f"{instruction} {kind} {x1.text}, {x2.text}", x1.dtype)
 
@@ -120,12 +143,16 @@ class Arithmetic:
 
     def mul(self, x1: Value, x2: Value) -> Value:
         """The product; of masks, the logical and."""
+        if x1.dtype.kind == "c":
+            (a, b), (c, d) = self.parts(x1), self.parts(x2)
+            real = self.sub(self.mul(a, c), self.mul(b, d))
+            return self.pair(real, self.add(self.mul(a, d), self.mul(b, c)))
         return self.binary(self.spelled(x1, "fmul", "mul", "and"), x1, x2)
 
     def spelled(self, x: Value, floating: str, integer: str, mask: str) -> str:
         """The instruction for the kind of `x`, with its flags."""
         match x.dtype.kind:
-            case "f":
+            case "f" | "c":
                 return floating + self.fast
             case "b":
                 return mask
@@ -141,6 +168,8 @@ class Arithmetic:
 
     def neg(self, x: Value) -> Value:
         """`-x`."""
+        if x.dtype.kind == "c":
+            return self.partwise(self.neg, x)
         if x.dtype.kind == "f":
             return self.let(f"fneg {self.type_of(x.dtype)} {x.text}", x.dtype)
         return self.binary("sub", self.const(0, x.dtype), x)
@@ -175,7 +204,14 @@ class Arithmetic:
         return self.let(f"{instruction} {self.type_of(x1.dtype)} {x1.text}, {x2.text}", BOOL)
 
     def compare(self, relation: str, x1: Value, x2: Value) -> Value:
-        """A mask; `relation` is one of < <= > >= == !=; all but != are false on NaN."""
+        """A mask; `relation` is one of < <= > >= == !=; all but != are false on NaN.
+
+        Complex numbers have no order.
+        """
+        if x1.dtype.kind == "c":
+            pairs = zip(self.parts(x1), self.parts(x2), strict=True)
+            parts = [self.compare(relation, *pair) for pair in pairs]
+            return self.bitwise({"==": "and", "!=": "or"}[relation], *parts)
         floating, signed, unsigned = RELATIONS[relation]
         match x1.dtype.kind:
             case "f":
@@ -190,6 +226,8 @@ class Arithmetic:
 
     def select(self, mask: Value, x1: Value, x2: Value) -> Value:
         """`x1` where `mask`, else `x2`."""
+        if x1.dtype.kind == "c":
+            return self.partwise(functools.partial(self.select, mask), x1, x2)
         kind, masks = self.type_of(x1.dtype), self.type_of(BOOL)
         operands = f"{masks} {mask.text}, {kind} {x1.text}, {kind} {x2.text}"
         return self.let(f"select {operands}", x1.dtype)
@@ -215,16 +253,22 @@ class Arithmetic:
         return self.let(f"{instruction} {source} {x.text} to {target}", dtype)
 
     def cast(self, x: Value, dtype: Any) -> Value:
-        """`x` in `dtype`, as NumPy's astype between bool, integers and floats."""
+        """`x` in `dtype`, as NumPy's astype; complex numbers become real by their real part."""
         dtype = np.dtype(dtype)
         if dtype == x.dtype:
             return x
         if x.dtype == FLOAT16:
             return self.cast(Value(x.text, FLOAT32), dtype)
-        if dtype == FLOAT16:
-            return self.halved(x)
         if dtype == BOOL:
             return self.compare("!=", x, self.const(0, x.dtype))
+        if x.dtype.kind == "c":
+            if dtype.kind == "c":
+                return self.partwise(lambda p: self.cast(p, part(dtype)), x)
+            return self.cast(self.parts(x)[0], dtype)
+        if dtype.kind == "c":
+            return self.pair(self.cast(x, part(dtype)), self.const(0, part(dtype)))
+        if dtype == FLOAT16:
+            return self.halved(x)
         match x.dtype.kind, dtype.kind:
             case "f", "f":
                 wider = dtype.itemsize > x.dtype.itemsize
@@ -234,6 +278,34 @@ class Arithmetic:
             case kind, "f":
                 return self.convert("sitofp" if kind == "i" else "uitofp", x, dtype)
         return self.resize(x, dtype)
+
+    # Complex numbers: pairs of real ones.
+
+    def parts(self, x: Value) -> tuple[Value, Value]:
+        """The real and the imaginary part of a complex number."""
+        dtype, known = part(x.dtype), self.function.pairs.get(x.text)
+        if known is None:
+            whole = f"extractvalue {self.type_of(x.dtype)} {x.text}"
+            known = self.function.let(f"{whole}, 0"), self.function.let(f"{whole}, 1")
+        return Value(known[0], dtype), Value(known[1], dtype)
+
+    def pair(self, real: Value, imag: Value) -> Value:
+        """The complex number of two parts."""
+        dtype = COMPLEX[real.dtype]
+        kind, of = self.type_of(dtype), self.type_of(real.dtype)
+        if real.text.startswith("%") or imag.text.startswith("%"):
+            first = self.function.let(f"insertvalue {kind} poison, {of} {real.text}, 0")
+            text = self.function.let(f"insertvalue {kind} {first}, {of} {imag.text}, 1")
+        else:
+            text = f"{{ {of} {real.text}, {of} {imag.text} }}"
+        self.function.pairs[text] = real.text, imag.text
+        return Value(text, dtype)
+
+    def partwise(self, rule: Callable[..., Value], *xs: Value) -> Value:
+        """`rule` of the real parts of `xs`, and of the imaginary ones."""
+        return self.pair(*(rule(*parts) for parts in zip(*map(self.parts, xs), strict=True)))
+
+    # float16.
 
     def halved(self, x: Value) -> Value:
         """The number `x` rounded to float16, as a float: NumPy takes integers by way of float32."""

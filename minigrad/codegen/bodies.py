@@ -23,7 +23,7 @@ from ..core.lowering import (
     Value,
 )
 from ..core.op import Node, Op
-from ..core.spec import SCALARS, promote
+from ..core.spec import promote
 from ..core.tensor import Tensor
 from . import jit
 from .arithmetic import FLOAT16, FLOAT32, FLOAT64, computed
@@ -32,7 +32,7 @@ from .text import Module
 
 DTypes = tuple[np.dtype[Any], ...]
 # instructions that take as long as several others
-SLOW = {"fdiv": 8, "sqrt": 8, "gather": 8}
+SLOW = {"fdiv": 8, "sqrt": 8, "gather": 8, "insertvalue": 0, "extractvalue": 0}
 
 
 def is_map(node: Node) -> bool:
@@ -108,7 +108,7 @@ def has_lanes(dtype: np.dtype[Any]) -> bool:
     """Whether native code for this machine has numbers of `dtype` in vectors."""
     if dtype == FLOAT16:
         return jit.converts_halves()
-    return dtype.kind in "biu" or dtype in (FLOAT32, FLOAT64)
+    return dtype.kind in "biuc" or dtype in (FLOAT32, FLOAT64)
 
 
 def refused_map(node: Node, lower: Pointwise) -> str | None:
@@ -122,6 +122,9 @@ def refused_map(node: Node, lower: Pointwise) -> str | None:
             return f"{x!r} is no {dtype}"
     if not {dtype.kind for dtype in (*dtypes, y.dtype)} <= set(lower.kinds):
         return f"{node.op.name} of {dtypes[0]}"
+    taken = {x.dtype.kind for x in node.inputs if is_array(x)}
+    if lower.operands is None and "c" in taken and dtypes[0].kind != "c":
+        return f"{node.op.name} of complex numbers"
     if FLOAT16 in dtypes and not lower.halves:
         return f"{node.op.name} of float16"
     mixed = {x.dtype for x in node.inputs if is_array(x) and x.dtype.kind in "iu"}
@@ -132,8 +135,8 @@ def refused_map(node: Node, lower: Pointwise) -> str | None:
 
 def fits(number: Any, dtype: np.dtype[Any]) -> bool:
     """Whether the Python number `number` is one of `dtype`."""
-    if not isinstance(number, SCALARS) or isinstance(number, complex):
-        return False
+    if not isinstance(number, bool | int | float):
+        return isinstance(number, complex) and dtype.kind == "c"
     if dtype.kind not in "iu":
         return True
     limits = np.iinfo(dtype)

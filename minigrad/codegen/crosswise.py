@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..core.lowering import Value
-from .emitter import VectorEmitter, memory_dtype
+from .emitter import VectorEmitter
+from .items import memory_dtype
 from .loops import Buffer, Load, Loop, LoopNest, Place, Statement, Store, Update, statements
 from .names import defined, used
 from .strips import strip

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Value
-from . import exact, vecmath, vecmath_normal
-from .arithmetic import BOOL, FLOAT16, HALF, Arithmetic, lane_type, spelled_lane
+from . import exact, items, vecmath, vecmath_complex, vecmath_normal
+from .arithmetic import BOOL, Arithmetic, lane_type, spelled_lane
+from .items import memory_dtype
 from .text import NONTEMPORAL, Carried, Index
 
 ROUNDINGS = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
@@ -33,8 +34,14 @@ class VectorEmitter(Arithmetic):
 
     # Functions of one or two operands.
 
+    def div(self, x1: Value, x2: Value) -> Value:
+        """The quotient; of floats, correctly rounded."""
+        return self.math("divide", x1, x2) if x1.dtype.kind == "c" else super().div(x1, x2)
+
     def math(self, name: str, *xs: Value) -> Value:
         """A function by its array API name; which ones: `supports`."""
+        if xs[0].dtype.kind == "c":
+            return vecmath_complex.apply(self, name, *xs)
         match name:
             case "maximum" | "minimum":
                 return self.extremum(name, *xs)
@@ -94,6 +101,8 @@ class VectorEmitter(Arithmetic):
         """The scalar `x` in every lane."""
         if self.lanes == 1:
             return x
+        if x.dtype.kind == "c":
+            return self.pair(*map(self.splat, self.scalar.parts(x)))
         lane, kind = lane_type(x.dtype), self.type_of(x.dtype)
         if is_constant(x):
             return Value(f"splat ({lane} {x.text})", x.dtype)
@@ -113,7 +122,19 @@ class VectorEmitter(Arithmetic):
         """Lane `k` of `x`, a scalar."""
         if self.lanes == 1:
             return x
+        if x.dtype.kind == "c":
+            return self.scalar.pair(*(self.lane(p, k) for p in self.parts(x)))
         return self.let(f"extractelement {self.type_of(x.dtype)} {x.text}, i64 {k}", x.dtype)
+
+    def shuffled(self, one: Value, other: Value, order: Sequence[int]) -> Value:
+        """Lanes of two vectors by number, those of `other` after those of `one`."""
+        if one.dtype.kind == "c":
+            pairs = zip(self.parts(one), self.parts(other), strict=True)
+            parts = [self.shuffled(*pair, order) for pair in pairs]
+            return self.with_lanes(len(order)).pair(*parts)
+        if len(order) == 1:
+            return self.lane(one, order[0])
+        return items.shuffled(self, one, other, order)
 
     def first_lanes(self, count: Index) -> Value:
         """The mask of the lanes whose number is below `count`."""
@@ -127,15 +148,9 @@ class VectorEmitter(Arithmetic):
         """Combine the lanes of `x` to one scalar, halves first: `combine(emitter, x1, x2)`."""
         emitter = self
         while emitter.lanes > 1:
-            half, kind = emitter.lanes // 2, emitter.type_of(x.dtype)
-            parts = []
-            for start in (0, half):
-                if half == 1:
-                    parts.append(emitter.lane(x, start))
-                    continue
-                order = ", ".join(f"i32 {start + k}" for k in range(half))
-                source = f"{kind} {x.text}, {kind} poison, <{half} x i32> <{order}>"
-                parts.append(emitter.let(f"shufflevector {source}", x.dtype))
+            half = emitter.lanes // 2
+            orders = [range(half), range(half, 2 * half)]
+            parts = [emitter.shuffled(x, x, order) for order in orders]
             emitter = emitter.with_lanes(half)
             x = combine(emitter, *parts)
         return x
@@ -167,7 +182,7 @@ class VectorEmitter(Arithmetic):
         """
         dtype = np.dtype(dtype)
         stored = memory_dtype(dtype)
-        kind, align = self.type_of(stored), align or dtype.itemsize
+        kind, align = self.type_of(stored), align or dtype.alignment
         address = self.function.address(pointer, index, lane_type(stored))
         if mask is None or self.lanes == 1:
             loaded = self.let(f"load {kind}, ptr {address}, align {align}", stored)
@@ -194,7 +209,7 @@ class VectorEmitter(Arithmetic):
         mask: lanes to store. align: as in `load`. nontemporal: past the caches; wants an address
         aligned to the whole vector, and the function to end with a fence.
         """
-        align = align or x.dtype.itemsize
+        align = align or x.dtype.alignment
         x = self.to_memory(x)
         kind = self.type_of(x.dtype)
         address = self.function.address(pointer, index, lane_type(x.dtype))
@@ -223,7 +238,7 @@ class VectorEmitter(Arithmetic):
         name = f"llvm.masked.gather.{self.suffix(stored)}.v{self.lanes}p0"
         self.function.module.declare(kind, name, f"{pointers}, i32, {masks}, {kind}")
         chosen = mask.text if mask else "splat (i1 true)"
-        operands = f"{pointers} {addresses}, i32 {dtype.itemsize}, {masks} {chosen}"
+        operands = f"{pointers} {addresses}, i32 {dtype.alignment}, {masks} {chosen}"
         loaded = self.let(f"call {kind} @{name}({operands}, {kind} zeroinitializer)", stored)
         return self.from_memory(loaded, dtype)
 
@@ -255,7 +270,7 @@ class VectorEmitter(Arithmetic):
         if stride == 1 or self.lanes == 1:
             self.store(x, pointer, index, mask=mask)
             return
-        x = self.to_memory(x)
+        align, x = x.dtype.alignment, self.to_memory(x)
         kind, lane, masks = self.type_of(x.dtype), lane_type(x.dtype), self.type_of(BOOL)
         start = self.function.address(pointer, index, lane)
         places = ", ".join(f"i64 {k * stride}" for k in range(self.lanes))
@@ -266,7 +281,7 @@ class VectorEmitter(Arithmetic):
         name = f"llvm.masked.scatter.{self.suffix(x.dtype)}.v{self.lanes}p0"
         self.function.module.declare("void", name, f"{kind}, {pointers}, i32, {masks}")
         chosen = mask.text if mask else "splat (i1 true)"
-        operands = f"{kind} {x.text}, {pointers} {addresses}, i32 {x.dtype.itemsize}"
+        operands = f"{kind} {x.text}, {pointers} {addresses}, i32 {align}"
         self.function.do(f"call void @{name}({operands}, {masks} {chosen})")
 
     def scalar_index(self, x: Value) -> str:
@@ -280,15 +295,11 @@ class VectorEmitter(Arithmetic):
 
     def from_memory(self, x: Value, dtype: np.dtype[Any]) -> Value:
         """What was loaded, as it is kept in registers."""
-        if dtype == FLOAT16:
-            return self.from_half(x)
-        return self.cast(x, BOOL) if dtype == BOOL else x
+        return items.from_memory(self, x, dtype)
 
     def to_memory(self, x: Value) -> Value:
         """`x` as it is stored."""
-        if x.dtype == FLOAT16:
-            return self.to_half(x)
-        return self.cast(x, np.uint8) if x.dtype == BOOL else x
+        return items.to_memory(self, x)
 
     # Loops.
 
@@ -345,13 +356,6 @@ def supports(name: str, dtype: Any) -> bool:
     if name in vecmath_normal.RULES:
         return vecmath_normal.supported(np.dtype(dtype))
     return (name == "copysign" and vecmath.is_float(dtype)) or vecmath.supported(name, dtype)
-
-
-def memory_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype an array of `dtype` is loaded and stored as."""
-    if dtype == FLOAT16:
-        return HALF
-    return np.dtype(np.uint8) if dtype == BOOL else dtype
 
 
 def is_constant(x: Value) -> bool:

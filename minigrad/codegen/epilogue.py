@@ -17,7 +17,8 @@ from .arithmetic import lane_type
 from .blocking import Product
 from .bodies import mapped
 from .cost import WIDEST
-from .emitter import VectorEmitter, memory_dtype
+from .emitter import VectorEmitter
+from .items import memory_dtype
 from .loops import Apply, Load, Loop, LoopNest, Operand, Place, Statement, Store
 from .text import Module
 

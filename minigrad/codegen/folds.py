@@ -48,6 +48,9 @@ def widened(emitter: VectorEmitter, x: Value, rest: Value, lanes: int) -> Value:
     """`x` in the first of `lanes` lanes, the scalar constant `rest` in the others."""
     if emitter.lanes == lanes:
         return x
+    if x.dtype.kind == "c":
+        pairs = zip(emitter.parts(x), emitter.scalar.parts(rest), strict=True)
+        return emitter.with_lanes(lanes).pair(*(widened(emitter, *p, lanes) for p in pairs))
     lane, kind, n = lane_type(x.dtype), emitter.type_of(x.dtype), emitter.lanes
     if n == 1:
         start = f"<{lanes} x {lane}> splat ({lane} {rest.text})"
@@ -105,9 +108,16 @@ class Totals:
             if fold.compensated:
                 error = values.pop(0)
                 # what has overflowed leaves no error that is a number
-                total = emitter.select(emitter.is_nan(error), total, emitter.add(total, error))
+                total = repaired(emitter, total, error)
             results.append(total)
         return results
+
+
+def repaired(emitter: VectorEmitter, total: Value, error: Value) -> Value:
+    """`total` with what its rounding has lost."""
+    if total.dtype.kind == "c":
+        return emitter.partwise(lambda *xs: repaired(emitter, *xs), total, error)
+    return emitter.select(emitter.is_nan(error), total, emitter.add(total, error))
 
 
 def two_sum(emitter: VectorEmitter, total: Value, error: Value, x: Value) -> Copies:

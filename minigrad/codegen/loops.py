@@ -19,7 +19,7 @@ import numpy as np
 from ..core.op import Op
 
 DType: TypeAlias = np.dtype[Any]
-Operand: TypeAlias = "str | bool | int | float"
+Operand: TypeAlias = "str | bool | int | float | complex"
 """The name of a value of the nest, or a Python number."""
 
 
@@ -74,7 +74,7 @@ class Load:
     name: str
     place: Place
     inside: str = ""
-    otherwise: bool | int | float = 0
+    otherwise: bool | int | float | complex = 0
 
     def __str__(self) -> str:
         condition = f" if {self.inside} else {self.otherwise}" if self.inside else ""

@@ -6,7 +6,8 @@ import math
 
 from ..core.lowering import Value
 from .arithmetic import INT32, INT64, lane_type
-from .emitter import VectorEmitter, memory_dtype
+from .emitter import VectorEmitter
+from .items import memory_dtype
 from .loops import Load, Place
 from .text import Index
 from .vector import Vector

@@ -20,7 +20,7 @@ from ..core.op import Op
 from ..graph import Graph
 from ..ops.broadcast import reduce_sum
 from .abreast import lay_abreast
-from .arithmetic import computed
+from .arithmetic import COMPLEX128, computed
 from .arrange import scans_backwards
 from .bodies import instructions, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
@@ -111,7 +111,7 @@ class Scheduler(Values):
 
     def fold(self, p: Pending) -> Fold:
         """The statement of a reduction in the loop that is open."""
-        compensated = p.y.dtype == DOUBLE and self.is_long(p.y) and is_sum(p.op)
+        compensated = p.y.dtype in (DOUBLE, COMPLEX128) and self.is_long(p.y) and is_sum(p.op)
         return Fold(self.fresh(), p.op, p.value, p.dtype, p.wide, compensated)
 
     @contextmanager
@@ -296,4 +296,4 @@ class Scheduler(Values):
 
 def wide(dtype: DType) -> DType:
     """The dtype in which many numbers of `dtype` are summed."""
-    return DOUBLE if dtype.kind == "f" else dtype
+    return {"f": DOUBLE, "c": COMPLEX128}.get(dtype.kind, dtype)

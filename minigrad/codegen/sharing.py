@@ -34,6 +34,8 @@ from .write import NestWriter
 
 LINE = 64
 """Bytes of a cache line, which no two shares write to."""
+SLOT = 16
+"""Bytes for one number, or the pair that a complex number is, handed to or from a share."""
 
 
 class Sum(NamedTuple):
@@ -125,9 +127,9 @@ class SharedWriter(NestWriter):
         number = len(f.module.functions)  # of this loop among those that are shared
         self.part(f"part{number}", loop, own, names, passed)
         self.task(number, loop, own, [kind for kind, _ in given], middle)
-        argument = f.scratch(8 * len(given))
+        argument = f.scratch(SLOT * len(given))
         for k, (kind, text) in enumerate(given):
-            f.do(f"store {kind} {text}, ptr {f.address(argument, k, 'i64')}")
+            f.do(f"store {kind} {text}, ptr {f.address(argument, SLOT * k, 'i8')}")
         f.module.define(SUBMIT, DECLARATION)
         f.do(f'call void @"{SUBMIT}"(ptr @task{number}, ptr {argument}, i64 {count})')
         for column_sum in own.sums:
@@ -144,7 +146,7 @@ class SharedWriter(NestWriter):
                 memory, self.function.times(state.index, own.stride), "i8"
             )
             others = [
-                self.scalar.load(place, 8 // x.dtype.itemsize * k, x.dtype)
+                self.scalar.load(place, SLOT // x.dtype.itemsize * k, x.dtype)
                 for k, x in enumerate(start)
             ]
             state.following = totals.merge(state.values, others)
@@ -155,7 +157,7 @@ class SharedWriter(NestWriter):
         head = ["ptr %argument", "i64 %chunk"]
         f = self.function.module.function(f"task{number}", head, internal=True)
         found = [
-            f.let(f"load {kind}, ptr {f.address('%argument', k, 'i64')}")
+            f.let(f"load {kind}, ptr {f.address('%argument', SLOT * k, 'i8')}")
             for k, kind in enumerate(kinds)
         ]
         arrays = len(self.nest.inputs) + len(self.nest.outputs)
@@ -186,7 +188,7 @@ class SharedWriter(NestWriter):
             self.pointers[buffer.name] = self.function.address("%own", column_sum.start, "i8")
             self.clear(column_sum)
         for k, x in enumerate(self.rounds_of(loop)):
-            self.scalar.store(x, "%own", 8 // x.dtype.itemsize * k)
+            self.scalar.store(x, "%own", SLOT // x.dtype.itemsize * k)
         self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers = outside
 
     def clear(self, own: Sum) -> None:
@@ -223,7 +225,7 @@ class SharedWriter(NestWriter):
 def own_memory(loop: Loop) -> Own:
     """What each share of a loop has for itself."""
     state = sum(1 + fold.compensated for fold in loop.folds)
-    start, sums = lines(8 * state), []
+    start, sums = lines(SLOT * state), []
     for buffer, op in column_sums(loop).items():
         sums.append(Sum(buffer, op, start))
         count = -(-math.prod(buffer.shape) // WIDEST) * WIDEST  # whole vectors are written

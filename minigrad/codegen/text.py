@@ -94,6 +94,7 @@ class Function:
         self.allocas: list[str] = []
         self.block = "entry"
         self.counter = 0
+        self.pairs: dict[str, tuple[str, str]] = {}  # the parts that complex values are made of
 
     def render(self) -> str:
         """The function as LLVM assembly."""

@@ -42,9 +42,9 @@ class UniformEmitter(VectorEmitter):
             x = self.cast(x, computed(x.dtype))
             self.divisors[x.text] = Divisor(*divisor(self, x))
 
-    def announce_number(self, number: float, everywhere: Value) -> None:
+    def announce_number(self, number: complex, everywhere: Value) -> None:
         """Get ready to divide by a Python number, which is `everywhere` in the loop."""
-        number, dtype = everywhere.dtype.type(number), computed(everywhere.dtype)
+        dtype, number = computed(everywhere.dtype), everywhere.dtype.type(number)
         if dtype.kind == "f" and self.lanes > 1 and 2.0**-64 < abs(number) < 2.0**64:
             reciprocal = self.const(1 / dtype.type(number), dtype)
             self.divisors[everywhere.text] = Divisor(everywhere, reciprocal, None)

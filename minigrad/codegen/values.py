@@ -134,7 +134,7 @@ class Values:
 
     def operand(self, x: Any, y: Any) -> Operand:
         """The name of the input `x` of the node that makes `y`."""
-        if isinstance(x, bool | int | float):
+        if isinstance(x, bool | int | float | complex):
             return x
         source = self.nesting.source(x)
         if source in self.nesting.makers:

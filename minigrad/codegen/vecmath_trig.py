@@ -139,26 +139,35 @@ def sine_and_cosine(r: Term) -> tuple[Term, Term]:
     return sine, fma(polynomial(z, "cos"), z * z, fma(z, -0.5, 1.0))
 
 
-def circular(x: Term, quarter_turns: int) -> Term:
-    """sin(x + quarter_turns pi/2)."""
+def circular(x: Term, *quarter_turns: int) -> list[Term]:
+    """sin(x + k pi/2) for each k of `quarter_turns`."""
     r, n = reduce_angle(x.to(np.float64))
     if x.value.dtype == FLOAT32:
         r, n = r.to(FLOAT32), n.to(INT32)
-    n = n + quarter_turns if quarter_turns else n
     sine, cosine = sine_and_cosine(r)
-    magnitude = where((n & 1).differs(0), cosine, sine)
-    sign = (n & 2) << (8 * x.value.dtype.itemsize - 2)
-    return (magnitude.bits() ^ sign).bits_as(x.value.dtype)
+
+    def turned(n: Term) -> Term:
+        magnitude = where((n & 1).differs(0), cosine, sine)
+        sign = (n & 2) << (8 * x.value.dtype.itemsize - 2)
+        return (magnitude.bits() ^ sign).bits_as(x.value.dtype)
+
+    return [turned(n + k if k else n) for k in quarter_turns]
 
 
 def sin(x: Term) -> Term:
     """The sine of an angle in radians, of any size."""
-    return where(x.equals(0.0), x, circular(x, 0))
+    return where(x.equals(0.0), x, circular(x, 0)[0])
 
 
 def cos(x: Term) -> Term:
     """The cosine of an angle in radians, of any size."""
-    return circular(x, 1)
+    return circular(x, 1)[0]
+
+
+def both_circular(x: Term) -> tuple[Term, Term]:
+    """The sine and the cosine of an angle in radians, of any size."""
+    sine, cosine = circular(x, 0, 1)
+    return where(x.equals(0.0), x, sine), cosine
 
 
 @in_double

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from ..core.lowering import Value
 from .arithmetic import lane_type
 from .crosswise import chosen, turned
-from .emitter import VectorEmitter, memory_dtype
+from .emitter import VectorEmitter
+from .items import memory_dtype
 from .loops import DType, Load, Loop, Place, Store
 from .text import Index
 from .vector import Vector

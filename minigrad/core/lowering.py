@@ -30,7 +30,7 @@ class Emitter(Protocol):
         """The Python or NumPy scalar `value` in `dtype`."""
 
     def cast(self, x: Value, dtype: Any) -> Value:
-        """`x` in `dtype`, as NumPy's astype between bool, integers and floats."""
+        """`x` in `dtype`, as NumPy's astype; complex numbers become real by their real part."""
 
     def add(self, x1: Value, x2: Value) -> Value:
         """Sum; of masks, logical or."""
@@ -42,7 +42,7 @@ class Emitter(Protocol):
         """Product; of masks, logical and."""
 
     def div(self, x1: Value, x2: Value) -> Value:
-        """Quotient of floats."""
+        """Quotient of floats or complex numbers."""
 
     def neg(self, x: Value) -> Value:
         """Negative."""
@@ -54,10 +54,19 @@ class Emitter(Protocol):
         """Bitwise not of an integer, logical not of a mask."""
 
     def compare(self, relation: str, x1: Value, x2: Value) -> Value:
-        """A mask; `relation` is one of < <= > >= == !=, with NumPy's answer on NaN."""
+        """A mask; `relation` is one of < <= > >= == !=, with NumPy's answer on NaN.
+
+        Complex numbers are equal or not, and have no order.
+        """
 
     def select(self, mask: Value, x1: Value, x2: Value) -> Value:
         """`x1` where `mask`, else `x2`."""
+
+    def parts(self, x: Value) -> tuple[Value, Value]:
+        """The real and the imaginary part of a complex number."""
+
+    def pair(self, real: Value, imag: Value) -> Value:
+        """The complex number of two parts of one floating dtype."""
 
     def math(self, name: str, *xs: Value) -> Value:
         """A function of one or two floats, by its array API name ("exp", "atan2", "pow" ...).
@@ -73,8 +82,8 @@ class Pointwise:
     """Each element of the result is `rule(emitter, *elements of the inputs)`.
 
     kinds: dtype kinds of the result and operands that the rule is right for ("f" floating,
-    "i" signed, "u" unsigned, "b" bool); others are left to the kernel. Of float16, the rule sees
-    float32, and the result is rounded, which is what NumPy does.
+    "i" signed, "u" unsigned, "b" bool, "c" complex); others are left to the kernel. Of float16,
+    the rule sees float32, and the result is rounded, which is what NumPy does.
     halves: that is right here.
     operands: the dtype each operand is cast to before `rule` sees it, from the input dtypes and
     the output dtype; None casts all to the output dtype, or, where that is bool, to their common
@@ -83,7 +92,7 @@ class Pointwise:
     """
 
     rule: Callable[..., Value]
-    kinds: str = "fiub"
+    kinds: str = "fiubc"
     operands: Callable[..., tuple[Any, ...]] | None = None
     cheap: bool = True
     halves: bool = True

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.define import Domain, composite, pointwise
-from ..core.lowering import Pointwise
+from ..core.lowering import Pointwise, Value
 from ..core.registry import api
 from ..core.tensor import Tensor, is_number
 from ..errors import SpecError
@@ -29,7 +29,7 @@ def add(x1: Any, x2: Any, /) -> Any:
 add.defvjp(lambda g, y, x1, x2: g, lambda g, y, x1, x2: g)
 
 
-@pointwise(Pointwise(lambda b, x1, x2: b.sub(x1, x2), kinds="fiu"))
+@pointwise(Pointwise(lambda b, x1, x2: b.sub(x1, x2), kinds="fiuc"))
 def subtract(x1: Any, x2: Any, /) -> Any:
     """Difference `x1 - x2`, elementwise. x1, x2: numeric, not bool. Array API: subtract."""
     return np.subtract(x1, x2)
@@ -51,7 +51,7 @@ multiply.defvjp(lambda g, y, x1, x2: g * x2, lambda g, y, x1, x2: g * x1)
 
 
 @pointwise(
-    Pointwise(lambda b, x1, x2: b.div(x1, x2), kinds="f", cheap=False), domain=(None, NONZERO)
+    Pointwise(lambda b, x1, x2: b.div(x1, x2), kinds="fc", cheap=False), domain=(None, NONZERO)
 )
 def divide(x1: Any, x2: Any, /) -> Any:
     """Quotient `x1 / x2`, elementwise; integers give float64. Array API: divide."""
@@ -100,7 +100,7 @@ def remainder(x1: Any, x2: Any, /) -> Any:
 remainder.defvjp(lambda g, y, x1, x2: g, lambda g, y, x1, x2: -g * floor_divide(x1, x2))
 
 
-@pointwise(Pointwise(lambda b, x: b.neg(x), kinds="fi"))
+@pointwise(Pointwise(lambda b, x: b.neg(x), kinds="fiuc"))
 def negative(x: Any, /) -> Any:
     """Negative `-x`, elementwise; numeric, not bool. Array API: negative."""
     return np.negative(x)
@@ -127,10 +127,12 @@ def square(x: Any, /) -> Any:
 square.defvjp(lambda g, y, x: g * (2 * x))
 
 
-@pointwise(
-    Pointwise(lambda b, x: b.div(b.const(1, x.dtype), x), kinds="f", cheap=False),
-    domain=(NONZERO,),
-)
+def inverted(b: Any, x: Value) -> Any:
+    """The loop body of reciprocal: of complex 0 it is nan, where 1 / 0 is infinite."""
+    return b.math("reciprocal", x) if x.dtype.kind == "c" else b.div(b.const(1, x.dtype), x)
+
+
+@pointwise(Pointwise(inverted, kinds="fc", cheap=False), domain=(NONZERO,))
 def reciprocal(x: Any, /) -> Any:
     """Reciprocal `1 / x`, elementwise; floating. Array API: reciprocal."""
     return np.reciprocal(x)
@@ -205,14 +207,23 @@ def pow(x1: Any, x2: Any, /) -> Any:
     return power(x1, x2)
 
 
-@pointwise(lambda b, x: b.math("abs", x), holomorphic=False, domain=(Domain(kinks=(0.0,)),))
+def as_they_are(inputs: Any, output: Any) -> Any:
+    """Operands are not cast to the dtype of the result."""
+    return inputs
+
+
+@pointwise(
+    Pointwise(lambda b, x: b.math("abs", x), operands=as_they_are),
+    holomorphic=False,
+    domain=(Domain(kinks=(0.0,)),),
+)
 def abs(x: Any, /) -> Any:
     """Absolute value, elementwise; of complex numbers, real. Derivative at 0: 0. Array API: abs."""
     return np.abs(x)
 
 
 @pointwise(
-    Pointwise(lambda b, x: b.math("sign", x), kinds="fiu"),
+    Pointwise(lambda b, x: b.math("sign", x), kinds="fiuc"),
     holomorphic=False,
     domain=(Domain(kinks=(0.0,)),),
 )
@@ -273,7 +284,18 @@ for _op in (floor, ceil, trunc, round):
 # parts of complex numbers
 
 
-@pointwise(Pointwise(lambda b, x: x, kinds="fiub"), holomorphic=False, linear="jointly")
+def part_of(b: Any, x: Value, number: int) -> Any:
+    """The loop body of real and imag."""
+    if x.dtype.kind == "c":
+        return b.parts(x)[number]
+    return b.const(0, x.dtype) if number else x
+
+
+@pointwise(
+    Pointwise(lambda b, x: part_of(b, x, 0), operands=as_they_are),
+    holomorphic=False,
+    linear="jointly",
+)
 def real(x: Any, /) -> Any:
     """Real part, elementwise; `x` itself where it is real. Array API: real."""
     return np.real(x)
@@ -283,7 +305,9 @@ real.defvjp(lambda g, y, x: g)
 
 
 @pointwise(
-    Pointwise(lambda b, x: b.const(0, x.dtype), kinds="fiub"), holomorphic=False, linear="jointly"
+    Pointwise(lambda b, x: part_of(b, x, 1), operands=as_they_are),
+    holomorphic=False,
+    linear="jointly",
 )
 def imag(x: Any, /) -> Any:
     """Imaginary part, elementwise; 0 where `x` is real. Array API: imag."""
@@ -293,7 +317,15 @@ def imag(x: Any, /) -> Any:
 imag.defvjp(lambda g, y, x: 1j * g)
 
 
-@pointwise(Pointwise(lambda b, x: x, kinds="fiub"), holomorphic=False, linear="jointly")
+def conjugated(b: Any, x: Value) -> Any:
+    """The loop body of conj."""
+    if x.dtype.kind != "c":
+        return x
+    re, im = b.parts(x)
+    return b.pair(re, b.neg(im))
+
+
+@pointwise(conjugated, holomorphic=False, linear="jointly")
 def conj(x: Any, /) -> Any:
     """Complex conjugate, elementwise; `x` itself where it is real. Array API: conj."""
     return np.conj(x)

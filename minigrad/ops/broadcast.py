@@ -50,7 +50,7 @@ def reduced_shape(name: str, x: Any, axes: Axes) -> Shape:
 
 @primitive(
     infer=lambda x, *, axes: Spec(reduced_shape("sum", x, axes), x.dtype),
-    lower=Reduce(lambda dtype: 0, lambda b, total, x: b.add(total, x), kinds="fiu"),
+    lower=Reduce(lambda dtype: 0, lambda b, total, x: b.add(total, x), kinds="fiuc"),
     linear="jointly",
 )
 def reduce_sum(x: Any, /, *, axes: Axes) -> Any:

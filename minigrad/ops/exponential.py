@@ -22,7 +22,7 @@ def divided(b: Any, x1: Value, x2: Value) -> Any:
     return b.select(both, zero, b.div(x1, x2))
 
 
-@pointwise(Pointwise(divided, kinds="f", cheap=False), domain=(None, POSITIVE))
+@pointwise(Pointwise(divided, kinds="fc", cheap=False), domain=(None, POSITIVE))
 def quotient(x1: Any, x2: Any, /) -> Any:
     """Quotient `x1 / x2`, elementwise, but 0 where both are 0.
 
@@ -38,7 +38,7 @@ def quotient(x1: Any, x2: Any, /) -> Any:
 quotient.defvjp(lambda g, y, x1, x2: quotient(g, x2), lambda g, y, x1, x2: -quotient(g * y, x2))
 
 
-@pointwise(Pointwise(lambda b, x: b.math("exp", x), kinds="f", cheap=False))
+@pointwise(Pointwise(lambda b, x: b.math("exp", x), kinds="fc", cheap=False))
 def exp(x: Any, /) -> Any:
     """e to the power `x`, elementwise; integers give float64. Array API: exp."""
     return np.exp(x)
@@ -72,7 +72,7 @@ def complex_expm1(x: Any) -> Any:
 expm1.defvjp(lambda g, y, x: g * (y + 1))
 
 
-@pointwise(Pointwise(lambda b, x: b.math("log", x), kinds="f", cheap=False), domain=(POSITIVE,))
+@pointwise(Pointwise(lambda b, x: b.math("log", x), kinds="fc", cheap=False), domain=(POSITIVE,))
 def log(x: Any, /) -> Any:
     """Natural logarithm, elementwise; nan below 0 unless complex. Array API: log."""
     return np.log(x)
@@ -139,7 +139,7 @@ logaddexp.defvjp(
 # roots
 
 
-@pointwise(Pointwise(lambda b, x: b.math("sqrt", x), kinds="f", cheap=False), domain=(POSITIVE,))
+@pointwise(Pointwise(lambda b, x: b.math("sqrt", x), kinds="fc", cheap=False), domain=(POSITIVE,))
 def sqrt(x: Any, /) -> Any:
     """Square root, elementwise; nan below 0 unless complex.
 

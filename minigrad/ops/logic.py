@@ -54,7 +54,7 @@ def greater_equal(x1: Any, x2: Any, /) -> Any:
 
 
 @pointwise(
-    lambda b, x: b.compare("!=", x, x) if x.dtype.kind == "f" else b.cast(b.const(0, bool), bool)
+    lambda b, x: b.compare("!=", x, x) if x.dtype.kind in "fc" else b.cast(b.const(0, bool), bool)
 )
 def isnan(x: Any, /) -> Any:
     """Whether `x` is not a number, elementwise; bool. Array API: isnan."""
@@ -63,6 +63,8 @@ def isnan(x: Any, /) -> Any:
 
 def is_infinite(b: Any, x: Value) -> Any:
     """The loop body of isinf."""
+    if x.dtype.kind == "c":
+        return b.bitwise("or", *[is_infinite(b, part) for part in b.parts(x)])
     if x.dtype.kind != "f":
         return b.const(0, bool)
     return b.compare("==", b.math("abs", x), b.const(np.inf, x.dtype))
@@ -76,6 +78,8 @@ def isinf(x: Any, /) -> Any:
 
 def is_finite(b: Any, x: Value) -> Any:
     """The loop body of isfinite."""
+    if x.dtype.kind == "c":
+        return b.bitwise("and", *[is_finite(b, part) for part in b.parts(x)])
     if x.dtype.kind != "f":
         return b.const(1, bool)
     return b.compare("<", b.math("abs", x), b.const(np.inf, x.dtype))
