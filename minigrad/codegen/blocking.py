@@ -8,10 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-PANEL_BYTES = 1 << 16
-"""A packed panel, on the stack: it is read again for every few rows."""
-BLOCK_BYTES = 1 << 19
-"""Rows of x1 that meet all panels before the next rows do: they stay in the second cache."""
+PANEL_BYTES, DEPTH = 1 << 17, 512
+"""A packed panel, on the stack, and its rows: it is read again for every few rows of x1. Blocks of
+less depth read and write the result more often; 512 instead of 256 were a tenth faster."""
+BLOCK_BYTES = 1 << 20
+"""Rows of x1 that stay in the second cache, and may meet the panels one by one."""
+GROUP_BYTES, GROUP_ROWS = 1 << 19, 1024
+"""Where they do not stay there, each tile of x1 meets a group of packed panels, which do; and at
+least so many rows read a group. A product of 2048 x 2048 x 2048 takes 113 ms so, on one processor,
+and took 141 when each panel was packed anew for rows that fitted, and met them all."""
+WHOLE = 1 << 40
+"""More than there is of anything: no division."""
 UNPACKED_BYTES = 1 << 17
 """Up to this size x2 is read where it lies, if its rows are contiguous."""
 REUSE = 24
@@ -20,12 +27,12 @@ PARALLEL, SHARE = 1 << 22, 1 << 21
 """Pairs of numbers multiplied from which threads share the work, and in what portions: 30 us."""
 SCATTERED = 3 << 17
 """Bytes of x1 from which it is copied first if its rows are not contiguous."""
-STRIPS_BYTES = 1 << 18
-"""A block of such copies, on the stack: it is read again for every panel."""
-STRIP_PANELS = 5
-"""Panels that read a block of such copies, at least, where threads share the work."""
-UNITS = 12
-"""Into how many units of work products are divided, if there are enough panels."""
+BAND_BYTES, STRIPS_DEPTH = 1 << 17, 256
+"""Rows of x1, copied or not, that meet a group of panels before the next rows do; and how deep the
+groups are where x1 is copied, for each: less, and so more panels read the copy."""
+UNITS, LEAST_ROWS = 12, 256
+"""Into how many units of work products are divided, if that leaves enough rows to read what is
+packed for them."""
 LATENCY, BUSY = 8, 12
 """Accumulators that could keep the multipliers busy, two a cycle, each four cycles long; and those
 that do, as not all comes in time."""
@@ -94,7 +101,9 @@ class Plan(NamedTuple):
     """How a product is cut: tiles of rows x vectors in registers, blocks for the caches.
 
     block: rows of x1; depth: of the summed axis; packed: whether panels of x2 are copied; strips:
-    whether blocks of x1 are.
+    whether x1 is, too.
+    group: panels that the rows of a tile meet before the next rows do; band: rows of x1 that meet
+    a group before the next band does.
     panels: of one unit of work, which is some panels, one block of rows, and one of the batch.
     share: units that are done in a row by one thread.
     """
@@ -106,8 +115,10 @@ class Plan(NamedTuple):
     depth: int
     packed: bool
     strips: bool = False
-    panels: int = 1 << 40
-    share: int = 1 << 40
+    group: int = 1
+    band: int = WHOLE
+    panels: int = WHOLE
+    share: int = WHOLE
 
     @property
     def width(self) -> int:
@@ -124,34 +135,44 @@ def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
     packed = not contiguous or many
     load = LOAD if packed or size <= NEAR_BYTES else FAR_LOAD
     rows, vectors = tile(product.rows, -(-product.columns // lanes), registers, load)
-    unit = product.step if product.levels else lanes
-    depth = even(product.depth, PANEL_BYTES // (vectors * vector_bytes), unit)
-    block = even(product.rows, BLOCK_BYTES // (min(product.depth, depth) * itemsize), rows)
-    found = Plan(lanes, rows, vectors, block, depth, packed)
-    if product.x1.strides[-1] != 1 and product.rows * product.depth * itemsize > SCATTERED:
-        found = in_strips(product, found)
+    width = vectors * lanes
+    strips = product.x1.strides[-1] != 1 and product.rows * product.depth * itemsize > SCATTERED
+    strips = strips and product.columns >= 2 * width and not product.levels
+    most = min(STRIPS_DEPTH if strips else DEPTH, PANEL_BYTES // (width * itemsize))
+    depth = even(product.depth, most, product.step if product.levels else lanes)
+    fitting = BLOCK_BYTES // (min(product.depth, depth) * itemsize)
+    found = Plan(lanes, rows, vectors, even(product.rows, fitting, rows), depth, packed, strips)
+    if strips or (packed and product.rows > fitting):
+        found = grouped(product, found)
     return found if product.size < PARALLEL else shared(product, found)
 
 
-def in_strips(product: Product, plan: Plan) -> Plan:
-    """`plan` with blocks of x1 copied, if enough panels read them."""
-    if product.columns < 2 * plan.width or product.levels:
-        return plan
-    most = STRIPS_BYTES // (min(product.depth, plan.depth) * product.dtype.itemsize)
-    return plan._replace(strips=True, block=even(product.rows, most, plan.rows))
+def grouped(product: Product, plan: Plan) -> Plan:
+    """`plan` with groups of panels."""
+    row = min(product.depth, plan.depth) * product.dtype.itemsize
+    panels = -(-product.columns // plan.width)
+    return plan._replace(
+        block=even(product.rows, GROUP_ROWS + plan.rows - 1, plan.rows),
+        group=even(panels, GROUP_BYTES // (row * plan.width), 1),
+        band=max(BAND_BYTES // row // plan.rows, 1) * plan.rows,
+    )
 
 
 def shared(product: Product, plan: Plan) -> Plan:
     """`plan` for several threads: units of work that are neither too small nor too few."""
     panels = -(-product.columns // plan.width)
     if product.columns < 4 * plan.width:  # divided by rows
-        least = 12 if plan.strips else 4
-        rows = max(SHARE // (product.columns * product.depth), least * plan.rows)
+        rows = max(SHARE // (product.columns * product.depth), 4 * plan.rows)
+        if plan.packed:
+            rows = max(rows, min(LEAST_ROWS, -(-product.rows // 4)))
         plan = plan._replace(block=even(product.rows, min(rows, plan.block), plan.rows))
         return plan._replace(share=-(-SHARE // (plan.block * product.columns * product.depth)))
-    if plan.strips:
-        blocks = math.prod(product.batch) * -(-product.rows // plan.block)
-        panels = -(-panels // max(min(-(-UNITS // blocks), panels // STRIP_PANELS), 1))
+    if plan.band < WHOLE:
+        groups = math.prod(product.batch) * -(-panels // plan.group)
+        rows = max(-(-product.rows // max(UNITS // groups, 1)), LEAST_ROWS)
+        rows = min(rows + plan.rows - 1, plan.block)
+        plan = plan._replace(block=even(product.rows, rows, plan.rows))
+        panels = plan.group
     else:
         panels = min(-(-SHARE // (plan.block * plan.width * product.depth)), panels)
     unit = panels * plan.block * plan.width * product.depth

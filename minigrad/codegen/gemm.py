@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from ..core.lowering import Value
-from .blocking import Plan, Product
+from .blocking import WHOLE, Plan, Product
 from .emitter import VectorEmitter
 from .epilogue import Epilogue, EpilogueWriter, Reach
-from .packing import Packer, minus, smaller
+from .packing import APART, Packer, minus, smaller
 from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
 
@@ -47,6 +48,21 @@ def render(
     return module.render()
 
 
+class Unit(NamedTuple):
+    """What a unit of work reads and writes: pointers, the number of its rows, room for copies.
+
+    beside: what lies beside its first element, for each array that the epilogue reaches.
+    """
+
+    x1: str
+    x2: str
+    y: str
+    beside: list[str]
+    rows: Index
+    packed: str
+    strips: str
+
+
 class Writer(Packer):
     """Writes the functions of a product; `tail` ones are for the columns of the last panel."""
 
@@ -68,7 +84,9 @@ class Writer(Packer):
             ("tail_panel", self.rest),
         ):
             if columns:
-                self.panel(which, columns)
+                self.band(which, columns)
+                if self.plan.packed:
+                    self.pack(f"{which}_copy", columns)
                 if self.epilogue:
                     self.epilogue.write(self.module, f"{which}_epilogue", columns)
         if self.plan.strips:
@@ -132,37 +150,56 @@ class Writer(Packer):
         *batch, block, group = places
         first = f.times(block, plan.block)
         rows = smaller(f, f.plus(first, plan.block), product.rows)
-        x1 = self.at(f, arrays["x1"], (*batch, first), product.x1.strides[:-1])
-        x2 = self.at(f, arrays["x2"], batch, product.x2.strides[:-2])
-        y = self.at(f, arrays["y"], (*batch, first), product.result[:-1])
-        beside = [self.reached(f, arrays, reach, (*batch, first)) for reach in self.reaches]
-        rows = minus(f, rows, first)
+        unit = Unit(
+            self.at(f, arrays["x1"], (*batch, first), product.x1.strides[:-1]),
+            self.at(f, arrays["x2"], batch, product.x2.strides[:-2]),
+            self.at(f, arrays["y"], (*batch, first), product.result[:-1]),
+            [self.reached(f, arrays, reach, (*batch, first)) for reach in self.reaches],
+            minus(f, rows, first),
+            f.scratch(self.panels_bytes()) if plan.packed else "",
+            f.scratch(self.strips_bytes()) if plan.strips else "",
+        )
         low = f.times(group, plan.panels * plan.width)
         high = smaller(f, f.plus(low, plan.panels * plan.width), self.whole)
-        packed = f.scratch(self.strips_bytes()) if plan.strips else ""
         with blocks(f, product.depth, plan.depth) as (k, depth):
-            fresh = f.let(f"icmp eq i64 {k}, 0")
-            a = f.address(x1, self.place(f, k), self.kind)
-            b = f.address(x2, f.times(k, self.row2), self.kind)
-            if plan.strips:
-                f.do(f"call void @strips(ptr {a}, ptr {packed}, i64 {rows}, i64 {depth})")
-                a = packed
-            sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}"
-
-            def call(name: str, j: Index) -> None:
-                columns = f.address(b, f.times(j, self.column2), self.kind)
-                results = f.address(y, j, self.kind)
-                f.do(f"call void @{name}(ptr {a}, ptr {columns}, ptr {results}, {sizes})")
-                if self.epilogue:
-                    self.finish(f, f"{name}_epilogue", beside, j, rows, f.plus(k, depth))
-
             if self.whole:
-                with f.loop(low, high, plan.width) as state:
-                    call("panel", state.index)
+                with f.loop(low, high, plan.group * plan.width) as state:
+                    left = f.let(f"udiv i64 {minus(f, high, state.index)}, {plan.width}")
+                    count = smaller(f, left, plan.group)
+                    self.panels(f, unit, "panel", (k, depth), state.index, count)
             if self.rest:
                 last = f.let(f"icmp eq i64 {group}, {self.grid[-1] - 1}")
                 with f.when(last):
-                    call("tail_panel", self.whole)
+                    self.panels(f, unit, "tail_panel", (k, depth), self.whole, 1)
+
+    def panels(
+        self, f: Function, unit: Unit, name: str, part: tuple[Index, Index], j: Index, count: Index
+    ) -> None:
+        """What `count` panels from column `j` on add to the rows of a unit.
+
+        part: of the depth: where it begins, and its length.
+        """
+        k, depth = part
+        a = f.address(unit.x1, self.place(f, k), self.kind)
+        b = f.address(unit.x2, f.times(k, self.row2), self.kind)
+        b = f.address(b, f.times(j, self.column2), self.kind)
+        fresh = f.let(f"icmp eq i64 {k}, 0")
+        if self.plan.packed:
+            sizes = f"i64 {depth}, i64 {count}"
+            f.do(f"call void @{name}_copy(ptr {b}, ptr {unit.packed}, {sizes})")
+            b = unit.packed
+        with blocks(f, unit.rows, self.plan.band) as (i, rows):
+            x1 = f.address(a, f.times(i, self.row1), self.kind)
+            if self.plan.strips:
+                f.do(f"call void @strips(ptr {x1}, ptr {unit.strips}, i64 {rows}, i64 {depth})")
+                x1 = unit.strips
+            y = f.address(unit.y, f.plus(f.times(i, self.product.columns), j), self.kind)
+            sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}, i64 {count}"
+            f.do(f"call void @{name}(ptr {x1}, ptr {b}, ptr {y}, {sizes})")
+            if self.epilogue:
+                with self.at_the_end(f, f.plus(k, depth)), f.loop(0, count) as panel:
+                    column = f.plus(j, f.times(panel.index, self.plan.width))
+                    self.finish(f, f"{name}_epilogue", unit.beside, i, column, rows)
 
     def reached(
         self, f: Function, arrays: dict[str, str], reach: Reach, places: Sequence[Index]
@@ -173,24 +210,24 @@ class Writer(Packer):
             index = f.plus(index, f.times(place, stride))
         return f.address(arrays[reach.name], index, reach.kind)
 
-    def finish(
-        self, f: Function, name: str, beside: Sequence[str], j: Index, rows: Index, end: Index
-    ) -> None:
-        """Make of a panel from column `j` on what is made of it, if its depth is at the `end`."""
-        pairs = zip(beside, self.reaches, strict=True)
-
-        def call() -> None:
-            places = []
-            for start, reach in pairs:
-                index = f.times(j, reach.strides[-1])
-                places.append(f"ptr {f.address(start, index, reach.kind)}")
-            f.do(f"call void @{name}({', '.join(places)}, i64 {rows})")
-
+    @contextmanager
+    def at_the_end(self, f: Function, end: Index) -> Iterator[None]:
+        """What is written inside runs where `end` is that of the depth."""
         if isinstance(end, int):
-            call()
+            yield
         else:
             with f.when(f.let(f"icmp eq i64 {end}, {self.product.depth}")):
-                call()
+                yield
+
+    def finish(
+        self, f: Function, name: str, beside: Sequence[str], i: Index, j: Index, rows: Index
+    ) -> None:
+        """Make of a panel, `rows` rows from `i` on and columns from `j` on, what is made of it."""
+        places = []
+        for start, reach in zip(beside, self.reaches, strict=True):
+            index = f.plus(f.times(i, reach.strides[-2]), f.times(j, reach.strides[-1]))
+            places.append(f"ptr {f.address(start, index, reach.kind)}")
+        f.do(f"call void @{name}({', '.join(places)}, i64 {rows})")
 
     def place(self, f: Function, k: Index) -> Index:
         """How far element `k` of the summed axis is in x1, where a block of depth begins."""
@@ -204,29 +241,32 @@ class Writer(Packer):
             x = f.address(x, f.times(place, stride), self.kind)
         return x
 
-    # A panel: some columns of x2, and all rows of a block.
+    # A band: some rows of x1, a tile at a time, which meet some panels of x2.
 
-    def panel(self, name: str, columns: int) -> None:
-        """The function for `columns` columns; x1, x2 and y are given from where it begins."""
+    def band(self, name: str, columns: int) -> None:
+        """The function for panels of `columns` columns; x1, x2 and y are given from their start.
+
+        A tile's rows of x1 meet all panels before the next do: so they are read once.
+        """
         rows_left = self.product.rows % self.plan.rows
         full = self.product.rows >= self.plan.rows
         if full:
             self.tile(f"{name}_tile", self.plan.rows, columns)
         if rows_left:
             self.tile(f"{name}_last_tile", rows_left, columns)
-        f = self.module.function(
-            name,
-            ["ptr %a", "ptr %b", "ptr %c", "i64 %rows", "i64 %depth", "i1 %fresh"],
-            internal=True,
-            quick=True,
-        )
-        b = self.pack(f, columns) if self.plan.packed else "%b"
+        arrays, sizes = ["ptr %a", "ptr %b", "ptr %c"], ["i64 %rows", "i64 %depth", "i1 %fresh"]
+        f = self.module.function(name, [*arrays, *sizes, "i64 %count"], internal=True, quick=True)
+        width = self.plan.width
+        panel_size = f.times(f.plus("%depth", APART), width) if self.plan.packed else width
+        row: Index = f.plus("%depth", APART) if self.plan.strips else self.row1
 
         def call(which: str, i: Index) -> None:
-            step: Index = "%depth" if self.plan.strips else self.row1
-            a = f.address("%a", f.times(i, step), self.kind)
+            a = f.address("%a", f.times(i, row), self.kind)
             c = f.address("%c", f.times(i, self.product.columns), self.kind)
-            f.do(f"call void @{name}_{which}(ptr {a}, ptr {b}, ptr {c}, i64 %depth, i1 %fresh)")
+            with f.loop(0, "%count", surely=True) as panel:
+                b = f.address("%b", f.times(panel.index, panel_size), self.kind)
+                y = f.address(c, f.times(panel.index, width), self.kind)
+                f.do(f"call void @{name}_{which}(ptr {a}, ptr {b}, ptr {y}, i64 %depth, i1 %fresh)")
 
         rest = f.let(f"urem i64 %rows, {self.plan.rows}")
         whole = f.let(f"sub i64 %rows, {rest}")
@@ -277,6 +317,10 @@ class Writer(Packer):
                 loop.following = one(loop.index, loop.values)
             return loop.values
 
+        if packed:  # where there is time until they are needed
+            for i in range(rows):
+                for j in range(0, columns, self.plan.lanes):
+                    emitter.prefetch("%c", i * self.product.columns + j, dtype)
         zero = emitter.const(0, dtype)
         sums = [zero] * (rows * len(vectors))
         sums = summed(self.levels(f, column, stride), "%a", "%b", sums)
@@ -317,9 +361,9 @@ class Writer(Packer):
 
 
 @contextmanager
-def blocks(f: Function, extent: int, size: int) -> Iterator[tuple[Index, Index]]:
+def blocks(f: Function, extent: Index, size: int) -> Iterator[tuple[Index, Index]]:
     """Repeat what is written inside for the start and the length of each block of `extent`."""
-    if size >= extent:
+    if size >= (extent if isinstance(extent, int) else WHOLE):
         yield 0, extent
         return
     with f.loop(0, extent, size) as state:

@@ -16,6 +16,8 @@ from .emitter import VectorEmitter
 from .text import Function, Index, Module
 
 SQUARE = "minigrad.square"
+APART = 4
+"""Steps of depth between copies: their beginnings would share the same few places of the cache."""
 
 
 class Lanes(NamedTuple):
@@ -48,49 +50,74 @@ class Packer:
     # Strips: as many rows of x1 as a tile has, column by column; one strip after the other.
 
     def strips_bytes(self) -> int:
-        """The size of the strips of a block; beyond their end, a few lanes are written."""
-        rows = -(-self.plan.block // self.plan.rows) * self.plan.rows
+        """The size of the strips of a band."""
+        rows = -(-min(self.plan.band, self.plan.block) // self.plan.rows) * self.plan.rows
         depth = min(self.plan.depth, self.product.depth)
-        return (rows * depth + self.plan.rows + self.plan.lanes) * self.product.dtype.itemsize
+        return rows * (depth + APART) * self.product.dtype.itemsize
 
     def strips(self, name: str) -> None:
         """The function that copies %rows rows from %a on, over %depth, to %packed."""
-        f = self.module.function(
-            name, ["ptr %a", "ptr %packed", "i64 %rows", "i64 %depth"], internal=True
-        )
-        emitter, height = VectorEmitter(f, self.plan.lanes), self.plan.rows
-        starts = range(0, height, self.plan.lanes)
-        with f.loop(0, "%rows", height) as strip:
-            a = f.address("%a", f.times(strip.index, self.row1), self.kind)
-            packed = f.address("%packed", f.times(strip.index, "%depth"), self.kind)
-            count = smaller(f, minus(f, "%rows", strip.index), height)
-            masks = [emitter.first_lanes(minus(f, count, start)) for start in starts]
-            with f.loop(0, "%depth", surely=True) as state:
-                for start, mask in zip(starts, masks, strict=True):
-                    place = f.plus(f.times(state.index, self.column1), start * self.row1)
-                    x = emitter.load_strided(a, place, self.row1, self.product.dtype, mask=mask)
-                    # lanes that do not count are overwritten by what comes next
-                    emitter.store(x, packed, f.plus(f.times(state.index, height), start))
+        parameters = ["ptr %a", "ptr %packed", "i64 %rows", "i64 %depth"]
+        f, height = self.module.function(name, parameters, internal=True), self.plan.rows
+        rest = f.let(f"urem i64 %rows, {height}")
+        whole = f.let(f"udiv i64 %rows, {height}")
+        size = f.times(f.plus("%depth", APART), height)
+        with f.loop(0, "%depth", surely=True) as state:  # all strips: a column is read as it lies
+            a = f.address("%a", f.times(state.index, self.column1), self.kind)
+            packed = f.address("%packed", f.times(state.index, height), self.kind)
 
-    # Packing: a panel row by row, its rows one after the other.
+            def copy(strip: Index, count: Index) -> None:
+                source = f.address(a, f.times(f.times(strip, height), self.row1), self.kind)
+                self.column(f, source, f.address(packed, f.times(strip, size), self.kind), count)
 
-    def pack(self, f: Function, columns: int) -> str:
-        """Copy `%b`, %depth rows of `columns` columns; returns where to."""
-        lanes, width, dtype = self.plan.lanes, self.plan.width, self.product.dtype
-        depth = -(-min(self.plan.depth, self.product.depth) // lanes) * lanes
-        packed = f.scratch(depth * width * dtype.itemsize)
-        if self.row2 == 1 and self.column2 != 1:
-            self.pack_transposed(f, packed, columns)
-            return packed
-        emitter = VectorEmitter(f, lanes)
-        with f.loop(0, "%depth", surely=True) as state:
-            for j, mask in self.vectors_of(f, columns):
-                place = f.plus(f.times(state.index, self.row2), j * self.column2)
-                x = emitter.load_strided("%b", place, self.column2, dtype, mask=mask)
-                emitter.store(x, packed, f.plus(f.times(state.index, width), j))
-        return packed
+            with f.loop(0, whole) as strip:
+                copy(strip.index, height)
+            with f.when(f.let(f"icmp ne i64 {rest}, 0")):
+                copy(whole, rest)
 
-    def pack_transposed(self, f: Function, packed: str, columns: int) -> None:
+    def column(self, f: Function, source: str, target: str, count: Index) -> None:
+        """Copy the first `count` numbers of a column of a strip."""
+        height, dtype = self.plan.rows, self.product.dtype
+        emitter = VectorEmitter(f, min(self.plan.lanes, 1 << (height - 1).bit_length()))
+        for start in range(0, height, emitter.lanes):
+            whole = isinstance(count, int) and count - start >= emitter.lanes
+            mask = None if whole else emitter.first_lanes(minus(f, count, start))
+            x = emitter.load_strided(source, start * self.row1, self.row1, dtype, mask=mask)
+            emitter.store(x, target, start, mask=mask)
+
+    # Packing: panels row by row, their rows one after the other.
+
+    def panels_bytes(self) -> int:
+        """The size of the copies of panels that are used together; squares write beyond the end."""
+        depth = (min(self.plan.depth, self.product.depth) + APART) * self.plan.group
+        return (depth + self.plan.lanes) * self.plan.width * self.product.dtype.itemsize
+
+    def pack(self, name: str, columns: int) -> None:
+        """The function that copies %depth rows of %count panels of `columns` columns from %b on."""
+        width, dtype = self.plan.width, self.product.dtype
+        transposed = self.row2 == 1 and self.column2 != 1
+        parameters = ["ptr %b", "ptr %packed", "i64 %depth", "i64 %count"]
+        f = self.module.function(name, parameters, internal=True, quick=transposed)
+        size = f.times(f.plus("%depth", APART), width)
+        if transposed:
+            with f.loop(0, "%count", surely=True) as panel:
+                b = f.address("%b", f.times(panel.index, width * self.column2), self.kind)
+                packed = f.address("%packed", f.times(panel.index, size), self.kind)
+                self.pack_transposed(f, b, packed, columns)
+            return
+        emitter, vectors = VectorEmitter(f, self.plan.lanes), self.vectors_of(f, columns)
+        with f.loop(0, "%depth", surely=True) as state:  # all panels: a row is read as it lies
+            b = f.address("%b", f.times(state.index, self.row2), self.kind)
+            packed = f.address("%packed", f.times(state.index, width), self.kind)
+            with f.loop(0, "%count", surely=True) as panel:
+                first = f.times(panel.index, width * self.column2)
+                there = f.address(packed, f.times(panel.index, size), self.kind)
+                for j, mask in vectors:
+                    place = f.plus(first, j * self.column2)
+                    x = emitter.load_strided(b, place, self.column2, dtype, mask=mask)
+                    emitter.store(x, there, j)
+
+    def pack_transposed(self, f: Function, b: str, packed: str, columns: int) -> None:
         """Copy columns that are contiguous, a square of lanes x lanes at a time."""
         lanes, width = self.plan.lanes, self.plan.width
         rest = f.let(f"urem i64 %depth, {lanes}")
@@ -99,14 +126,14 @@ class Packer:
             count = lanes if mask is None else columns - start
             square = square_name(self.product.dtype, lanes, count)
             self.module.declare("void", square, "ptr, i64, ptr, i64, i64")
-            columns_from = f.address("%b", start * self.column2, self.kind)
+            columns_from = f.address(b, start * self.column2, self.kind)
             there = f.address(packed, start, self.kind)
 
             def call(k: Index, length: Index, source: str, to: str, square: str) -> None:
-                b = f.address(source, k, self.kind)
+                from_here = f.address(source, k, self.kind)
                 c = f.address(to, f.times(k, width), self.kind)
                 strides = f"i64 {self.column2}, ptr {c}, i64 {width}"
-                f.do(f"call void @{square}(ptr {b}, {strides}, i64 {length})")
+                f.do(f"call void @{square}(ptr {from_here}, {strides}, i64 {length})")
 
             with f.loop(0, whole, lanes) as state:
                 call(state.index, lanes, columns_from, there, square)
@@ -199,9 +226,9 @@ def shuffled(emitter: VectorEmitter, x1: Value, x2: Value, order: Sequence[int])
     return emitter.let(f"shufflevector {operands}", x1.dtype)
 
 
-def smaller(f: Function, i: Index, j: int) -> Index:
+def smaller(f: Function, i: Index, j: Index) -> Index:
     """The smaller of two indices."""
-    if isinstance(i, int):
+    if isinstance(i, int) and isinstance(j, int):
         return min(i, j)
     return f.let(f"select i1 {f.let(f'icmp slt i64 {i}, {j}')}, i64 {i}, i64 {j}")
 
