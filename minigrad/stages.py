@@ -60,7 +60,7 @@ def capability_report(concrete: Any) -> str:
         elif why := obstacle(node):
             verdict = f"blocks: {why}"
         elif isinstance(node.op.lower, Contract):
-            verdict = "product: native code or BLAS, by size"
+            verdict = "product: native code, or a library call for other dtypes"
         elif node.op.lower is None:
             verdict = "library call"
         else:

@@ -291,7 +291,7 @@ def look_inside(step: Any, digits: Digits) -> None:
     say(
         f"The step was traced to {len(step.graph_for(*batch).nodes)} ops. Whatever one loop nest "
         f"can do became a group: {len(groups)} of them, named after ops in them. Products have "
-        "kernels of their own, which add a bias and take its tanh on the way, or stay with BLAS. "
+        "kernels of their own, which add a bias and take its tanh on the way. "
         "Weights are inputs, new weights are outputs, and this is the whole program:"
     )
     show(schedule.split("\n):\n")[-1])

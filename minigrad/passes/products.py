@@ -9,7 +9,6 @@ import numpy as np
 
 from ..codegen.blocking import Product
 from ..codegen.bodies import is_move
-from ..codegen.fused import fused
 from ..codegen.products import native_product, product
 from ..core.lowering import Contract
 from ..core.op import Node
@@ -18,13 +17,6 @@ from ..graph import Graph
 from .dce import dce
 from .rewrite import fresh, makers, rebuilt
 
-LARGEST = 1 << 30
-"""Bytes of the numbers multiplied; beyond, a library is faster, for its blocks are larger."""
-LARGEST_SCATTERED = 1 << 29
-"""The same, where rows of the first operand are not contiguous."""
-IN_COMPANY = 1 << 3
-"""How many times as large products may be that run among loops. A library has threads of its own,
-which stay awake when it is done, and take the processors from those that share the loops."""
 LEVEL, LARGEST_FILTER = 1 << 10, 1 << 19
 """Where the summed axis is of several levels, how much of the second operand, which is read where
 it lies, stays in a cache: bytes of some steps of depth."""
@@ -53,8 +45,7 @@ def native_products(graph: Graph) -> Graph:
             return (v2,)
     """
     made = makers(graph.nodes)
-    among_loops = any(node.op is fused for node in graph.nodes)
-    nodes = [native(node, made, among_loops=among_loops) for node in graph.nodes]
+    nodes = [native(node, made) for node in graph.nodes]
     if all(new is old for new, old in zip(nodes, graph.nodes, strict=True)):
         return graph
     found = dce(rebuilt(graph, nodes, {}))
@@ -62,11 +53,10 @@ def native_products(graph: Graph) -> Graph:
     return found
 
 
-def native(node: Node, made: Mapping[Any, Node], *, among_loops: bool = False) -> Node:
+def native(node: Node, made: Mapping[Any, Node]) -> Node:
     """`node`, or what stands for it if it is a product that is faster as native code.
 
-    made: the nodes that make its operands, if they may be seen through. among_loops: whether the
-    graph has groups, too.
+    made: the nodes that make its operands, if they may be seen through.
     """
     y = node.outputs[0] if node.outputs else None
     if not isinstance(node.op.lower, Contract) or y is None:
@@ -98,7 +88,7 @@ def native(node: Node, made: Mapping[Any, Node], *, among_loops: bool = False) -
         operands.append(x)
     steps.append(node.replaced(tuple(operands), fresh(node.outputs)))
     inner = Graph("product", inputs, (), tuple(steps), steps[-1].outputs)
-    if not wins(product(inner), among_loops=among_loops):
+    if not wins(product(inner)):
         return node
     return node.replaced(begins, node.outputs, {"graph": inner}, native_product)
 
@@ -122,11 +112,13 @@ def views(x: Any, made: Mapping[Any, Node]) -> list[Node]:
     return found
 
 
-def wins(product: Product, *, among_loops: bool) -> bool:
-    """Whether native code is faster than a call of a library, as measured."""
-    if product.levels:
-        panel = min(product.depth, max(LEVEL, product.step)) * product.columns
-        return panel * product.dtype.itemsize <= LARGEST_FILTER and product.columns >= 4
-    scattered = product.x1.strides[-1] != 1
-    largest = LARGEST_SCATTERED if scattered else LARGEST
-    return product.size * product.dtype.itemsize <= largest * (IN_COMPANY if among_loops else 1)
+def wins(product: Product) -> bool:
+    """Whether native code is at least as fast as a call of a library, as measured.
+
+    It is for products of matrices of all sizes. A library has threads of its own besides, which
+    stay awake when it is done, and take the processors from those that share the loops.
+    """
+    if not product.levels:
+        return True
+    panel = min(product.depth, max(LEVEL, product.step)) * product.columns
+    return panel * product.dtype.itemsize <= LARGEST_FILTER and product.columns >= 4

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigrad.codegen import jit, packing, pool
-from minigrad.codegen.blocking import PANEL_BYTES, Layout, Plan, Product
+from minigrad.codegen.blocking import GROUP_BYTES, PANEL_BYTES, Layout, Plan, Product
 from minigrad.codegen.blocking import plan as planned
 from minigrad.codegen.gemm import render
 from minigrad.codegen.products import product_of_views, registers
@@ -91,6 +91,20 @@ def test_blocks_of_rows_and_of_depth_add_up(packed: bool, turn: Any) -> None:
     x2 = matrix(rng, k, n, "float32", transposed=turn[1])
     plan = Plan(lanes=16, rows=6, vectors=2, block=12, depth=16, packed=packed or turn[1])
     assert_product(run(problem(m, n, k, x1, x2), plan, x1, x2), x1, x2)
+
+
+@needs_llvm
+@pytest.mark.parametrize("turn", list(itertools.product((False, True), repeat=2)))
+@pytest.mark.parametrize(("group", "band"), [(2, 6), (3, 12), (9, 18)])
+def test_groups_of_panels_meet_bands_of_rows(group: int, band: int, turn: Any) -> None:
+    rng = np.random.default_rng(0)
+    m, n, k = 45, 277, 50
+    x1 = matrix(rng, m, k, "float32", transposed=turn[0])
+    x2 = matrix(rng, k, n, "float32", transposed=turn[1])
+    plan = Plan(16, 6, 2, block=24, depth=16, packed=True, strips=turn[0], group=group, band=band)
+    assert_product(run(problem(m, n, k, x1, x2), plan, x1, x2), x1, x2)
+    some = plan._replace(panels=group, share=1)  # units of work
+    assert_product(run(problem(m, n, k, x1, x2), some, x1, x2), x1, x2)
 
 
 @needs_llvm
@@ -231,6 +245,7 @@ def test_a_plan_keeps_to_the_registers_and_to_the_stack(
     plan = planned(product, vector_bytes, count)
     assert plan.rows * plan.vectors + plan.vectors + 1 <= count
     assert plan.depth * plan.width * 4 <= PANEL_BYTES
+    assert plan.group == 1 or plan.group * plan.depth * plan.width * 4 <= GROUP_BYTES
     assert plan.depth == k or plan.depth % plan.lanes == 0
     assert plan.block == m or plan.block % plan.rows == 0
 
