@@ -106,6 +106,40 @@ def test_solve_takes_a_vector_for_all_matrices_or_matrices() -> None:
     assert linalg.solve(np.eye(2)[None], np.ones((2, 2))).shape == (1, 2, 2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("shape", [(2, 150, 1), (150, 7), (3, 1, 150, 4)])
+@pytest.mark.parametrize("upper", [False, True])
+def test_large_triangles_are_solved_as_well_as_any_matrix(
+    upper: bool, shape: tuple[int, ...], dtype: str
+) -> None:
+    full = RNG.normal(size=(2, 150, 150)) + 1j * RNG.normal(size=(2, 150, 150))
+    full = full if dtype == "complex64" else full.real
+    diagonal = 40 * np.eye(150)
+    x = ((np.triu(full) if upper else np.tril(full)) + diagonal).astype(dtype)
+    b = RNG.normal(size=shape).astype(dtype)
+    found = linalg.solve(x, b)
+    expected = np.linalg.solve(x, b)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(found, expected, atol=100 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_a_large_triangle_with_a_zero_on_its_diagonal_is_singular(upper: bool) -> None:
+    x = np.triu(np.ones((150, 150))) if upper else np.tril(np.ones((150, 150)))
+    x[70, 70] = 0
+    with pytest.raises(LinAlgError, match=r"solve: .* is singular"):
+        linalg.solve(x, np.ones(150))
+
+
+def test_a_number_on_the_other_side_of_the_diagonal_counts() -> None:
+    x = np.tril(RNG.normal(size=(120, 120))) + 40 * np.eye(120)
+    for place, value in (((3, 100), 5.0), ((60, 61), -2.0), ((0, 119), np.nan)):
+        other = x.copy()
+        other[place] = value
+        b = np.ones((120, 2))
+        np.testing.assert_allclose(linalg.solve(other, b), np.linalg.solve(other, b), rtol=1e-9)
+
+
 def test_triangles_of_cholesky() -> None:
     lower, upper = linalg.cholesky(DEFINITE), linalg.cholesky(DEFINITE, upper=True)
     np.testing.assert_allclose(lower @ lower.mT, DEFINITE, rtol=1e-12)
