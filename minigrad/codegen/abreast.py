@@ -8,7 +8,7 @@ apart; so windows of the rows are copied into panels, turned in registers, and b
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -151,8 +151,11 @@ def weight(statement: Statement) -> int:
 
 def turning(loop: Loop, lanes: int) -> int:
     """The instructions that turn the windows of `lanes` rows."""
-    apart, extents = {s.place for s in accesses(loop.body) if is_apart(s.place, loop)}, inside(loop)
-    return sum([cost(window([p], extents)[1], p.stride(loop.var), lanes) for p in apart])
+    extents = inside(loop)
+    return sum(
+        cost(window(group, extents)[1], row.stride(loop.var), lanes)
+        for row, group in rows_apart(loop).items()
+    )
 
 
 # Lanes instead of numbers.
@@ -193,18 +196,24 @@ def inside(loop: Loop) -> dict[str, int]:
     return {s.var: s.extent for s in all_in(loop.body) if isinstance(s, Loop)}
 
 
-def give_windows(nest: LoopNest, loop: Loop) -> None:
-    """Let `loop` read and write what lies apart through panels."""
-    extents = inside(loop)
-    groups: dict[Place, dict[Place, None]] = {}  # by where a row begins, but for the offset
+def rows_apart(loop: Loop) -> dict[Place, dict[Place, None]]:
+    """The places with gaps between, by where a row of the loop begins, but for the offset."""
+    extents, groups = inside(loop), dict[Place, dict[Place, None]]()
     for place in [s.place for s in accesses(loop.body) if is_apart(s.place, loop)]:
         outer = tuple([(v, s) for v, s in place.strides if v not in extents])
         groups.setdefault(Place(place.buffer, 0, outer), {})[place] = None
+    # one element of each row is read and stored where it is
+    return {row: group for row, group in groups.items() if window(group, extents)[1] > 1}
+
+
+def give_windows(nest: LoopNest, loop: Loop) -> None:
+    """Let `loop` read and write what lies apart through panels."""
+    extents = inside(loop)
     reads: list[Statement] = []
     writes: list[Statement] = []
     moves: dict[Place, Place] = {}
     var = next(iter(extents)) if len(extents) == 1 else "k"
-    for row, group in groups.items():
+    for row, group in rows_apart(loop).items():
         low, span = window(group, extents)
         buffer = row.buffer
         uses = [s for s in accesses(loop.body) if s.place.buffer == buffer]
@@ -239,6 +248,9 @@ def window(places: Iterable[Place], extents: Mapping[str, int]) -> tuple[int, in
 
 
 def is_filled(places: Iterable[Place], extents: Mapping[str, int], span: int) -> bool:
-    """Whether one of `places` comes to all elements of a window."""
-    counts = [math.prod([extents[v] for v, _ in p.strides if v in extents]) for p in places]
-    return max(counts) == span
+    """Whether `places` together come to all elements of a window."""
+    found: set[int] = set()
+    for place in places:
+        steps = [range(0, s * extents[v], s) for v, s in place.strides if v in extents]
+        found |= {place.offset + sum(step) for step in itertools.product(*steps)}
+    return len(found) == span

@@ -52,6 +52,8 @@ def arrange(space: Space) -> Arrangement:
     """The loops of `space`. Raises MisfitError where its nodes need different ones."""
     order = memory_order(space)
     everything = frozenset(order)
+    if everything != space.extents.keys():
+        raise MisfitError("loops of different lengths")
     folds = [node for node in space.nodes if is_fold(node)]
     reduced = {node: folded(space, node) for node in folds}
     scanned = scanned_dim(space)

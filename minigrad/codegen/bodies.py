@@ -65,6 +65,11 @@ def is_scatter(node: Node) -> bool:
     return isinstance(node.op.lower, Scatter)
 
 
+def arriving(node: Node) -> tuple[Any, ...]:
+    """What is read where a scatter adds one element: the element, and its places."""
+    return node.inputs[1:] if node.op.lower.onto else node.inputs  # type: ignore[union-attr]
+
+
 def is_count(node: Node) -> bool:
     """Whether elements are their own numbers."""
     return isinstance(node.op.lower, Count)
@@ -94,6 +99,9 @@ def refusal(node: Node) -> str | None:
         return refused_map(node, lower)
     if isinstance(lower, Count) and any(map(is_array, node.inputs)):
         return f"{node.op.name} as far as a tensor says"
+    if isinstance(lower, Scatter) and lower.fold is not None:
+        kinds = lower.fold.lower.kinds
+        return None if tensors[0].dtype.kind in kinds else f"{node.op.name} of {tensors[0].dtype}"
     if isinstance(lower, Reduce | Scan):
         kinds = {x.dtype.kind for x in tensors}
         return None if kinds <= set(lower.kinds) else f"{node.op.name} of {node.inputs[0].dtype}"
@@ -181,7 +189,8 @@ def body(op: Op, dtypes: DTypes, output: np.dtype[Any]) -> tuple[str, ...] | Non
     function = Module().function("probe", [])
     emitter = VectorEmitter(function, 1)
     values = [Value(f"%x{k}", dtype) for k, dtype in enumerate(dtypes)]
-    values *= 1 + isinstance(op.lower, Reduce)
+    if isinstance(op.lower, Reduce) and len(values) == 1:
+        values *= 2
     try:
         emitter.cast(mapped(emitter, op, values), output)
     except (KeyError, TypeError):  # a function or a dtype that the emitter does not know

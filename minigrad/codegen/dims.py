@@ -8,7 +8,7 @@ from ..core.op import Node
 from ..core.spec import SCALARS
 from ..graph import Graph
 from .arrange import Dims, arrange
-from .bodies import is_array, is_count, is_fold, is_lookup, is_move, is_scatter
+from .bodies import arriving, is_array, is_count, is_fold, is_lookup, is_move, is_scatter
 from .index import Space
 from .views import Source, without
 
@@ -50,6 +50,7 @@ class Nesting:
             inputs = inputs[1:]
         elif is_scatter(node):
             self.tables[y] = self.space.table(y, node)
+            inputs = arriving(node)
         for x in inputs:
             if is_array(x) and self.source(x) not in self.makers:
                 consumer = x if is_fold(node) else self.space.point(y)

@@ -14,7 +14,17 @@ from typing import Any, NamedTuple
 
 from ..core.op import Node
 from ..core.tensor import Symbol
-from .bodies import is_array, is_count, is_fold, is_lookup, is_map, is_move, is_scan, is_scatter
+from .bodies import (
+    arriving,
+    is_array,
+    is_count,
+    is_fold,
+    is_lookup,
+    is_map,
+    is_move,
+    is_scan,
+    is_scatter,
+)
 from .views import (
     Limit,
     Map,
@@ -51,6 +61,7 @@ class Space:
         self.scans: dict[Any, int] = {}  # the axes of running results, by value
         self.scattered: dict[Any, Node] = {}  # what is added up in places, by who does it
         self.points: dict[Any, Any] = {}  # what stands for its shape, by what is added up
+        self.counted: dict[Any, None] = {}  # numbers of elements, and what is made of these alone
         self.serial = 0
 
     def copy(self) -> Space:
@@ -60,7 +71,7 @@ class Space:
         other.maps = dict(self.maps)  # a map is replaced, never changed
         other.made, other.fixed = dict(self.made), dict(self.fixed)
         other.scans, other.points = dict(self.scans), dict(self.points)
-        other.scattered = dict(self.scattered)
+        other.scattered, other.counted = dict(self.scattered), dict(self.counted)
         other.views, other.nodes, other.folds = dict(self.views), list(self.nodes), self.folds
         return other
 
@@ -88,6 +99,9 @@ class Space:
             self.admit_map(node.outputs[0], [x for x in node.inputs if is_array(x)])
             if is_scan(node):
                 self.scans[node.outputs[0]] = node.attrs["axis"] % len(node.outputs[0].shape)
+        arrays = [x for x in node.inputs if is_array(x)]
+        if is_count(node) or (arrays and all(x in self.counted for x in arrays)):
+            self.counted[node.outputs[0]] = None
         self.nodes.append(node)
         self.settle()
 
@@ -120,9 +134,12 @@ class Space:
 
     def admit_scatter(self, node: Node) -> None:
         """What is added up in places: by points that are those of what is added."""
-        y, added = node.outputs[0], node.inputs[0]
-        point = self.points[y] = Symbol(added.shape, added.dtype, None)
-        self.admit_map(point, node.inputs)
+        y, read = node.outputs[0], arriving(node)
+        before = node.inputs[: len(node.inputs) - len(read)]
+        if any(x in self.made or x in self.views for x in before):
+            raise MisfitError("places are written to in what has no memory of its own")
+        point = self.points[y] = Symbol(read[0].shape, read[0].dtype, None)
+        self.admit_map(point, read)
         self.make(y, self.maps[point])
         self.scattered[y] = node
 
@@ -320,9 +337,10 @@ class Space:
         if largest is None:
             return
         for dim in [d for d in self.extents if d not in self.maps[largest]]:
-            users = [self.maps[x] for x in self.fixed if dim in self.maps[x]]
-            if not users:
-                continue
+            fixed = [x for x in self.fixed if dim in self.maps[x]]
+            if all(x in self.counted for x in fixed):
+                continue  # numbers are there for what comes
+            users = [self.maps[x] for x in fixed]
             stride = users[0][dim]
             twins = [
                 twin
@@ -344,7 +362,8 @@ class Space:
         """Where the elements of a table lie at a point of the space, or of what is added up."""
         view, y, at = self.views.get(x) or whole(x), node.outputs[0], []
         strides: Map = {}
-        places = iter(node.inputs[1:])
+        _, *found = arriving(node) if is_scatter(node) else node.inputs
+        places = iter(found)
         for own, axis in enumerate(node.attrs["axes"]):
             stride = view.strides[own]
             if axis is None:

@@ -39,19 +39,21 @@ def overwrites(nest: LoopNest) -> frozenset[tuple[int, int]]:
 
 def meets(reads: Sequence[Access], ours: Sequence[Access]) -> bool:
     """Whether all `reads` of an input are where an output is written, and before: `ours`."""
-    writes = [access for access in ours if access.writes]
-    if not reads or not writes:
+    late = [access for access in ours if access.place.at]
+    writes = [access for access in ours if access.writes and not access.place.at]
+    if not reads or not writes or any(access.place.at for access in reads):
         return False
-    spots = {(a.place.offset, a.place.strides) for a in (*reads, *writes)}
-    if any(access.place.at for access in (*reads, *writes)):
+    last_read = max(a.number for a in reads)
+    around = [loop for access in reads for loop in access.loops]
+    if any(a.number < last_read or any(loop in around for loop in a.loops) for a in late):
         return False  # where that is shows when it runs
+    spots = {(a.place.offset, a.place.strides) for a in (*reads, *writes)}
     once = all(
         loop.extent == 1 or access.place.stride(loop.var)
         for access in writes
         for loop in access.loops
     )
-    last_read, first_write = max(a.number for a in reads), min(a.number for a in writes)
-    return len(spots) == 1 and once and last_read < first_write
+    return len(spots) == 1 and once and last_read < min(a.number for a in writes)
 
 
 def accesses(body: Sequence[Statement]) -> Iterator[Access]:

@@ -177,6 +177,7 @@ class Loop:
     carries: rounds go on with what the one before has left in memory: one thread, no lanes.
     each: not a loop of its own: the rounds of the block around it, each by itself.
     calls: long functions are called in it, and not written out.
+    copies: it copies an input to an output, which may be in the same place already.
     share: so many rounds are what a thread does in a row; 0 where threads do not share the loop.
     """
 
@@ -192,6 +193,7 @@ class Loop:
     backwards: bool = False
     carries: bool = False
     calls: bool = False
+    copies: bool = False
     share: int = 0
 
     @property
@@ -210,8 +212,8 @@ class Loop:
         return [statement for statement in self.body if isinstance(statement, Scan)]
 
     def meets_itself(self, statement: Statement) -> bool:
-        """Whether two rounds may add to one element, so that they must come one after the other."""
-        if not isinstance(statement, Update) or not statement.place.at:
+        """Whether two rounds may write to one element, so that one must come after the other."""
+        if not isinstance(statement, Store | Update) or not statement.place.at:
             return False
         places = dict(statement.place.at)
         known = {s.name for s in self.body if isinstance(s, Load | Apply | Scan)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .arrange import Dims
-from .bodies import cost, is_array, is_fold, is_scan
+from .bodies import arriving, cost, is_array, is_fold, is_scan, is_scatter
 from .dims import Nesting
 
 AGAIN = 6
@@ -37,7 +37,8 @@ class Phases:
     def enter(self, y: Any) -> None:
         """Find out when `y` is known, and along which dims it changes."""
         node = self.nest.makers[y]
-        operands = [x for x in node.inputs if is_array(x)]
+        inputs = arriving(node) if is_scatter(node) else node.inputs
+        operands = [x for x in inputs if is_array(x)]
         before = max((self.first.get(self.nest.source(x), 0) for x in operands), default=0)
         if is_fold(node):
             self.changing[y] = self.nest.dims(y)

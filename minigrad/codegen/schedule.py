@@ -10,19 +10,19 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.lowering import Draw, Reduce
+from ..core.lowering import Draw, Reduce, Scatter
 from ..core.lowering import Scan as ScanRule
 from ..core.op import Op
 from ..graph import Graph
-from ..ops.broadcast import reduce_sum
 from .abreast import lay_abreast
 from .arithmetic import COMPLEX128, computed
 from .arrange import scans_backwards
-from .bodies import instructions, is_sum, operand_dtypes
+from .bodies import arriving, instructions, is_sum, operand_dtypes
 from .cost import CHUNK, HEAVY, ROWS, tile
 from .crosswise import turn
 from .dims import Nesting
@@ -30,6 +30,7 @@ from .loops import (
     Apply,
     DType,
     Fold,
+    Load,
     Loop,
     LoopNest,
     Operand,
@@ -41,6 +42,7 @@ from .loops import (
 )
 from .past import past_the_caches
 from .philox import draw_nest
+from .segments import cut_loops
 from .shares import share
 from .strips import WIDE, in_strips, length_of_strips, turned_round
 from .values import AFTER_ROWS, Frame, Values
@@ -85,6 +87,7 @@ class Scheduler(Values):
             self.frames[0].body,
             self.vector_bytes,
         )
+        cut_loops(nest)
         lay_abreast(nest)
         turn(nest)
         past_the_caches(nest)
@@ -220,11 +223,20 @@ class Scheduler(Values):
         return []
 
     def cleared(self, y: Any) -> Loop:
-        """The loop that makes zeros of all of `y`, to which is added."""
-        size = math.prod(y.shape)
+        """The loop that fills `y` with what there is before anything arrives in places."""
+        size, node = math.prod(y.shape), self.nesting.space.scattered[y]
+        lower, here = node.op.lower, (("k", 1),)
+        assert isinstance(lower, Scatter)
         lanes, unroll = tile(size, y.dtype.itemsize, self.vector_bytes, folds=False, work=1)
-        body: list[Statement] = [Store(Place(self.places.outputs[y], 0, (("k", 1),)), 0)]
-        return Loop("k", size, body, lanes=lanes, unroll=unroll, vector=True)
+        store = Store(Place(self.places.outputs[y], 0, here), "before")
+        body: list[Statement] = []
+        if lower.onto:
+            body.append(Load("before", Place(self.places.inputs[node.inputs[0]], 0, here)))
+        else:
+            store = replace(store, value=lower.fold.lower.init(y.dtype))
+        loop = Loop("k", size, [*body, store], lanes=lanes, unroll=unroll, vector=True)
+        loop.copies = lower.onto
+        return loop
 
     def row(self) -> list[Pending]:
         """One row: passes over its columns, then what is known of it as a whole."""
@@ -270,8 +282,9 @@ class Scheduler(Values):
             value = self.value(self.nesting.source(y))
             self.emit(Store(self.places.output(y), value), level)
         else:
-            value = self.operand(node.inputs[0], y)
-            self.emit(Update(self.table(y), reduce_sum, value), level)
+            value, place, lower = self.operand(arriving(node)[0], y), self.table(y), node.op.lower
+            fold = lower.fold if isinstance(lower, Scatter) else None
+            self.emit(Update(place, fold, value) if fold else Store(place, value), level)
 
     # Reductions.
 

@@ -70,13 +70,18 @@ def buffers(body: list[Statement]) -> set[Buffer]:
 
 def rounds_in_a_row(loop: Loop) -> int:
     """The rounds of a loop that cannot be parted; 0 if it cannot be shared."""
-    if loop.carries or loop.scans:
+    if loop.carries or loop.scans or any(map(loop.meets_itself, stores_in(loop))):
         return 0
     if not loop.vector:
         return loop.block
     if not loop.folds:
         return loop.lanes * loop.unroll
     return loop.chunk if loop.chunk < loop.extent else 0
+
+
+def stores_in(loop: Loop) -> list[Store]:
+    """What a loop stores, in loops inside of it too."""
+    return [s for s in statements(loop.body) if isinstance(s, Store)]
 
 
 def column_sums(loop: Loop) -> dict[Buffer, Op]:

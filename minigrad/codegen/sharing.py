@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..core.lowering import Reduce, Value
@@ -101,7 +102,18 @@ class SharedWriter(NestWriter):
         self.finish(loop, totals, self.rounds(loop, middle, loop.extent, 1, values))
 
     def vector_loop(self, loop: Loop) -> None:
-        """A loop over lanes."""
+        """A loop over lanes; one that copies, unless there is nothing to copy."""
+        load, *_, store = loop.body if loop.copies else [None] * 2
+        if isinstance(load, Load) and isinstance(store, Store):
+            f, x, y = self.function, load.place.buffer, store.place.buffer
+            if self.nest.outputs.index(y) in self.over:
+                apart, after = f.label("apart"), f.label("after")
+                f.branch(f.let(f"icmp eq ptr %{x.name}, %{y.name}"), after, apart)
+                f.place(apart)
+                self.vector_loop(replace(loop, copies=False))
+                f.jump(after)
+                f.place(after)
+                return
         if not loop.share:
             super().vector_loop(loop)
             return

@@ -148,7 +148,15 @@ class Lookup:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Zeros of the attribute `shape`, to which the first input is added in places; as `Lookup`."""
+    """What arrives in places, which are said as of `Lookup`, in a tensor of the attribute `shape`.
+
+    fold: the reduction that combines it; None: the last that arrives stays. onto: whether the first
+    input, of that shape, is what it arrives at, and what arrives is the second; else it begins with
+    neutral elements.
+    """
+
+    fold: Any = None
+    onto: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,24 @@ from ..core.registry import api
 from ..core.spec import Spec
 from ..core.tensor import Tensor
 from ..errors import SpecError
+from .adding import add_at as add_in_place
 from .adding import combine_at, filled_key
-from .arithmetic import multiply, power
-from .boxes import in_box, placed, sliced_box
-from .broadcast import broadcast_to, require_broadcast, unbroadcast
+from .arithmetic import add, multiply, power
+from .boxes import put
+from .broadcast import require_broadcast, unbroadcast
 from .index import (
     check_no_excess,
     gather,
     gather_batch,
     gathered_shape,
+    indexing,
     out_of_range,
     parsed_key,
     scatter_add,
     scatter_batch,
 )
 from .logic import astype, equal, maximum, minimum, where
+from .lookup import add_onto, arriving, largest_of, multiply_up, smallest_of, write_onto
 from .reduce import highest, lowest
 from .slice import FULL, Key, place_slice, sliced_shape, take_slice, whole_key
 
@@ -89,20 +92,15 @@ def set_spec(x: Any, v: Any, *indices: Any, key: Key) -> Spec:
     return Spec(written_spec(v, x, *indices, key=key).shape, x.dtype)
 
 
-def set_in_box(x: Any, v: Any, *indices: Any, key: Key) -> Any:
-    """`x` with `v` in a box of it, as loops do it; None where `key` names no box."""
+def set_in_loops(x: Any, v: Any, *indices: Any, key: Key) -> Any:
+    """`x` with `v` at `key`, as loops do it; None where they do not."""
     if indices:
-        return None
-    found = sliced_box(whole_key(x, key), x.shape)
-    part = found and placed(v, x.shape, sliced_shape(x, key) or (), whole_key(x, key))
-    if found is None or part is None:
-        return None
-    inside = in_box(found[0], x.shape)
-    part = astype(v if v.ndim == 0 else part, x.dtype)
-    return broadcast_to(part, x.shape) if inside is None else where(inside, part, x)
+        v = astype(v, x.dtype)
+        return arriving(write_onto, v, indexing(x, indices, key))
+    return put(x, v, sliced_shape(x, key) or (), whole_key(x, key))
 
 
-@primitive(infer=set_spec, lower=Composed(set_in_box), linear="jointly")
+@primitive(infer=set_spec, lower=Composed(set_in_loops), linear="jointly")
 def set_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     """`x` with `v` at `key`; where indices repeat, the last stays. Behind `x.at[...].set`."""
     if v.dtype.kind == "c" and x.dtype.kind != "c":
@@ -135,6 +133,45 @@ def set_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any, *, key: Key) -> lis
     return [to_x, to_v, *[None] * len(indices)]
 
 
+# what arrives, added to what was
+
+
+def added_in_loops(x: Any, v: Any, *indices: Any, key: Key) -> Any:
+    """`x` with `v` added at `key`, as loops do it; None where they do not."""
+    if not indices:
+        return put(x, v, sliced_shape(x, key) or (), whole_key(x, key), add)
+    found = arriving(add_onto, v, indexing(x, indices, key))
+    return x + arrived(v, x, indices, key) if found is None else found
+
+
+@primitive(infer=set_spec, lower=Composed(added_in_loops), linear="jointly")
+def add_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
+    """`x` with `v` added at `key`, as often as an index repeats. Behind `x.at[...].add`."""
+    if v.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError("a real array has no room for complex numbers")
+    y = np.array(x)
+    check_no_excess(v, y, indices, key)
+    try:
+        add_in_place(y, key, indices, v)
+    except IndexError as error:
+        raise out_of_range(error, x, indices) from None
+    return y
+
+
+@add_at.defvjp_joint
+def add_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any, *, key: Key) -> list[Any]:
+    """All of it to `x`, and to `v` what went where it arrived."""
+    (g,), (_, v, *indices) = gs, inputs
+    to_v = unbroadcast(taken(g, tuple(indices), key), v) if needed[1] else None
+    return [g if needed[0] else None, to_v, *[None] * len(indices)]
+
+
+add_at.defbatch(set_batch)
+
+
+# which of those that arrive stay
+
+
 def stays_spec(x: Any, *indices: Any, key: Key) -> Spec:
     """bool, of the shape of `x[key]`."""
     return Spec(gathered_shape(x, indices, key), np.bool_)
@@ -160,7 +197,12 @@ stays.defbatch(lambda op, n, x, *indices, key: gather_batch(op, n, whole(n, x), 
 # what arrives, multiplied
 
 
-@primitive(infer=written_spec)
+def multiplied_in_loops(v: Any, x: Any, *indices: Any, key: Key) -> Any:
+    """`scatter_product` as loops do it; None for slices and masks."""
+    return arriving(multiply_up, v, indexing(x, indices, key)) if indices else None
+
+
+@primitive(infer=written_spec, lower=Composed(multiplied_in_loops))
 def scatter_product(v: Any, x: Any, /, *indices: Any, key: Key) -> Any:
     """Ones of the shape of `x`, multiplied by `v` at `key`, as often as an index repeats."""
     return written(np.ones(x.shape, v.dtype), v, indices, key, np.multiply)
@@ -195,7 +237,13 @@ def ordered_spec(v: Any, x: Any, *indices: Any, key: Key, largest: bool) -> Spec
     return written_spec(v, x, *indices, key=key)
 
 
-@primitive(infer=ordered_spec)
+def ordered_in_loops(v: Any, x: Any, *indices: Any, key: Key, largest: bool) -> Any:
+    """`scatter_extreme` as loops do it; None for slices and masks."""
+    op = largest_of if largest else smallest_of
+    return arriving(op, v, indexing(x, indices, key)) if indices else None
+
+
+@primitive(infer=ordered_spec, lower=Composed(ordered_in_loops))
 def scatter_extreme(v: Any, x: Any, /, *indices: Any, key: Key, largest: bool) -> Any:
     """The largest, or smallest, of `v` that arrives at `key` in the shape of `x`.
 
@@ -257,7 +305,7 @@ class Place:
 
     def add(self, v: Any) -> Any:
         """`x` with `v` added in these places."""
-        return self.x + arrived(self._cast(v), self.x, self.indices, self.key)
+        return add_at(self.x, self._cast(v), *self.indices, key=self.key)
 
     def multiply(self, v: Any) -> Any:
         """`x` with these places multiplied by `v`."""

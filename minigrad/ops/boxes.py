@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ MOST = 8
 """Parts that are looked through for every element; more are copied, one after the other."""
 SHORT = 32
 """Elements of a last axis up to which lanes would hold little of each part."""
+
+WIDEST = 16
+"""Steps of a slice, and elements of a last axis, up to which a loop over them is written out."""
 
 FEW = 256
 """Elements that are joined in a loop all the same: a call would take longer."""
@@ -60,20 +63,21 @@ def joined(xs: Sequence[Any], axis: int, dtype: Any) -> Any:
     parts = [x for x in xs if x.shape[axis]]
     total = sum(x.shape[axis] for x in parts)
     shape = [total if a == axis else n for a, n in enumerate(xs[0].shape)]
+    written_out = total <= WIDEST
     narrow = axis == len(shape) - 1 and total <= SHORT and math.prod(shape) > FEW
-    if narrow or not 1 <= len(parts) <= MOST:
+    if not parts or (not written_out and (narrow or len(parts) > MOST)):
         return None
     y, end = None, total
     for x in reversed(parts):
         start = end - x.shape[axis]
         box = [(start, end) if a == axis else (0, n) for a, n in enumerate(shape)]
-        part = api.astype(spread_out(x, box, shape), dtype)
+        part = api.astype(x if x.shape[axis] == 1 else spread_out(x, box, shape), dtype)
         if y is None:
             y = part
         else:
             y = api.where(api.less(numbers(total, axis, len(shape)), end), part, y)
         end = start
-    return y
+    return api.broadcast_to(y, tuple(shape))
 
 
 def rolled(x: Any, shifts: Sequence[int], axes: Sequence[int]) -> Any:
@@ -101,35 +105,96 @@ def rolled(x: Any, shifts: Sequence[int], axes: Sequence[int]) -> Any:
     return from_axis(0, [(None, None, None)] * len(shape), box)
 
 
-def sliced_box(key: Sequence[Any], shape: Sequence[int]) -> tuple[Box, tuple[int, ...]] | None:
-    """The box that a key with a part for each axis takes of `shape`, and the axes it turns round.
+class Grid(NamedTuple):
+    """A box that a key takes of a tensor, whose axes are split where it takes one element in a few.
 
-    None where it takes elements that are not side by side.
+    split: the dims then; an axis of steps is two, of which the second goes from step to step. box:
+    in these. steps: which of them are such second ones. backwards: which axes are turned round.
+    whole: whether the split dims have as many elements as the tensor.
     """
+
+    split: tuple[int, ...]
+    box: Box
+    steps: tuple[int, ...]
+    backwards: tuple[int, ...]
+    whole: bool
+
+
+def grid(key: Sequence[Any], shape: Sequence[int]) -> Grid | None:
+    """The grid that a key with a part for each axis takes of `shape`; None for nothing, or far."""
+    split: list[int] = []
     box: list[tuple[int, int]] = []
+    steps: list[int] = []
     backwards: list[int] = []
-    for part in [part for part in key if part is not None]:
-        n, axis = shape[len(box)], len(box)
+    whole = True
+    for axis, part in enumerate([part for part in key if part is not None]):
+        n = shape[axis]
         taken = range(n)[slice(*part)] if type(part) is tuple else range(part % n, part % n + 1)
-        if not taken or (len(taken) > 1 and abs(taken.step) > 1):
+        if not taken:
             return None
+        first, last = sorted((taken[0], taken[-1]))
+        step = abs(taken.step) if len(taken) > 1 else 1
         if len(taken) > 1 and taken.step < 0:
-            backwards.append(axis)
-        ends = sorted((taken[0], taken[-1]))
-        box.append((ends[0], ends[1] + 1))
-    return box, tuple(backwards)
+            backwards.append(len(split))
+        if step > WIDEST:
+            return None
+        split += [-(-n // step), step] if step > 1 else [n]
+        box.append((first // step, last // step + 1))
+        if step > 1:
+            steps.append(len(box))
+            box.append((first % step, first % step + 1))
+            whole = whole and n % step == 0
+    return Grid(tuple(split), box, tuple(steps), tuple(backwards), whole)
+
+
+def on_grid(v: Any, taken: Sequence[Any], found: Grid) -> Any:
+    """`v`, broadcast to `taken`, in the box of a grid; of length 1 along axes of steps."""
+    lengths = tuple([end - start for start, end in found.box])
+    whole = v if v.shape == tuple(taken) else api.broadcast_to(v, tuple(taken))
+    part = whole if whole.shape == lengths else api.reshape_to(whole, shape=lengths)
+    part = api.reverse(part, axes=found.backwards) if found.backwards else part
+    thin = [(0, 1) if k in found.steps else pair for k, pair in enumerate(found.box)]
+    return spread_out(part, thin, [1 if k in found.steps else n for k, n in enumerate(found.split)])
 
 
 def placed(v: Any, shape: Sequence[int], taken: Sequence[Any], key: Sequence[Any]) -> Any:
-    """Zeros of `shape`, but `v`, broadcast to `taken`, at `key`, with its box; None without one."""
-    found = sliced_box(key, shape)
+    """Zeros of `shape`, but `v`, broadcast to `taken`, at `key`; None where loops do not do it."""
+    found = grid(key, shape)
     if found is None:
         return None
-    box, backwards = found
-    lengths = tuple([end - start for start, end in box])
-    whole = v if v.shape == tuple(taken) else api.broadcast_to(v, tuple(taken))
-    part = whole if whole.shape == lengths else api.reshape_to(whole, shape=lengths)
-    return spread_out(api.reverse(part, axes=backwards) if backwards else part, box, shape)
+    part = on_grid(v, taken, found)
+    if not found.steps:
+        return part
+    here = [
+        pair if k in found.steps else (0, n)
+        for k, (pair, n) in enumerate(zip(found.box, found.split, strict=True))
+    ]
+    spaced = api.where(in_box(here, found.split), part, literal(0, v.dtype))
+    dims = [
+        n * found.split[k + 1] if k + 1 in found.steps else n
+        for k, n in enumerate(found.split)
+        if k not in found.steps
+    ]
+    y = api.reshape_to(spaced, shape=tuple(dims))
+    return y if found.whole else api.take_slice(y, key=tuple([(0, n, None) for n in shape]))
+
+
+def put(
+    x: Any, v: Any, taken: Sequence[Any], key: Sequence[Any], combine: Any = lambda x, v: v
+) -> Any:
+    """`x` with `v`, broadcast to `taken`, at `key`; None where loops do not do it.
+
+    combine: what there is then of an element that was there and the one that arrives.
+    """
+    found = grid(key, x.shape)
+    if found is None or not found.whole:
+        return None
+    inside = in_box(found.box, found.split)
+    part = api.astype(v if v.ndim == 0 else on_grid(v, taken, found), x.dtype)
+    there = api.reshape_to(x, shape=found.split) if found.steps else x
+    y = combine(there, part)
+    y = api.broadcast_to(y, found.split) if inside is None else api.where(inside, y, there)
+    return api.reshape_to(y, shape=tuple(x.shape)) if found.steps else y
 
 
 def triangle(x: Any, k: int, *, lower: bool) -> Any:

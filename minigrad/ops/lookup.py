@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Lookup, Scatter
+from ..core.lowering import Lookup, Reduce, Scatter
 from ..core.op import Op
 from ..core.registry import api
 from ..core.spec import Spec
 from ..errors import IndexSpecError
+from .broadcast import reduce_sum
+from .reduce import reduce_max, reduce_min, reduce_prod
 
 Axes = tuple[int | None, ...]
 FULL = (None, None, None)
@@ -66,11 +68,14 @@ def looked_up(x: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
     return np.asarray(np.broadcast_to(found, shape), order="C")  # of no axes, too
 
 
-def added_up(g: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape`, to which `g` is added in `places`; all that arrives at one is added."""
-    y = np.zeros(shape, g.dtype)
-    index = all_places(shape, places, axes, g.ndim)
-    np.add.at(y, tuple(np.broadcast_arrays(*index, g)[:-1]), g)
+def arrived(fold: Op | None, y: Any, v: Any, places: Sequence[Any], axes: Axes) -> Any:
+    """`y`, where `v` has arrived in `places`; see `Scatter`."""
+    index = all_places(y.shape, places, axes, v.ndim)
+    index = tuple(np.broadcast_arrays(*index, v)[:-1])
+    if fold is None:
+        y[index] = v
+    else:
+        UFUNCS[fold].at(y, index, v)
     return y
 
 
@@ -92,13 +97,41 @@ look_up = Op(
     name="look_up",
     lower=Lookup(),
 )
-add_up = Op(
-    added_up,
-    infer=lambda g, *places, axes, shape: Spec(shape, g.dtype),
-    name="add_up",
-    lower=Scatter(),
-)
-for _op in (places_named, look_up, add_up):
+UFUNCS = {
+    reduce_sum: np.add,
+    reduce_prod: np.multiply,
+    reduce_max: np.maximum,
+    reduce_min: np.minimum,
+}
+
+
+def scatter_op(name: str, fold: Op | None, *, onto: bool) -> Op:
+    """The op of what arrives in places, `name`; see `Scatter`."""
+
+    def begun(v: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
+        assert fold is not None and isinstance(fold.lower, Reduce)
+        return arrived(fold, np.full(shape, fold.lower.init(v.dtype), v.dtype), v, places, axes)
+
+    def written(x: Any, v: Any, *places: Any, axes: Axes, shape: tuple[int, ...]) -> Any:
+        return arrived(fold, np.array(x), v, places, axes)
+
+    return Op(
+        written if onto else begun,
+        infer=lambda x, *others, axes, shape: Spec(shape, x.dtype),
+        name=name,
+        lower=Scatter(fold, onto),
+    )
+
+
+add_up = scatter_op("add_up", reduce_sum, onto=False)
+multiply_up = scatter_op("multiply_up", reduce_prod, onto=False)
+largest_of = scatter_op("largest_of", reduce_max, onto=False)
+smallest_of = scatter_op("smallest_of", reduce_min, onto=False)
+add_onto = scatter_op("add_onto", reduce_sum, onto=True)
+write_onto = scatter_op("write_onto", None, onto=True)
+for _op in (places_named, look_up, add_up, multiply_up, largest_of, smallest_of):
+    _op.opaque = WHOLE
+for _op in (add_onto, write_onto):
     _op.opaque = WHOLE
 
 
@@ -155,6 +188,15 @@ def scattered(g: Any, how: Indexing | None) -> Any:
     g = api.broadcast_to(g, how.shape)
     y = add_up(g, *how.places(), axes=how.axes, shape=tuple(view.shape))
     return y if view is how.x else api.place_slice(y, how.x, key=how.view)
+
+
+def arriving(op: Op, v: Any, how: Indexing | None) -> Any:
+    """What `op` makes of `v`, which arrives at `key`; None where it is a part that is indexed."""
+    if how is None or how.looked_into() is not how.x:
+        return None
+    v = api.broadcast_to(v, how.shape)
+    given = (how.x, v) if op in (add_onto, write_onto) else (v,)
+    return op(*given, *how.places(), axes=how.axes, shape=tuple(how.x.shape))
 
 
 def along(x: Any, indices: Any, axis: int) -> tuple[Any, Axes]:

@@ -12,6 +12,7 @@ from typing import Any
 from ..codegen.bodies import is_array, is_move, refusal
 from ..codegen.fused import fused
 from ..codegen.views import MisfitError, View, moved, whole
+from ..core.lowering import Move, Scatter
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
@@ -86,10 +87,28 @@ def without_constants(graph: Graph) -> tuple[Graph, dict[Any, Symbol]]:
 
 
 def with_copies(graph: Graph) -> Graph:
-    """`graph` with copies of views where a reshape of them is none: loops make these."""
+    """`graph` with copies of views that are none in memory: loops make these.
+
+    They are where something has margins, and is asked for by name; where a view is reshaped; and
+    where something arrives in places of one.
+    """
     views: dict[Any, View] = {}
     nodes: list[Node] = []
+    asked = set(graph.outputs).union(*[n.inputs for n in graph.nodes if refusal(n) is not None])
     for node in graph.nodes:
+        if node.op.lower == Move("pad") and refusal(node) is None and node.outputs[0] in asked:
+            (y,) = node.outputs
+            view = Symbol(y.shape, y.dtype, None)
+            nodes += [
+                node.replaced(node.inputs, (view,)),
+                node.replaced((view,), (y,), {}, identity.op),
+            ]
+            continue
+        if isinstance(node.op.lower, Scatter) and node.op.lower.onto and node.inputs[0] in views:
+            x, *others = node.inputs
+            copy = Symbol(x.shape, x.dtype, None)
+            nodes.append(node.replaced((x,), (copy,), {}, identity.op))
+            node = node.replaced((copy, *others), node.outputs)
         if is_move(node) and len(node.inputs) == 1 and refusal(node) is None:
             (x,) = node.inputs
             with suppress(MisfitError):

@@ -22,6 +22,8 @@ LARGEST = 200
 """Nodes of a group: beyond, compiling takes longer than a second loop over memory."""
 HEAVIEST = 3000
 """Instructions of a group, likewise."""
+COUNTED = 8
+"""Instructions on numbers of elements that every group does by itself: who is in which box."""
 NEIGHBOURS = 4
 """Groups with an input in common that a node without a producer tries to join."""
 
@@ -63,6 +65,7 @@ class Grouping:
         self.takers: dict[Any, list[Node]] = {}
         self.free: dict[Any, Node] = {}
         self.views: dict[Any, View] = {}
+        self.counted: dict[Any, int] = {}  # what is made of numbers of elements: instructions
         self.units: list[Unit] = []
         self.unit_of: dict[Node, Unit] = {}
         self.sharing: dict[Any, list[Unit]] = {}  # by input of groups: who reads it, latest last
@@ -92,33 +95,42 @@ class Grouping:
 
     def is_free(self, node: Node) -> bool:
         """Whether `node` is a constant or a view. Raises MisfitError for a move that copies."""
-        if is_map(node) or is_count(node):
-            return not any(map(is_array, node.inputs))
+        (y,), arrays = node.outputs, [x for x in node.inputs if is_array(x)]
+        if is_count(node) or (is_map(node) and not arrays):
+            self.counted |= {y: 0} if is_count(node) else {}
+            return True
+        work = sum(self.counted.get(x, COUNTED) for x in arrays)
+        if is_map(node) and y.dtype.kind in "bi" and y not in self.outputs:
+            work += cost(node) or 0
+            self.counted |= {y: work} if work < COUNTED else {}
+            return work < COUNTED
         if not is_move(node):
             return False
         if len(node.inputs) > 1:
             raise MisfitError(f"{node.op.name} of a shape known at run time")
         (x,) = node.inputs
-        self.views[node.outputs[0]] = moved(node, self.views.get(x) or whole(x))
+        self.views[y] = moved(node, self.views.get(x) or whole(x))
+        self.counted |= {y: work} if work < COUNTED else {}
         return True
 
     # Where values come from.
 
     def origin(self, x: Any) -> Any:
         """What `x` is a view of, seen through free nodes; itself for what is computed."""
-        while x in self.free and self.free[x].inputs and is_array(self.free[x].inputs[0]):
+        while x in self.free and is_move(self.free[x]):
             x = self.free[x].inputs[0]
         return x
 
     def free_before(self, x: Any) -> list[Node]:
-        """The free nodes between the origin of `x` and `x`, in order."""
-        found: list[Node] = []
-        while x in self.free:
-            found.append(self.free[x])
-            if not found[-1].inputs or not is_array(found[-1].inputs[0]):
-                break
-            x = found[-1].inputs[0]
-        return found[::-1]
+        """The free nodes that `x` is seen or made through, in order."""
+        found: dict[Node, None] = {}
+        todo = [x]
+        while todo:
+            x = todo.pop()
+            if x in self.free:
+                found[self.free[x]] = None
+                todo += [z for z in self.free[x].inputs if is_array(z)]
+        return sorted(found, key=self.position.__getitem__)
 
     def producer(self, x: Any) -> Unit | None:
         """The unit that computes the origin of `x`; None for inputs and constants."""

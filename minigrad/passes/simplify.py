@@ -15,9 +15,11 @@ from ..core.tensor import Symbol, Tensor
 from ..graph import Graph, Tracer
 from ..ops.axes import permute
 from ..ops.broadcast import broadcast
+from ..ops.index import scatter_add
 from ..ops.logic import cast
 from ..ops.margins import pad_with
 from ..ops.shape import STATIC_FORMS, is_static, reshape_to
+from ..ops.slice import place_slice
 from .rewrite import makers, mapped, rebuilt
 
 
@@ -302,6 +304,15 @@ def joined(node: Node, made: Makers) -> Any:
     return Form(pad_with, (node.inputs[k],), {"widths": tuple(widths), "value": number})
 
 
+def gathered_in_zeros(node: Node, made: Makers) -> Any:
+    """What is added in places of zeros is what `scatter_add` gives."""
+    x, v, *indices = node.inputs
+    zeros = maker(x, made, "fill")
+    begins = zeros is not None and is_zero(zeros.inputs[0], 1.0)
+    op = scatter_add if indices else place_slice
+    return Form(op, (v, x, *indices), node.attrs) if begins and v.dtype == x.dtype else None
+
+
 RULES: dict[str, Rule] = {
     "multiply": product,
     "add": total,
@@ -327,5 +338,6 @@ RULES: dict[str, Rule] = {
     "reduce_prod": reduced("fiub"),
     **dict.fromkeys(("reduce_max", "reduce_min"), reduced("fiub")),
     "take_slice": sliced,
+    "add_at": gathered_in_zeros,
     "join": joined,
 }

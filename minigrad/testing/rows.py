@@ -340,6 +340,7 @@ TABLE: dict[str, Row] = {
     "scatter_product": scatter(first=False),
     "scatter_extreme": scatter(first=False, largest=lambda pen: pen.of(True, False)),
     "set_at": scatter(first=True, same=True),
+    "add_at": scatter(first=True, same=True),
     "stays": gather_inputs,
     "take_along": along_inputs,
     "put_along": put_inputs,

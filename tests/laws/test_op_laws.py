@@ -33,6 +33,10 @@ ELSEWHERE = {
     "native_product": "made by the compiler only; test_mode_laws",
     "look_up": "what indexing means in loops; test_mode_laws and test_boxes",
     "add_up": "what its derivative means in loops; test_mode_laws and test_boxes",
+    **dict.fromkeys(
+        ("multiply_up", "largest_of", "smallest_of", "add_onto", "write_onto"),
+        "what x.at means in loops; test_mode_laws and test_boxes",
+    ),
     "checked_places": "checks indices for loops; test_mode_laws and test_boxes",
     "stretch": "made by the compiler only; test_mode_laws",
     "stateful_stretch": "made by the compiler only; test_mode_laws and test_in_place",
