@@ -72,6 +72,8 @@ def forwards(
     specs = found.run.graph.outputs[carried:]
     made = [np.empty((count, *y.shape), y.dtype) for y in specs]
     held = found.run(values[:carried], scans, known, made, count, keep=saving)
+    if held is None:
+        return None
     if not saving:
         return [*held, *made], None
     taken = [*[x[:-1] for x in held], *scans, *[repeated(x, count) for x in known]]

@@ -65,15 +65,16 @@ def begin_kernel(ir: str, entry: str, count: int) -> Any:
     return jit.begin(ir + spread_ir(entry, count))
 
 
-def make_callable(code: jit.Code, signature: Signature) -> Callee:
+def make_callable(code: jit.Code, signature: Signature, reference: Callee | None = None) -> Callee:
     """The Python function of the kernel in `code`, which it keeps alive.
 
-    `code` has the function of `spread_ir`.
+    `code` has the function of `spread_ir`. reference: does the same more slowly; it is asked where
+    the kernel gives up, and says why.
     """
     if not fast_path():
-        return PortableCall(code, signature)
+        return PortableCall(code, signature, reference)
     strict = builtin(code, signature, None)
-    return builtin(code, signature, Conforming(signature, strict))
+    return builtin(code, signature, Conforming(signature, strict, reference))
 
 
 def fast_path() -> bool:
@@ -84,10 +85,11 @@ def fast_path() -> bool:
 class PortableCall:
     """A kernel called through ctypes."""
 
-    def __init__(self, code: jit.Code, signature: Signature):
+    def __init__(self, code: jit.Code, signature: Signature, reference: Callee | None):
         self.code = code  # kept: the code is unloaded with it
         self.signature = signature
-        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        self.reference = reference
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
         self.kernel = prototype(code[spread_name(signature.entry)])
 
     def __call__(self, *args: Any) -> Any:
@@ -99,7 +101,9 @@ class PortableCall:
         room = np.empty(signature.arena + ALIGNMENT, np.uint8)
         addresses.append(-(-room.ctypes.data // ALIGNMENT) * ALIGNMENT)
         pointers = (ctypes.c_void_p * len(addresses))(*addresses)
-        self.kernel(ctypes.addressof(pointers))
+        if self.kernel(ctypes.addressof(pointers)):
+            assert self.reference is not None
+            return self.reference(*args)
         for k, cell in signature.written.items():
             args[cell]._value = outputs[k]
         results = [outputs[k] for k in signature.returned]
@@ -167,9 +171,10 @@ def tensor_callable(code: jit.Code, signature: Signature, captured: Sequence[Any
 class Conforming:
     """Serves the calls that the guards of a builtin reject: makes arrays fit, and calls again."""
 
-    def __init__(self, signature: Signature, strict: Callee) -> None:
+    def __init__(self, signature: Signature, strict: Callee, reference: Callee | None) -> None:
         self.signature = signature
         self.strict = strict
+        self.reference = reference
 
     def __call__(self, *args: Any) -> Any:
         """Convert what was rejected; cells are stood in for."""
@@ -178,6 +183,8 @@ class Conforming:
         for k in signature.cells:
             given[k] = Cell(given[k], None, trainable=False)
         result = self.strict(*given)
+        if result is None and signature.checked and self.reference is not None:
+            return self.reference(*args)
         if result is None:
             raise RuntimeError(
                 f"{self.signature.entry}: called with arrays made to fit, which its guards "

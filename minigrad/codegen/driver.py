@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Move
+from ..core.lowering import Move, Require
 from ..core.op import Node
 from . import jit, pool
 from .bodies import is_array
@@ -30,8 +30,15 @@ def is_native(node: Node) -> bool:
     return node.op is fused or node.op is native_product
 
 
+def is_check(node: Node) -> bool:
+    """Whether `node` looks at a truth before it goes on."""
+    return isinstance(node.op.lower, Require)
+
+
 def is_view(node: Node) -> bool:
-    """Whether what `node` gives are the same elements in the same order in memory."""
+    """Whether what `node` gives are the elements of its first input in the same order in memory."""
+    if is_check(node):
+        return True
     if not isinstance(node.op.lower, Move) or len(node.inputs) != 1:
         return False
     (x,) = node.inputs
@@ -54,6 +61,7 @@ class Calls:
         self.imports: dict[str, int] = {}
         self._names: dict[jit.Code, str] = {}
         self._declarations: dict[str, str] = {}
+        self.checks = 0
 
     def kernel(
         self, node: Node, pointers: Sequence[str], over: frozenset[int] = frozenset()
@@ -69,6 +77,21 @@ class Calls:
         kinds = ", ".join(["ptr"] * len(pointers))
         self._declarations[name] = f"declare void @{name}({kinds})"
         return f"  call void @{name}({arguments(pointers)})"
+
+    def check(self, pointer: str) -> list[str]:
+        """The lines that leave where the truth at `pointer` holds, as `ending` says."""
+        k, self.checks = self.checks, self.checks + 1
+        return [
+            f"  %fault{k} = load i8, ptr {pointer}",
+            f"  %faulty{k} = icmp ne i8 %fault{k}, 0",
+            f"  br i1 %faulty{k}, label %failed, label %sure{k}",
+            f"sure{k}:",
+        ]
+
+    def ending(self) -> list[str]:
+        """The last lines of a function that gives 0, or else 1."""
+        failed = ["failed:", "  ret i64 1"] if self.checks else []
+        return ["  ret i64 0", *failed, "}"]
 
     def copy(self, target: str, source: str, size: int) -> str:
         """The line that copies `size` bytes."""

@@ -205,8 +205,20 @@ placed:
 
 run:
   %kernel = load ptr, ptr %head
-  call void %kernel(ptr %pointers)
+  %status = call i64 %kernel(ptr %pointers)
+  %refused = icmp ne i64 %status, 0
   %large = icmp ne ptr %block, null
+  br i1 %refused, label %refuse, label %ran
+; nothing has been written over yet: it is as if it had not been called
+refuse:
+  br i1 %large, label %refuse.give, label %refuse.all
+refuse.give:
+  call void @Memory.give(ptr null, ptr %block, i64 %arena.whole)
+  br label %refuse.all
+refuse.all:
+  call void @release(ptr %made, i64 %both)
+  br i1 %packed, label %miss.tuple, label %missed
+ran:
   br i1 %large, label %run.give, label %finish
 run.give:
   call void @Memory.give(ptr null, ptr %block, i64 %arena.whole)

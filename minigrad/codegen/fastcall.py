@@ -70,7 +70,7 @@ class Signature(NamedTuple):
     behind the outputs, 0 for none. cells: the inputs that are given as cells, whose arrays are
     taken. written: output number -> number of the cell among the inputs whose array it becomes;
     such outputs are not returned. over: those of them that may be written over the array that is
-    replaced, if nobody else holds it.
+    replaced, if nobody else holds it. checked: whether the kernel may give up.
     """
 
     entry: str
@@ -81,6 +81,7 @@ class Signature(NamedTuple):
     cells: frozenset[int] = frozenset()
     written: Mapping[int, int] = MappingProxyType({})
     over: frozenset[int] = frozenset()
+    checked: bool = False
 
     @property
     def returned(self) -> list[int]:
@@ -104,15 +105,15 @@ def spread_name(entry: str) -> str:
 
 
 def spread_ir(entry: str, count: int) -> str:
-    """`void entry.spread(ptr pointers)`: it calls the kernel `entry` of `count` pointers."""
-    lines = [f'define void @"{spread_name(entry)}"(ptr %pointers) {{']
+    """`i64 entry.spread(ptr pointers)`, which calls the kernel `entry` of `count` pointers: 0."""
+    lines = [f'define i64 @"{spread_name(entry)}"(ptr %pointers) {{']
     for k in range(count):
         lines += [
             f"  %at{k} = getelementptr ptr, ptr %pointers, i64 {k}",
             f"  %p{k} = load ptr, ptr %at{k}",
         ]
     arguments = ", ".join([f"ptr %p{k}" for k in range(count)])
-    return "\n".join([*lines, f"  call void @{entry}({arguments})", "  ret void", "}", ""])
+    return "\n".join([*lines, f"  call void @{entry}({arguments})", "  ret i64 0", "}", ""])
 
 
 # The table: words of eight bytes. A record for each input and for each output follows the head.

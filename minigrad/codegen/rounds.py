@@ -18,7 +18,7 @@ from ..core.op import Node
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
 from . import jit
-from .driver import Array, Calls, begin_kernel, contiguous, is_native, is_view, size_of
+from .driver import Array, Calls, begin_kernel, contiguous, is_check, is_native, is_view, size_of
 
 PATIENCE = 0.02
 """Seconds that native code may run before Python looks whether it was interrupted."""
@@ -41,7 +41,9 @@ class Rounds:
         del begun  # kept so far, as what is made ahead is made for those who keep it
         self.others = [x if type(x) is int else contiguous(x._value) for x in driver.others]
         self.code = driver.calls.compiled(driver.lines(), "rounds")
-        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        prototype = ctypes.CFUNCTYPE(
+            ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
+        )
         self._run = prototype(self.code["rounds"])
 
     def __call__(
@@ -53,8 +55,8 @@ class Rounds:
         count: int,
         *,
         keep: bool,
-    ) -> list[Array]:
-        """Run `count` rounds, and fill `stacks`; return what was carried.
+    ) -> list[Array] | None:
+        """Run `count` rounds, and fill `stacks`; what was carried, or None if one may not go on.
 
         slices, stacks: of `count` parts along the first axis, which may go backwards.
         keep: all that was carried, `(count + 1, ...)` for each, the first values included;
@@ -77,7 +79,8 @@ class Rounds:
         while begin < count:
             start = perf_counter()
             end = min(begin + size, count)
-            self._run(ctypes.addressof(table), begin, end)
+            if self._run(ctypes.addressof(table), begin, end):
+                return None
             if perf_counter() - start < PATIENCE:
                 size *= 2
             begin = end
@@ -127,6 +130,7 @@ class Driver:
         self.others: list[Any] = []
         self._head: list[str] = []
         self._lines: list[str] = []
+        self._end = "round"  # the block that a round ends in
         self._steps = scanned + len(graph.outputs)
         self._arrays = 0
         self._word("mask", 0)
@@ -155,14 +159,14 @@ class Driver:
             self._lines.append(self.calls.copy(target, self._pointer(y), size_of(y)))
 
     def lines(self) -> list[str]:
-        """The function `void @rounds(ptr table, i64 begin, i64 end)`."""
+        """The function `i64 @rounds(ptr table, i64 begin, i64 end)`."""
         return [
-            "define void @rounds(ptr %table, i64 %begin, i64 %end) {",
+            "define i64 @rounds(ptr %table, i64 %begin, i64 %end) {",
             "entry:",
             *self._head,
             "  br label %round",
             "round:",
-            "  %t = phi i64 [ %begin, %entry ], [ %following, %round ]",
+            f"  %t = phi i64 [ %begin, %entry ], [ %following, %{self._end} ]",
             "  %following = add i64 %t, 1",
             "  %here = and i64 %t, %mask",
             "  %there = and i64 %following, %mask",
@@ -170,8 +174,7 @@ class Driver:
             "  %more = icmp slt i64 %following, %end",
             "  br i1 %more, label %round, label %done",
             "done:",
-            "  ret void",
-            "}",
+            *self.calls.ending(),
         ]
 
     def _word(self, name: str, place: int, kind: str = "i64") -> str:
@@ -200,7 +203,10 @@ class Driver:
 
     def _view(self, node: Node, copies: list[tuple[Any, str]]) -> None:
         """Let what `node` gives be where its input is; what is to be elsewhere is copied there."""
-        ((x,), (y,)) = node.inputs, node.outputs
+        x, (y,) = node.inputs[0], node.outputs
+        if is_check(node):
+            self._end = f"sure{self.calls.checks}"
+            self._lines += self.calls.check(self._pointer(x))
         if y in self._values:
             copies.append((y, self._values[y]))
         self._values[y] = self._pointer(x)

@@ -145,8 +145,9 @@ def evaluated(s: Apply, given: Sequence[Any]) -> Array | None:
     """What `s` comes to for operands that are numbers or arrays; None where one is not known."""
     if s.op is None or any(x is None for x in given):
         return None
-    typed = [np.asarray(x).astype(dtype) for x, dtype in zip(given, s.dtypes, strict=True)]
-    return np.asarray(s.op.kernel(*typed)).astype(s.dtype)
+    with np.errstate(all="ignore"):
+        typed = [np.asarray(x).astype(dtype) for x, dtype in zip(given, s.dtypes, strict=True)]
+        return np.asarray(s.op.kernel(*typed)).astype(s.dtype)
 
 
 @dataclass

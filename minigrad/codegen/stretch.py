@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..core.lowering import Body
@@ -20,7 +21,16 @@ from ..variable import assign_variable, read_variable
 from . import jit
 from .arena import Interval, offsets
 from .call import make_callable
-from .driver import Calls, arguments, begin_kernel, is_native, kernel, kernel_text, size_of
+from .driver import (
+    Calls,
+    arguments,
+    begin_kernel,
+    is_check,
+    is_native,
+    kernel,
+    kernel_text,
+    size_of,
+)
 from .executable import executable
 from .fastcall import ArraySpec, Signature, spread_name
 from .fused import ENTRY, fused, loops, signature
@@ -50,9 +60,14 @@ def prepared(*, graph: Graph) -> Callee:
     if not jit.available():
         return executable(graph)
     if "native" not in graph.cache:
-        graph.cache["native"] = make_callable(*compiled(graph))
+        graph.cache["native"] = make_callable(*compiled(graph), partial(reference, graph))
     made: Callee = graph.cache["native"]
     return made
+
+
+def reference(graph: Graph, *args: Any) -> Any:
+    """What a stretch gives, kernel by kernel: where one may not go on, it says why."""
+    return executable(graph)(*args)
 
 
 def compiled(graph: Graph) -> tuple[jit.Code, Signature]:
@@ -70,6 +85,7 @@ def compiled(graph: Graph) -> tuple[jit.Code, Signature]:
             cells=frozenset(k for k, x in enumerate(graph.inputs) if x in found.cells),
             written=found.written,
             over=found.over,
+            checked=any(map(is_check, graph.nodes)),
         )
         ahead = begun(graph=graph)
         graph.cache["code"] = Text(graph, found).compiled(), called
@@ -163,9 +179,21 @@ class Planning:
         self.cell_of = {self.origin(node.inputs[1]): node.inputs[0] for node in assigned}
         self.number = {self.origin(y): k for k, y in enumerate(self.outputs)}
         self.last = {self.origin(x): k for k, node in enumerate(self.kernels) for x in node.inputs}
+        self.sure = self.look_at_checks(graph)
         self.storage: dict[Any, Storage] = {}
         self.over: set[int] = set()
         self.aliased: list[frozenset[int]] = []
+
+    def look_at_checks(self, graph: Graph) -> int:
+        """The number of the first kernel that runs when nothing can fail any more."""
+        before = sure = 0
+        for node in graph.nodes:
+            before += is_native(node)
+            if is_check(node):
+                sure = before
+                x = self.origin(node.inputs[0])
+                self.last[x] = max(self.last.get(x, 0), before - 1)
+        return sure
 
     def origin(self, x: Any) -> Any:
         """What `x` is a view of."""
@@ -222,7 +250,7 @@ class Planning:
     def may_write_over(self, y: Any, k: int, takes: Collection[Any]) -> bool:
         """Whether kernel `k` may write `y` over the array that it replaces."""
         cell = self.cell_of[y]
-        return self.last.get(cell, -1) < k or cell in takes
+        return k >= self.sure and (self.last.get(cell, -1) < k or cell in takes)
 
     def fits(self, x: Any, y: Any) -> bool:
         """Whether `x` lies in the arena by itself, in memory that suits `y`."""
@@ -235,7 +263,7 @@ def origins(graph: Graph) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for node in graph.nodes:
         if not is_native(node) and node.op is not assign_variable:
-            (x,) = node.inputs
+            x = node.inputs[0]
             found[node.outputs[0]] = found.get(x, x)
     return found
 
@@ -246,7 +274,7 @@ class Text:
     def __init__(self, graph: Graph, found: Plan) -> None:
         self.plan = found
         self.calls = Calls()
-        self.kernels = [node for node in graph.nodes if is_native(node)]
+        self.steps = [node for node in graph.nodes if is_native(node) or is_check(node)]
         self.origins = origins(graph)
         self.lines: list[str] = []
         self.places = {x: k for k, x in enumerate(graph.inputs)}
@@ -260,18 +288,24 @@ class Text:
     def compiled(self) -> jit.Code:
         """The module. That of a single kernel holds the kernel, too."""
         symbol = spread_name(NAME)
-        head, tail = [f'define void @"{symbol}"(ptr %pointers) {{'], ["  ret void", "}"]
-        if len(self.kernels) == 1:
-            (node,) = self.kernels
+        head = [f'define i64 @"{symbol}"(ptr %pointers) {{']
+        if len(self.steps) == 1:
+            (node,) = self.steps
             text, imports = kernel_text(node, self.plan.aliased[0])
             pointers = [self.pointer(x) for x in (*node.inputs, *node.outputs)]
             self.calls.imports |= imports
             call = f"  call void @{ENTRY}({arguments(pointers)})"
-            return self.calls.compiled([text, *head, *self.lines, call, *tail], symbol)
-        for node, over in zip(self.kernels, self.plan.aliased, strict=True):
+            lines = [text, *head, *self.lines, call, *self.calls.ending()]
+            return self.calls.compiled(lines, symbol)
+        over = iter(self.plan.aliased)
+        for node in self.steps:
+            if is_check(node):
+                pointer = self.pointer(node.inputs[0])
+                self.lines += self.calls.check(pointer)
+                continue
             pointers = [self.pointer(x) for x in (*node.inputs, *node.outputs)]
-            self.lines.append(self.calls.kernel(node, pointers, over))
-        return self.calls.compiled([*head, *self.lines, *tail], symbol)
+            self.lines.append(self.calls.kernel(node, pointers, next(over)))
+        return self.calls.compiled([*head, *self.lines, *self.calls.ending()], symbol)
 
     def pointer(self, x: Any) -> str:
         """The pointer to the elements of `x`."""

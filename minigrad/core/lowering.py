@@ -1,4 +1,4 @@
-"""How an op says what its loop body is: seven small records, and the Emitter they speak to.
+"""How an op says what its loop body is: small records, and the Emitter they speak to.
 
 An op without a lowering is not compilable into a loop; the compiled schedule then calls its
 NumPy kernel. Nothing here knows LLVM: an `Emitter` writes LLVM text, and another could write C.
@@ -170,6 +170,15 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class Require:
+    """The first input, a truth, has to be false; the kernel raises what is to be said if it is not.
+
+    Loops cannot raise: who calls them looks at it, and goes no further. The result is the truth, so
+    that what is computed of it is not computed before.
+    """
+
+
+@dataclass(frozen=True)
 class Contract:
     """Sums of products: of matrices, in the last two axes; or as `operands` says.
 
@@ -210,5 +219,16 @@ class Body:
 
 
 Lowering = (
-    Pointwise | Reduce | Scan | Move | Lookup | Scatter | Count | Draw | Contract | Composed | Body
+    Pointwise
+    | Reduce
+    | Scan
+    | Move
+    | Lookup
+    | Scatter
+    | Count
+    | Draw
+    | Require
+    | Contract
+    | Composed
+    | Body
 )

@@ -1,9 +1,10 @@
 """Looking up elements of a tensor by tensors of places, and adding up in places, said for loops.
 
-Indexing by tensors is made of three steps in loops. The indices are checked, by NumPy, for a loop
-cannot raise. What is known of the rest is said by axis, so that the loop knows where to read:
-`axes` has, for each axis of the table, the axis of the result that runs along it, or None where the
-next one of the places says which element.
+Indexing by tensors is made of three steps in loops. One finds out whether all indices are within
+bounds. It cannot raise; who calls the loops looks, and has `in_bounds` say what is wrong. The next
+loop counts them from the front, and reads or writes. What is known of the rest is said by axis, so
+that it knows where: `axes` has, for each axis of the table, the axis of the result that runs along
+it, or None where the next one of the places says which element.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.lowering import Lookup, Reduce, Scatter
+from ..core.lowering import Lookup, Reduce, Require, Scatter
 from ..core.op import Op
 from ..core.registry import api
 from ..core.spec import Spec
 from ..errors import IndexSpecError
 from .broadcast import reduce_sum
-from .reduce import reduce_max, reduce_min, reduce_prod
+from .reduce import reduce_any, reduce_max, reduce_min, reduce_prod
 
 Axes = tuple[int | None, ...]
 FULL = (None, None, None)
@@ -31,11 +32,10 @@ def wide(dtype: np.dtype[Any], n: int) -> np.dtype[Any]:
     return np.dtype(np.int32 if dtype == np.int32 and n < 2**31 else np.int64)
 
 
-def checked_places(indices: Any, *, axis: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    """The places along `axis` of a tensor that `indices` name, counted from the front.
-
-    Raises IndexSpecError where there is none.
-    """
+def within_bounds(
+    outside: Any, indices: Any, *, axis: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Any:
+    """False. Raises IndexSpecError where `indices` name no places along `axis` of a tensor."""
     n = shape[axis]
     low, high = (int(indices.min()), int(indices.max())) if indices.size else (0, -1)
     if low < -n or high >= n:
@@ -45,8 +45,7 @@ def checked_places(indices: Any, *, axis: int, shape: tuple[int, ...], dtype: np
             f"index {wrong} is out of bounds for axis {axis} with size {n}; indices are at least "
             "-n and less than n; correct the values, or cut them with mg.clip"
         )
-    places = indices.astype(wide(indices.dtype, n), copy=False)
-    return np.where(places < 0, places + n, places) if low < 0 else places
+    return np.asarray(outside)
 
 
 def all_places(x_shape: Sequence[int], places: Sequence[Any], axes: Axes, rank: int) -> Any:
@@ -81,15 +80,26 @@ def arrived(fold: Op | None, y: Any, v: Any, places: Sequence[Any], axes: Axes) 
 
 def places_along(x: Any, indices: Any, axis: int) -> Any:
     """The places along `axis` of `x` that `indices` name; of `x`, only the spec is asked."""
-    return places_named(indices, axis=axis, shape=tuple(x.shape), dtype=x.dtype)
+    n, kind = x.shape[axis], indices.dtype
+    beyond = api.greater_equal(indices, n) if n <= np.iinfo(kind).max else None
+    before = api.less(indices, -n) if -n >= np.iinfo(kind).min and kind.kind == "i" else None
+    conditions = [x for x in (beyond, before) if x is not None]
+    found = api.astype(indices, wide(kind, n))
+    if conditions:
+        outside = conditions[0] if len(conditions) == 1 else api.logical_or(*conditions)
+        outside = reduce_any(outside, axes=tuple(range(indices.ndim)))
+        attrs = {"axis": axis, "shape": tuple(x.shape), "dtype": x.dtype}
+        outside = in_bounds(outside, indices, **attrs)
+        # never true then, but what is computed of it comes after the look at it
+        found = api.where(outside, 0, found)
+    return api.where(api.less(found, 0), found + n, found) if kind.kind == "i" else found
 
 
-places_named = Op(
-    checked_places,
-    infer=lambda indices, *, axis, shape, dtype: Spec(
-        indices.shape, wide(indices.dtype, shape[axis])
-    ),
-    name="checked_places",
+in_bounds = Op(
+    within_bounds,
+    infer=lambda outside, indices, *, axis, shape, dtype: Spec((), np.bool_),
+    name="in_bounds",
+    lower=Require(),
 )
 look_up = Op(
     looked_up,
@@ -129,7 +139,7 @@ largest_of = scatter_op("largest_of", reduce_max, onto=False)
 smallest_of = scatter_op("smallest_of", reduce_min, onto=False)
 add_onto = scatter_op("add_onto", reduce_sum, onto=True)
 write_onto = scatter_op("write_onto", None, onto=True)
-for _op in (places_named, look_up, add_up, multiply_up, largest_of, smallest_of):
+for _op in (in_bounds, look_up, add_up, multiply_up, largest_of, smallest_of):
     _op.opaque = WHOLE
 for _op in (add_onto, write_onto):
     _op.opaque = WHOLE

@@ -10,7 +10,7 @@ import numpy as np
 from ..codegen import jit
 from ..codegen.bodies import has_lanes, refusal
 from ..codegen.products import native_product
-from ..core.lowering import Composed, Contract, Draw
+from ..core.lowering import Composed, Contract, Draw, Require
 from ..core.op import Node
 from ..core.spec import FLOAT16, Spec
 from ..core.tensor import Tensor
@@ -78,7 +78,7 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
             return None
         graph = lay_out(graph)
         # what has no loop body was chosen to be called
-        loops = [n for n in graph.nodes if not isinstance(n.op.lower, Draw | None)]
+        loops = [n for n in graph.nodes if not isinstance(n.op.lower, Draw | Require | None)]
         return None if any(map(refusal, loops)) else graph
     if {x.dtype for x in specs} == {FLOAT16} and has_lanes(FLOAT16):
         return lay_out(trace(in_floats(node), specs)[0])

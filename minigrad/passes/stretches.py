@@ -147,7 +147,7 @@ class Schedule:
         made = {y for node in part.nodes for y in node.outputs}
         views = [node for node in part.nodes if not is_native(node)]
         for node in views:
-            (x,) = node.inputs
+            x = node.inputs[0]
             origin[node.outputs[0]] = origin.get(x, x)
         seen: set[Any] = set()
         shared: set[Any] = set()

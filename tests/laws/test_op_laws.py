@@ -37,7 +37,7 @@ ELSEWHERE = {
         ("multiply_up", "largest_of", "smallest_of", "add_onto", "write_onto"),
         "what x.at means in loops; test_mode_laws and test_boxes",
     ),
-    "checked_places": "checks indices for loops; test_mode_laws and test_boxes",
+    "in_bounds": "checks indices for loops; test_mode_laws and test_boxes",
     "stretch": "made by the compiler only; test_mode_laws",
     "stateful_stretch": "made by the compiler only; test_mode_laws and test_in_place",
     "escaped": "marks what left a Python body through NumPy; tests of the two doors",

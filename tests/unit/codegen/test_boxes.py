@@ -8,6 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import compiler, tree
+from minigrad.codegen import jit
 from minigrad.codegen.fused import fused, loops
 from minigrad.codegen.loops import Load, statements
 from minigrad.codegen.schedule import loop_nest
@@ -15,9 +16,10 @@ from minigrad.core.lowering import Move
 from minigrad.core.spec import Spec
 from minigrad.errors import IndexSpecError
 from minigrad.graph import trace
-from minigrad.ops.lookup import places_named
+from minigrad.ops.lookup import in_bounds
 from minigrad.passes.fuse import fuse
 
+needs_llvm = pytest.mark.skipif(not jit.available(), reason="without LLVM there is no native code")
 RANDOM = np.random.default_rng(5)
 X = mg.asarray(RANDOM.standard_normal((37, 53)).astype(np.float32))
 Y = mg.asarray(RANDOM.standard_normal((37, 41)).astype(np.float32))
@@ -86,7 +88,7 @@ def test_all_of_it_is_in_loops(name: str) -> None:
     graph = trace(lambda x, y: [CASES[name](x, y) * 2], [X.spec, Y.spec])[0]
     ops = {node.op for node in compiler.fused(graph).graph.nodes}
     views = {op for op in ops if isinstance(op.lower, Move) and op.lower != Move("pad")}
-    assert ops - views - {places_named} == {fused}
+    assert ops - views - {in_bounds} == {fused}
 
 
 def test_memory_outside_of_an_array_is_not_read() -> None:
@@ -189,7 +191,7 @@ def test_what_arrives_in_places_does_so_in_loops(name: str) -> None:
     ops = {
         node.op for node in compiler.fused(graph).graph.nodes if node.op.lower != Move("permute")
     }
-    assert ops == {fused, places_named}
+    assert ops == {fused, in_bounds}
     found = mg.function(function, jit_compile=True)(X, ROWS, v)
     np.testing.assert_allclose(found, function(X, ROWS, v), rtol=1e-5, atol=1e-6)
 
@@ -222,3 +224,62 @@ def test_a_table_is_added_to_where_it_is() -> None:
     step(places, values)
     assert table.cell._value.ctypes.data == begin
     assert table.numpy()[:4, 0].tolist() == [1, 3, 5, 1]
+
+
+def test_a_look_up_is_one_native_call_with_its_check() -> None:
+    f = mg.function(lambda x, i: mg.tanh(mg.take(x, i, axis=0)), jit_compile=True)
+    program = f.compiler_ir(X, ROWS, stage="program")
+    assert program.count("in_bounds") == 1
+    assert "(v2,) = kernels(v0, v1)" in program
+
+
+@needs_llvm
+def test_who_called_says_where_an_index_was_wrong() -> None:
+    f = mg.function(lambda x, i: mg.tanh(mg.take(x, i, axis=0)), jit_compile=True)
+    with pytest.raises(IndexSpecError, match="index 40 is out of bounds") as caught:
+        f(X, mg.asarray([3, 40]))
+    assert any("test_boxes.py" in note for note in caught.value.__notes__)
+
+
+def test_a_wrong_index_leaves_variables_as_they_were() -> None:
+    """What was written over before the look at the index would be lost."""
+    table, count = mg.Variable(mg.ones((10, 4))), mg.Variable(mg.zeros(()))
+
+    @mg.function(jit_compile=True)
+    def step(i: Any) -> Any:
+        count.assign(count + 1.0)
+        found = mg.argmax(table * mg.astype(i, mg.float32), axis=0)
+        table.assign(table * 2.0)
+        table.assign(table.at[i + found].add(1.0))
+        return mg.sum(table)
+
+    step(mg.asarray([1, 2, 3, 4]))
+    held = table.numpy().copy()
+    for _ in range(3):
+        with pytest.raises(IndexSpecError):
+            step(mg.asarray([1, 2, 3, 40]))
+    assert table.numpy().tolist() == held.tolist()
+    assert float(count.numpy()) == 1
+
+
+@pytest.mark.parametrize("portable", ["0", "1"])
+def test_a_wrong_index_in_a_round_of_a_loop_is_found(
+    portable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIGRAD_PORTABLE_CALL", portable)
+
+    @mg.function(jit_compile=True)
+    def walk(links: Any, start: Any) -> Any:
+        return mg.fori_loop(0, 10, lambda k, i: links[i], start)
+
+    start = mg.asarray(0)
+    assert int(walk(mg.asarray([1, -1, 0]), start)) == 1
+    with pytest.raises(IndexSpecError, match="index 9 is out of bounds for axis 0 with size 3"):
+        walk(mg.asarray([1, 2, 9]), start)
+
+
+def test_no_index_is_checked_where_the_dtype_has_no_others() -> None:
+    f = mg.function(lambda x, i: x[i] * 2, jit_compile=True)
+    x, i = mg.asarray(np.arange(256.0)), mg.asarray(np.arange(255, -1, -1, dtype=np.uint8))
+    assert "in_bounds" not in f.compiler_ir(x, i, stage="program")
+    np.testing.assert_array_equal(f(x, i), np.arange(255, -1, -1) * 2.0)
