@@ -10,10 +10,10 @@ import numpy as np
 from . import counted, tree
 from .core.convert import as_tensor
 from .core.later import later
-from .core.op import CONTEXT, Op, notice_cells
+from .core.op import CONTEXT, Node, Op, notice_cells
 from .core.registry import api
 from .core.spec import OPAQUE, SCALARS, Spec
-from .core.tensor import Symbol
+from .core.tensor import Symbol, Tensor
 from .errors import SpecError, TraceError
 from .graph import Graph, compiling, trace
 from .replay import pulled_back
@@ -139,8 +139,22 @@ def control_ops(name: str, kernel: Callable[..., Any], infer: Callable[..., Any]
     ]
 
 
+def known_rounds(node: Node) -> int | None:
+    """How many rounds a loop makes that leaves nothing for derivatives; None where that is open."""
+    attrs, carried = node.attrs, node.attrs["carried"]
+    if attrs["saving"] or not attrs["jit"]:
+        return None
+    if attrs["condition"] is None:
+        shape = node.inputs[carried].shape if attrs["scanned"] else (attrs["length"],)
+        rounds: int | None = shape[0] if shape else None
+        return rounds
+    values = [x._value if type(x) is Tensor else None for x in node.inputs]
+    return counted.rounds_of(attrs["condition"], attrs["body"], values, carried)
+
+
 SWITCH = control_ops("switch", switch_kernel, switch_spec)
 LOOP = control_ops("loop", loop_kernel, loop_spec)
+LOOP[0].rounds = known_rounds
 
 
 def kept_run(op: Op, outputs: Sequence[Any], inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:

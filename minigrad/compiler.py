@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import is_not
 from typing import Any, NamedTuple
 
 from .codegen.call import tensor_callable
 from .codegen.executable import executable
 from .codegen.jit import available
+from .codegen.repeat import native_loop_node
 from .codegen.rounds import Rounds, rounds
 from .codegen.stretch import native_code
 from .core.op import CONTEXT, Node
 from .core.spec import Spec
+from .core.tensor import Tensor
 from .errors import UncompilableError
 from .graph import Graph
 from .passes.copies import copy_moves
@@ -89,10 +92,35 @@ def fused(graph: Graph) -> Fused:
         lifted = lift(simple)
         grouped = native_draws(fuse(ready_to_fuse(optimize(lifted.graph))))
         updated = [result for _, result in lifted.writes]
-        compiled = copy_moves(finish_products(native_products(grouped), updated))
+        compiled = copy_moves(finish_products(native_products(with_loops(grouped)), updated))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made
+
+
+def with_loops(graph: Graph) -> Graph:
+    """`graph`, fused, with loops of few rounds as kernels, where the rounds are kernels alone."""
+    nodes = [as_kernel(node) or node for node in graph.nodes]
+    found = replace(graph, nodes=tuple(nodes), cache=dict(graph.cache))
+    return found if any(map(is_not, nodes, graph.nodes)) else graph
+
+
+def as_kernel(node: Node) -> Node | None:
+    """The loop `node` as one kernel; None where it is none."""
+    count = None if node.op.rounds is None else node.op.rounds(node)
+    inputs = [x for x in node.inputs if isinstance(x, Tensor)]
+    if count is None or len(inputs) < len(node.inputs) or not all(x.spec.known for x in inputs):
+        return None
+    carried, scanned, body = node.attrs["carried"], node.attrs["scanned"], node.attrs["body"]
+    specs = [
+        Spec(x.shape[1:] if carried <= k < carried + scanned else x.shape, x.dtype)
+        for k, x in enumerate(inputs)
+    ]
+    compiled, reads, writes = fused(specialize(body, specs))
+    if reads or writes:
+        return None
+    compiled = replace(copy_moves(compiled, largest=None), cache={})
+    return native_loop_node(node, compiled, carried, scanned, count)
 
 
 def ready_to_fuse(graph: Graph) -> Graph:

@@ -210,16 +210,17 @@ class ConcreteFunction:
         """What computes the nest of results of tensors in native code alone, if that can be.
 
         While nobody listens. It returns None for anything but tensors of the specs; always, where
-        it takes Python to run the graph.
+        it takes Python to run the graph. NOTHING stands for a result of None.
         """
-        if not self.jit or not self.graph.outputs:  # a result of no tensors may be None, a refusal
+        void = not self.graph.outputs
+        if not self.jit or (void and (self.result != tree.LEAF or self.constants[0] != (None,))):
             return refusing
         captured = [raw(x) for x in self.graph.captures]
         native: Callable[..., Any] | None
         native = compiler.direct(self.graph, captured, single=self._single)
         if native is None:
             return refusing
-        if self._single:
+        if self._single or void:
             return native
         if not self._tensors_only:
             result, constants = self.result, self.constants
@@ -268,6 +269,7 @@ def refusing(*args: Any) -> None:
     """Stands for native code where there is none: no call is for it."""
 
 
+NOTHING: tuple[Any, ...] = ()  # what native code gives that only writes Variables
 MISSING = object()  # a tensor that is to be given
 
 

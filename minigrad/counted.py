@@ -25,7 +25,8 @@ class Counter(NamedTuple):
 def rounds_of(condition: Graph, body: Graph, values: Sequence[Any], carried: int) -> int | None:
     """How many rounds a loop from `values` makes; None where only its condition can tell.
 
-    values: the arrays and cells that the loop is given, first what is carried.
+    values: the arrays and cells that the loop is given, first what is carried; None for what is
+    not known yet.
     """
     if "counter" not in condition.cache:
         condition.cache["counter"] = {}
@@ -35,7 +36,10 @@ def rounds_of(condition: Graph, body: Graph, values: Sequence[Any], carried: int
     counter: Counter | None = known[body]
     if counter is None:
         return None
-    bound = int(values[counter.bound]) if counter.is_input else counter.bound
+    ends = [values[counter.place]] + ([values[counter.bound]] if counter.is_input else [])
+    if any(x is None for x in ends):
+        return None
+    bound = int(ends[1]) if counter.is_input else counter.bound
     return max(0, bound - int(values[counter.place]))
 
 

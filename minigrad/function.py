@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from . import tree
-from .concrete import ConcreteFunction, blame_opaque, fitted, refusing, static_key
+from .concrete import NOTHING, ConcreteFunction, blame_opaque, fitted, refusing, static_key
 from .core.convert import as_tensor, is_tensor_like
 from .core.later import later
 from .core.op import CONTEXT, EAGER, ORDINARY, here
@@ -99,7 +99,7 @@ class Function:
             # tensors only, and nobody listens: a tenth of the time of what follows
             found = self._direct(*args)
             if found is not None:
-                return found
+                return None if found is NOTHING else found
         interpreter, listeners = context
         key = None
         if interpreter is EAGER and self._plain and not (kwargs or listeners):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.lowering import Move, Require
-from ..core.op import Node
+from ..core.op import Node, Op
 from . import jit, pool
 from .bodies import is_array
 from .fused import ENTRY, fused
@@ -25,9 +25,34 @@ Array = np.ndarray[Any, Any]
 COPY = "minigrad.copy"
 
 
+class Kernel(NamedTuple):
+    """How an op is one kernel: its code, what begins with that, and its text, if it has one.
+
+    Each is a function of a node, and of the outputs that may be in the memory of an input.
+    """
+
+    code: Callable[..., jit.Code]
+    begin: Callable[..., Any] | None = None
+    text: Callable[..., str] | None = None
+
+
+KERNELS: dict[Op, Kernel] = {
+    fused: Kernel(
+        lambda node, over: fused_code(node.attrs["graph"], over),
+        lambda node, over: begin_fused(node.attrs["graph"], over),
+        lambda node, over: fused_llvm(node.attrs["graph"], over),
+    ),
+    native_product: Kernel(
+        lambda node, over: product_code(node.attrs["graph"]),
+        lambda node, over: begin_product(node.attrs["graph"]),
+        lambda node, over: product_llvm(node.attrs["graph"]),
+    ),
+}
+
+
 def is_native(node: Node) -> bool:
     """Whether `node` is one kernel."""
-    return node.op is fused or node.op is native_product
+    return node.op in KERNELS
 
 
 def is_check(node: Node) -> bool:
@@ -108,10 +133,10 @@ class Calls:
         self._declarations[name] = f"@{name} = external global i8"
         return f"@{name}"
 
-    def compiled(self, lines: Sequence[str], symbol: str) -> jit.Code:
-        """The module of the function `symbol`, which `lines` define."""
+    def compiled(self, lines: Sequence[str], *symbols: str) -> jit.Code:
+        """The module of the functions `symbols`, which `lines` define."""
         text = "\n".join([*self._declarations.values(), *lines, ""])
-        code = jit.compile_module(text, [symbol], self.imports)
+        code = jit.compile_module(text, symbols, self.imports)
         code.kept = self._kept
         return code
 
@@ -122,21 +147,25 @@ def arguments(pointers: Sequence[str]) -> str:
 
 
 def kernel(node: Node, over: frozenset[int] = frozenset()) -> jit.Code:
-    """The native code of a group or a product; made once, and kept with its graph."""
-    graph = node.attrs["graph"]
-    return fused_code(graph, over) if node.op is fused else product_code(graph)
+    """The native code of a kernel; made once, and kept with its graph."""
+    return KERNELS[node.op].code(node, over)
 
 
 def begin_kernel(node: Node, over: frozenset[int] = frozenset()) -> Any:
     """Have another thread begin with `kernel`; keep the result till then."""
-    graph = node.attrs["graph"]
-    return begin_fused(graph, over) if node.op is fused else begin_product(graph)
+    begin = KERNELS[node.op].begin
+    return None if begin is None else begin(node, over)
 
 
-def kernel_text(node: Node, over: frozenset[int]) -> tuple[str, dict[str, int]]:
-    """The LLVM text of a kernel, and what it imports; for who compiles it with other text."""
-    graph = node.attrs["graph"]
-    text = fused_llvm(graph, over) if node.op is fused else product_llvm(graph)
+def kernel_text(node: Node, over: frozenset[int]) -> tuple[str, dict[str, int]] | None:
+    """The LLVM text of a kernel, and what it imports; for who compiles it with other text.
+
+    None for a kernel that calls others.
+    """
+    write = KERNELS[node.op].text
+    if write is None:
+        return None
+    text = write(node, over)
     return text, dict(pool.imports()) if pool.SUBMIT in text else {}
 
 

@@ -98,16 +98,19 @@ def rounds(graph: Graph, carried: int, scanned: int) -> Rounds | None:
     """The loop of `graph`, in fusion groups; None where a round needs more than its kernels."""
     if not jit.available():
         return None
+    return Rounds(graph, carried, scanned) if all_native(graph, carried) else None
+
+
+def all_native(graph: Graph, carried: int) -> bool:
+    """Whether a round of `graph` needs no more than kernels, and hands on what it was given."""
     operands = [x for node in graph.nodes for x in node.inputs]
     values = [*graph.inputs, *operands, *graph.outputs]
     if not all(isinstance(x, Tensor) and x.spec.known for x in values):
-        return None
+        return False
     pairs = zip(graph.inputs, graph.outputs[:carried], strict=False)
     if any(x.shape != y.shape or x.dtype != y.dtype for x, y in pairs):
-        return None
-    if not all(is_native(node) or is_view(node) for node in graph.nodes):
-        return None
-    return Rounds(graph, carried, scanned)
+        return False
+    return all(is_native(node) or is_view(node) for node in graph.nodes)
 
 
 def contiguous_parts(x: Array) -> Array:

@@ -289,9 +289,9 @@ class Text:
         """The module. That of a single kernel holds the kernel, too."""
         symbol = spread_name(NAME)
         head = [f'define i64 @"{symbol}"(ptr %pointers) {{']
-        if len(self.steps) == 1:
-            (node,) = self.steps
-            text, imports = kernel_text(node, self.plan.aliased[0])
+        only = kernel_text(self.steps[0], self.plan.aliased[0]) if len(self.steps) == 1 else None
+        if only is not None:
+            (node,), (text, imports) = self.steps, only
             pointers = [self.pointer(x) for x in (*node.inputs, *node.outputs)]
             self.calls.imports |= imports
             call = f"  call void @{ENTRY}({arguments(pointers)})"

@@ -50,6 +50,8 @@ class Op:
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
     batch: the batching rule, see `core/batch.py`; elementwise ops need none, others can do without.
     draws: what it gives differs from example to example, even of equal inputs.
+    rounds: how often the graph that is the attribute `body` is run, as far as a node tells; for
+    ops that run one again and again.
     saving: the attributes by which the op gives one more output: what its derivative needs of a
     run; None for an op whose derivative needs only inputs and outputs.
     """
@@ -95,6 +97,7 @@ class Op:
         self.begin: Callable[..., Any] | None = None
         self.batch: Callable[..., Any] | None = None
         self.draws = False
+        self.rounds: Callable[[Node], int | None] | None = None
         self.__doc__ = kernel.__doc__
         self.__name__ = self.name
         self.__module__ = kernel.__module__

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..codegen.bodies import is_array
 from ..codegen.driver import is_native, is_view, size_of
+from ..codegen.repeat import native_loop
 from ..codegen.stretch import stateful_stretch, stretch
 from ..core.op import Node, Op, here
 from ..core.tensor import Symbol, Tensor
@@ -238,6 +239,8 @@ class Program:
         new = written if ends else {}
         kernels = [node for node in part.nodes if is_native(node)]
         bound = any(is_array(x) and type(x) is not Symbol for n in kernels for x in n.inputs)
+        # what calls others wants room for that, which nobody else is to see
+        bound = bound or any(node.op is native_loop for node in kernels)
         if len(part.nodes) == 1 and not inside and not new and not bound:
             return part.nodes
         hidden = set(new.values())

@@ -38,6 +38,7 @@ ELSEWHERE = {
         "what x.at means in loops; test_mode_laws and test_boxes",
     ),
     "in_bounds": "checks indices for loops; test_mode_laws and test_boxes",
+    "native_loop": "made by the compiler only; test_native_loops",
     "stretch": "made by the compiler only; test_mode_laws",
     "stateful_stretch": "made by the compiler only; test_mode_laws and test_in_place",
     "escaped": "marks what left a Python body through NumPy; tests of the two doors",

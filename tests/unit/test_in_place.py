@@ -370,3 +370,35 @@ def test_steps_leave_nothing_behind() -> None:
         tracemalloc.stop()
     assert after - before < 10_000
     assert sys.getrefcount(X._value) < 50
+
+
+def test_a_step_that_returns_nothing_is_one_native_call() -> None:
+    weight = mg.Variable(mg.ones((4,)))
+
+    @mg.function(jit_compile=True)
+    def step(x: Any) -> None:
+        weight.assign(weight * 2.0 + x)
+
+    x = mg.ones((4,))
+    assert [step(x) for _ in range(3)] == [None] * 3
+    assert weight.numpy().tolist() == [15.0] * 4
+    assert step._direct(mg.ones((5,))) is None
+    if jit.available() and fast_path():
+        assert step._direct(x) == ()
+        assert weight.numpy().tolist() == [31.0] * 4
+
+
+def test_a_result_without_tensors_is_what_it_is() -> None:
+    weight = mg.Variable(mg.ones((4,)))
+
+    def stepped(result: Any) -> Any:
+        @mg.function(jit_compile=True)
+        def step(x: Any) -> Any:
+            weight.assign(weight + x)
+            return result
+
+        return [step(mg.ones((4,))) for _ in range(3)]
+
+    assert stepped(()) == [()] * 3
+    assert stepped(3) == [3] * 3
+    assert stepped((None, {})) == [(None, {})] * 3
