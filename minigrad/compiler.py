@@ -188,25 +188,37 @@ class Loop(NamedTuple):
 
 
 def loop(
-    graph: Graph, carried: int, scanned: int, inputs: Sequence[Any], results: int | None
+    graph: Graph,
+    carried: int,
+    scanned: int,
+    inputs: Sequence[Any],
+    results: int | None,
+    *,
+    until: bool = False,
 ) -> Loop | None:
     """The loop of the body `graph` in native code; None where it needs more than its kernels.
 
     inputs: arrays and cells, as the body takes them. results: how many outputs are no
-    residuals, in a loop of which all is kept that was carried; else None. Made once for each
-    combination of shapes; none for an interpreter that looks at every op.
+    residuals, in a loop of which all is kept that was carried; else None. until: as of `Rounds`.
+    Made once for each combination of shapes; none for an interpreter that looks at every op.
     """
     if getattr(CONTEXT.get().interpreter, "stepwise", None) is not None:
         return None
     key = ("loop", carried, scanned, results, *[x.shape for x in inputs])
     if key not in graph.cache:
-        graph.cache[key] = looped(graph, carried, scanned, inputs, results)
+        graph.cache[key] = looped(graph, carried, scanned, inputs, results, until=until)
     made: Loop | None = graph.cache[key]
     return made
 
 
 def looped(
-    graph: Graph, carried: int, scanned: int, inputs: Sequence[Any], results: int | None
+    graph: Graph,
+    carried: int,
+    scanned: int,
+    inputs: Sequence[Any],
+    results: int | None,
+    *,
+    until: bool,
 ) -> Loop | None:
     """As `loop`, made anew."""
     if not all(x.spec.known for x in graph.inputs):
@@ -222,7 +234,8 @@ def looped(
         taken = {k: given[y] for k, y in stacks if k >= results and y in given}
         again = {k: kept[y] for k, y in stacks if y in kept}
     outputs = [y for k, y in enumerate(compiled.outputs) if k not in taken and k not in again]
-    run = rounds(replace(compiled, outputs=tuple(outputs), cache={}), carried, scanned)
+    body = replace(compiled, outputs=tuple(outputs), cache={})
+    run = rounds(body, carried, scanned, until=until)
     return None if writes or run is None else Loop(run, reads, taken, again)
 
 

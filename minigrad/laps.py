@@ -89,6 +89,36 @@ def forwards(
     return [*[x[-1].copy() for x in held], *stacks[: results - carried]], laps
 
 
+def until(values: Sequence[Any], condition: Graph, body: Graph, carried: int) -> list[Any] | None:
+    """What a loop carries out that goes on while `condition` holds, as it does before the first.
+
+    None where a round needs more than its kernels.
+    """
+    key = ("until", condition)
+    if key not in body.cache:
+        body.cache[key] = deciding(condition, body, carried)
+    found = compiler.loop(body.cache[key], carried, 0, values, None, until=True)
+    if found is None:
+        return None
+    fixed = [x._value if carried + i in found.reads else x for i, x in enumerate(values[carried:])]
+    holds = np.broadcast_to(np.empty((), np.bool_), (2,))  # one place, for all rounds
+    last: list[Any] | None = found.run(values[:carried], [], fixed, [holds], None, keep=False)
+    return last
+
+
+def deciding(condition: Graph, body: Graph, carried: int) -> Graph:
+    """`body`, which gives one more output: whether `condition` holds for what it hands on."""
+    given = (*body.outputs[:carried], *body.inputs[carried:])
+    values: dict[Any, Any] = dict(zip(condition.inputs, given, strict=True))
+    nodes = [
+        node.replaced(tuple([values.get(x, x) for x in node.inputs]), node.outputs)
+        for node in condition.nodes
+    ]
+    (holds,) = condition.outputs
+    outputs = (*body.outputs, values.get(holds, holds))
+    return Graph(body.name, body.inputs, body.captures, (*body.nodes, *nodes), outputs)
+
+
 def repeated(x: Any, count: int) -> Any:
     """An array as if it were stacked, without a copy; a cell as it is."""
     return np.broadcast_to(x, (count, *x.shape)) if isinstance(x, np.ndarray) else x

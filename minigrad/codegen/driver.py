@@ -113,10 +113,10 @@ class Calls:
             f"sure{k}:",
         ]
 
-    def ending(self) -> list[str]:
-        """The last lines of a function that gives 0, or else 1."""
-        failed = ["failed:", "  ret i64 1"] if self.checks else []
-        return ["  ret i64 0", *failed, "}"]
+    def ending(self, result: str = "0") -> list[str]:
+        """The last lines of a function that gives `result`, or -1 where a check has failed."""
+        failed = ["failed:", "  ret i64 -1"] if self.checks else []
+        return [f"  ret i64 {result}", *failed, "}"]
 
     def copy(self, target: str, source: str, size: int) -> str:
         """The line that copies `size` bytes."""

@@ -31,13 +31,14 @@ class Rounds:
 
     The body takes what is carried, then what comes slice by slice, then what stays; it gives what
     is carried on, then what is stacked. graph: of groups, products and views, its shapes known.
+    until: the last that it gives is no more than a truth: whether there is another round.
     """
 
-    def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
+    def __init__(self, graph: Graph, carried: int, scanned: int, *, until: bool = False) -> None:
         self.graph = graph
         self.carried = carried
         begun = [begin_kernel(node) for node in graph.nodes if is_native(node)]
-        driver = Driver(graph, carried, scanned)
+        driver = Driver(graph, carried, scanned, until=until)
         del begun  # kept so far, as what is made ahead is made for those who keep it
         self.others = [x if type(x) is int else contiguous(x._value) for x in driver.others]
         self.code = driver.calls.compiled(driver.lines(), "rounds")
@@ -52,17 +53,18 @@ class Rounds:
         slices: Sequence[Array],
         fixed: Sequence[Array],
         stacks: Sequence[Array],
-        count: int,
+        count: int | None,
         *,
         keep: bool,
     ) -> list[Array] | None:
         """Run `count` rounds, and fill `stacks`; what was carried, or None if one may not go on.
 
         slices, stacks: of `count` parts along the first axis, which may go backwards.
+        count: None where the body says when it was the last.
         keep: all that was carried, `(count + 1, ...)` for each, the first values included;
         otherwise the last values alone.
         """
-        slots = count + 1 if keep else 2
+        slots = count + 1 if keep and count is not None else 2
         held = [np.empty((slots, *x.shape), x.dtype) for x in carry]
         for kept, x in zip(held, carry, strict=True):
             kept[0] = x
@@ -76,15 +78,17 @@ class Rounds:
         words = [-1 if keep else 1, *steps, *addresses]
         table = (ctypes.c_int64 * len(words))(*words)
         begin, size = 0, FIRST
-        while begin < count:
+        while count is None or begin < count:
             start = perf_counter()
-            end = min(begin + size, count)
-            if self._run(ctypes.addressof(table), begin, end):
+            end = begin + size if count is None else min(begin + size, count)
+            begin = self._run(ctypes.addressof(table), begin, end)
+            if begin < 0:
                 return None
+            if begin < end:
+                break
             if perf_counter() - start < PATIENCE:
                 size *= 2
-            begin = end
-        return held if keep else [kept[count & 1] for kept in held]
+        return held if keep else [kept[begin & 1] for kept in held]
 
     def _check(self, *groups: Sequence[Array]) -> None:
         """Hold that arrays are what the code was made for: it would read beyond others."""
@@ -94,11 +98,11 @@ class Rounds:
                 raise AssertionError(f"{x.dtype}{x.shape} came for {spec.spec} of a compiled loop")
 
 
-def rounds(graph: Graph, carried: int, scanned: int) -> Rounds | None:
+def rounds(graph: Graph, carried: int, scanned: int, *, until: bool = False) -> Rounds | None:
     """The loop of `graph`, in fusion groups; None where a round needs more than its kernels."""
     if not jit.available():
         return None
-    return Rounds(graph, carried, scanned) if all_native(graph, carried) else None
+    return Rounds(graph, carried, scanned, until=until) if all_native(graph, carried) else None
 
 
 def all_native(graph: Graph, carried: int) -> bool:
@@ -128,7 +132,7 @@ class Driver:
     constants of the body, and, by their number of bytes, places for what a round forgets.
     """
 
-    def __init__(self, graph: Graph, carried: int, scanned: int) -> None:
+    def __init__(self, graph: Graph, carried: int, scanned: int, *, until: bool = False) -> None:
         self.calls = Calls()
         self.others: list[Any] = []
         self._head: list[str] = []
@@ -160,9 +164,17 @@ class Driver:
                 self._view(node, copies)
         for y, target in copies:
             self._lines.append(self.calls.copy(target, self._pointer(y), size_of(y)))
+        self._more = ["  %more = icmp slt i64 %following, %end"]
+        if until:
+            self._more = [
+                f"  %truth = load i8, ptr {self._pointer(graph.outputs[-1])}",
+                "  %another = icmp ne i8 %truth, 0",
+                "  %left = icmp slt i64 %following, %end",
+                "  %more = and i1 %another, %left",
+            ]
 
     def lines(self) -> list[str]:
-        """The function `i64 @rounds(ptr table, i64 begin, i64 end)`."""
+        """The function `i64 @rounds(ptr table, i64 begin, i64 end)`: where it got to."""
         return [
             "define i64 @rounds(ptr %table, i64 %begin, i64 %end) {",
             "entry:",
@@ -174,10 +186,10 @@ class Driver:
             "  %here = and i64 %t, %mask",
             "  %there = and i64 %following, %mask",
             *self._lines,
-            "  %more = icmp slt i64 %following, %end",
+            *self._more,
             "  br i1 %more, label %round, label %done",
             "done:",
-            *self.calls.ending(),
+            *self.calls.ending("%following"),
         ]
 
     def _word(self, name: str, place: int, kind: str = "i64") -> str:

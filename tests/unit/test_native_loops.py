@@ -299,3 +299,42 @@ def test_a_loop_may_be_in_a_loop_and_between_kernels():
     f = mg.function(nested, jit_compile=True)
     assert_alike(f(STATE), nested(STATE))
     assert f.compiler_ir(STATE, stage="program").count(" native_loop(") == 2
+
+
+@needs_llvm
+@pytest.mark.parametrize("end", [-1.0, 0.5, 1.0, 2.0, 40.0])
+def test_a_loop_that_values_decide_on_runs_natively(end, monkeypatch):
+    """Its condition is part of a round, which says whether there is another."""
+    made = []
+    run = laps.until
+
+    def heard(*args):
+        made.append(run(*args))
+        return made[-1]
+
+    monkeypatch.setattr(laps, "until", heard)
+    monkeypatch.setattr("minigrad.branches.laps", laps)
+
+    def grown(h, w, end):
+        def holds(n, x):
+            return mg.max(mg.abs(x)) + WEIGHT[0] < end
+
+        return mg.while_loop(holds, lambda n, x: (n + 2, x * 1.25 + w[:3] * 0.01), [0, h])
+
+    given = (STATE, MATRIX, mg.asarray(end))
+    f = mg.function(grown, jit_compile=True)
+    assert_alike(f(*given), grown(*given))
+    assert_alike(f(*given), grown(*given))
+    assert len(made) == (2 if end > 1.0 else 0) and None not in made
+
+
+@needs_llvm
+def test_a_wrong_index_in_a_loop_that_values_decide_on_is_found():
+    @mg.function(jit_compile=True)
+    def walk(links, i):
+        return mg.while_loop(lambda i: i != 0, lambda i: links[i], [i])
+
+    links = mg.asarray([5, 0, 1, 2, 17])
+    assert int(walk(links, mg.asarray(3))[0]) == 0
+    with pytest.raises(mg.errors.IndexSpecError, match="index 17 is out of bounds"):
+        walk(links, mg.asarray(4))
