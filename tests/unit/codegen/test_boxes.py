@@ -9,8 +9,10 @@ import pytest
 import minigrad as mg
 from minigrad import compiler, tree
 from minigrad.codegen import jit
+from minigrad.codegen.call import fast_path
 from minigrad.codegen.fused import fused, loops
 from minigrad.codegen.loops import Load, statements
+from minigrad.codegen.objects import holders_are_counted
 from minigrad.codegen.schedule import loop_nest
 from minigrad.core.lowering import Move
 from minigrad.core.spec import Spec
@@ -211,6 +213,8 @@ def test_nothing_is_added_where_nothing_arrives() -> None:
     assert float(found[1]) == 4
 
 
+@pytest.mark.skipif(not fast_path() or not holders_are_counted(), reason="never in place here")
+@needs_llvm
 def test_a_table_is_added_to_where_it_is() -> None:
     table = mg.Variable(mg.ones((100, 8)))
 
