@@ -164,13 +164,13 @@ def shared(product: Product, plan: Plan) -> Plan:
     if product.columns < 4 * plan.width:  # divided by rows
         rows = max(SHARE // (product.columns * product.depth), 4 * plan.rows)
         if plan.packed:
-            rows = max(rows, min(LEAST_ROWS, -(-product.rows // 4)))
+            rows = max(rows, min(LEAST_ROWS, -(-product.rows // 2)))
         plan = plan._replace(block=even(product.rows, min(rows, plan.block), plan.rows))
         return plan._replace(share=-(-SHARE // (plan.block * product.columns * product.depth)))
     if plan.band < WHOLE:
         groups = math.prod(product.batch) * -(-panels // plan.group)
-        rows = max(-(-product.rows // max(UNITS // groups, 1)), LEAST_ROWS)
-        rows = min(rows + plan.rows - 1, plan.block)
+        blocks = max(min(UNITS // groups, product.rows // LEAST_ROWS), 1)
+        rows = min(-(-product.rows // blocks) + plan.rows - 1, plan.block)
         plan = plan._replace(block=even(product.rows, rows, plan.rows))
         panels = plan.group
     else:

@@ -160,46 +160,68 @@ class Writer(Packer):
             f.scratch(self.strips_bytes()) if plan.strips else "",
         )
         low = f.times(group, plan.panels * plan.width)
-        high = smaller(f, f.plus(low, plan.panels * plan.width), self.whole)
+        high = smaller(f, f.plus(low, plan.panels * plan.width), product.columns)
         with blocks(f, product.depth, plan.depth) as (k, depth):
-            if self.whole:
-                with f.loop(low, high, plan.group * plan.width) as state:
-                    left = f.let(f"udiv i64 {minus(f, high, state.index)}, {plan.width}")
-                    count = smaller(f, left, plan.group)
-                    self.panels(f, unit, "panel", (k, depth), state.index, count)
-            if self.rest:
-                last = f.let(f"icmp eq i64 {group}, {self.grid[-1] - 1}")
-                with f.when(last):
-                    self.panels(f, unit, "tail_panel", (k, depth), self.whole, 1)
+            with blocks(f, minus(f, high, low), plan.group * plan.width) as (j, length):
+                self.group(f, unit, (k, depth), (f.plus(low, j), length))
 
-    def panels(
-        self, f: Function, unit: Unit, name: str, part: tuple[Index, Index], j: Index, count: Index
+    def group(
+        self, f: Function, unit: Unit, part: tuple[Index, Index], columns: tuple[Index, Index]
     ) -> None:
-        """What `count` panels from column `j` on add to the rows of a unit.
+        """What a group of panels adds to the rows of a unit.
 
-        part: of the depth: where it begins, and its length.
+        part, columns: of the depth, and of x2: where each begins, and its length.
         """
-        k, depth = part
+        (k, depth), (j, length), plan = part, columns, self.plan
         a = f.address(unit.x1, self.place(f, k), self.kind)
         b = f.address(unit.x2, f.times(k, self.row2), self.kind)
         b = f.address(b, f.times(j, self.column2), self.kind)
         fresh = f.let(f"icmp eq i64 {k}, 0")
-        if self.plan.packed:
-            sizes = f"i64 {depth}, i64 {count}"
-            f.do(f"call void @{name}_copy(ptr {b}, ptr {unit.packed}, {sizes})")
+        panels = list(self.kinds(f, length))
+        if plan.packed:
+            for name, start, count in panels:
+                source = f.address(b, f.times(start, self.column2), self.kind)
+                target = self.panel_at(f, unit.packed, start, depth)
+                sizes = f"i64 {depth}, i64 {count}"
+                f.do(f"call void @{name}_copy(ptr {source}, ptr {target}, {sizes})")
             b = unit.packed
-        with blocks(f, unit.rows, self.plan.band) as (i, rows):
+        with blocks(f, unit.rows, plan.band) as (i, rows):
             x1 = f.address(a, f.times(i, self.row1), self.kind)
-            if self.plan.strips:
+            if plan.strips:
                 f.do(f"call void @strips(ptr {x1}, ptr {unit.strips}, i64 {rows}, i64 {depth})")
                 x1 = unit.strips
-            y = f.address(unit.y, f.plus(f.times(i, self.product.columns), j), self.kind)
-            sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}, i64 {count}"
-            f.do(f"call void @{name}(ptr {x1}, ptr {b}, ptr {y}, {sizes})")
-            if self.epilogue:
-                with self.at_the_end(f, f.plus(k, depth)), f.loop(0, count) as panel:
-                    column = f.plus(j, f.times(panel.index, self.plan.width))
-                    self.finish(f, f"{name}_epilogue", unit.beside, i, column, rows)
+            for name, start, count in panels:
+                column = f.plus(j, start)
+                x2 = self.panel_at(f, b, start, depth)
+                y = f.plus(f.times(i, self.product.columns), column)
+                arrays = f"ptr {x1}, ptr {x2}, ptr {f.address(unit.y, y, self.kind)}"
+                sizes = f"i64 {rows}, i64 {depth}, i1 {fresh}, i64 {count}"
+                f.do(f"call void @{name}({arrays}, {sizes})")
+                if self.epilogue:
+                    with self.at_the_end(f, f.plus(k, depth)), f.loop(0, count) as panel:
+                        place = f.plus(column, f.times(panel.index, plan.width))
+                        self.finish(f, f"{name}_epilogue", unit.beside, i, place, rows)
+
+    def kinds(self, f: Function, length: Index) -> Iterator[tuple[str, Index, Index]]:
+        """Whole panels of `length` columns, and the tail: names, first columns and counts."""
+        width = self.plan.width
+        whole = length // width if isinstance(length, int) else f.let(f"udiv i64 {length}, {width}")
+        if self.whole:
+            yield "panel", 0, whole
+        if self.rest:
+            start = f.times(whole, width)
+            left = minus(f, length, start)
+            count = left and 1 if isinstance(left, int) else self.flag(f, left)
+            yield "tail_panel", start, count
+
+    def flag(self, f: Function, x: Index) -> Index:
+        """1 where `x` is not 0."""
+        return f.let(f"zext i1 {f.let(f'icmp ne i64 {x}, 0')} to i64")
+
+    def panel_at(self, f: Function, b: str, start: Index, depth: Index) -> str:
+        """Where the panel is that begins with column `start` of a group."""
+        step = f.plus(depth, APART) if self.plan.packed else 1
+        return f.address(b, f.times(start, step), self.kind)
 
     def reached(
         self, f: Function, arrays: dict[str, str], reach: Reach, places: Sequence[Index]
@@ -263,7 +285,7 @@ class Writer(Packer):
         def call(which: str, i: Index) -> None:
             a = f.address("%a", f.times(i, row), self.kind)
             c = f.address("%c", f.times(i, self.product.columns), self.kind)
-            with f.loop(0, "%count", surely=True) as panel:
+            with f.loop(0, "%count") as panel:
                 b = f.address("%b", f.times(panel.index, panel_size), self.kind)
                 y = f.address(c, f.times(panel.index, width), self.kind)
                 f.do(f"call void @{name}_{which}(ptr {a}, ptr {b}, ptr {y}, i64 %depth, i1 %fresh)")

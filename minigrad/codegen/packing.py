@@ -100,7 +100,7 @@ class Packer:
         f = self.module.function(name, parameters, internal=True, quick=transposed)
         size = f.times(f.plus("%depth", APART), width)
         if transposed:
-            with f.loop(0, "%count", surely=True) as panel:
+            with f.loop(0, "%count") as panel:
                 b = f.address("%b", f.times(panel.index, width * self.column2), self.kind)
                 packed = f.address("%packed", f.times(panel.index, size), self.kind)
                 self.pack_transposed(f, b, packed, columns)
@@ -109,7 +109,7 @@ class Packer:
         with f.loop(0, "%depth", surely=True) as state:  # all panels: a row is read as it lies
             b = f.address("%b", f.times(state.index, self.row2), self.kind)
             packed = f.address("%packed", f.times(state.index, width), self.kind)
-            with f.loop(0, "%count", surely=True) as panel:
+            with f.loop(0, "%count") as panel:
                 first = f.times(panel.index, width * self.column2)
                 there = f.address(packed, f.times(panel.index, size), self.kind)
                 for j, mask in vectors:
