@@ -12,10 +12,10 @@ from collections.abc import Callable
 from ..core.lowering import Value
 from .arithmetic import FLOAT32, FLOAT64, Arithmetic
 from .terms import Term, exact_fma, fma, sqrt, where
-from .vecmath_exp import exp_of_reduced, power_of_two, reduce_exp, within
+from .vecmath_exp import cosh, exp_of_reduced, power_of_two, reduce_exp, sinh, within
 from .vecmath_log import log as real_log
 from .vecmath_log import log1p
-from .vecmath_trig import atan2, both_circular, hypot
+from .vecmath_trig import atan2, both_circular, hypot, scaled_hypot
 
 Pair = tuple[Term, Term]
 # below the first, exp is zero; above the second, infinite, whatever it is multiplied by
@@ -48,7 +48,9 @@ def reciprocal(c: Term, d: Term) -> Pair:
 
 def absolute(x: Term, y: Term) -> Term:
     """The distance from 0."""
-    return hypot(x, y)
+    a, b = abs(x), abs(y)
+    endless = a.equals(math.inf) | b.equals(math.inf)
+    return where(endless, math.inf, scaled_hypot(a, b))
 
 
 def sign(x: Term, y: Term) -> Pair:
@@ -66,28 +68,105 @@ def sign(x: Term, y: Term) -> Pair:
     return directed(x, across), directed(y, ~across)
 
 
-def exp(x: Term, y: Term) -> Pair:
-    """e^x (cos y + i sin y), which overflows only where the product does."""
-    low, high = EXP_RANGE[x.format.suffix]
-    r, n = reduce_exp(within(x, (low, high)))
+def scaled_by_exp(x: Term, doublings: int = 0) -> Callable[[Term], Term]:
+    """What multiplies by 2^doublings e^x, and overflows only where the product does."""
+    r, n = reduce_exp(within(x, EXP_RANGE[x.format.suffix]))
+    n = n + doublings
     size, most = exp_of_reduced(r), 2 * x.format.bias
     beyond = where(n > most, n - most, n.like(0))
     half = (n - beyond) >> 1
     steps = [power_of_two(step, x) for step in (half, n - beyond - half, beyond)]
-    sine, cosine = both_circular(y)
 
-    def scaled(turned: Term) -> Term:
-        found = size * turned
+    def scaled(factor: Term) -> Term:
+        found = size * factor
         for step in steps:
             found = found * step
         return found
 
+    return scaled
+
+
+def exp(x: Term, y: Term) -> Pair:
+    """e^x (cos y + i sin y), which overflows only where the product does."""
+    scaled = scaled_by_exp(x)
+    sine, cosine = both_circular(y)
     # where y is 0, it keeps its sign, and does not become nan beside inf
     real, imag = scaled(cosine), where(y.equals(0.0), y, scaled(sine))
     endless = ~(abs(y) < math.inf)
     low_end, high_end = x.equals(-math.inf) & endless, x.equals(math.inf) & endless
     real = where(low_end, 0.0, where(high_end, math.inf, real))
     return real, where(low_end, x.like(0.0).signed_as(y), imag)
+
+
+FAR = 22.0
+"""From here on, sinh and cosh are half of the exponential, to the last bit of float64."""
+
+
+def hyperbolic(x: Term, y: Term) -> tuple[Term, Term, Term, Term]:
+    """sinh x cos y and cosh x sin y; cosh x cos y and sinh x sin y; of finite y, in float64."""
+    a = abs(x)
+    sine, cosine = both_circular(y)
+    near, far = a.at_most(FAR), a > FAR
+    large = [*map(scaled_by_exp(a, -1), (cosine, sine))]
+    odd, even = sinh(near), cosh(near)
+    found = [
+        where(far, large[0], odd * cosine),
+        where(far, large[1], even * sine),
+        where(far, large[0], even * cosine),
+        where(far, large[1], odd * sine),
+    ]
+    signs = x.like(1.0).signed_as(x)
+    return found[0] * signs, found[1], found[2], found[3] * signs
+
+
+def hyperbolic_sine(x: Term, y: Term) -> Pair:
+    """sinh of x + iy."""
+    dtype = x.value.dtype
+    wide_x, wide_y = x.to(FLOAT64), y.to(FLOAT64)
+    real, imag, _, _ = hyperbolic(wide_x, wide_y)
+    endless, line = ~(abs(y) < math.inf), y.equals(0.0)
+    real, imag = real.to(dtype), where(line, y, imag.to(dtype))
+    real = where(endless & x.equals(0.0), x, real)
+    return where(endless & abs(x).equals(math.inf), math.inf, real), imag
+
+
+def hyperbolic_cosine(x: Term, y: Term) -> Pair:
+    """cosh of x + iy."""
+    dtype = x.value.dtype
+    wide_x, wide_y = x.to(FLOAT64), y.to(FLOAT64)
+    _, _, real, imag = hyperbolic(wide_x, wide_y)
+    endless, line = ~(abs(y) < math.inf), y.equals(0.0)
+    real, imag = real.to(dtype), imag.to(dtype)
+    imag = where(line, where(x.equals(x), y * x.like(1.0).signed_as(x), y), imag)
+    imag = where(endless & x.equals(0.0), 0.0, imag)
+    return where(endless & abs(x).equals(math.inf), math.inf, real), imag
+
+
+def sine(x: Term, y: Term) -> Pair:
+    """sin(x + iy), which is -i sinh(-y + ix)."""
+    real, imag = hyperbolic_sine(-y, x)
+    endless = ~(abs(x) < math.inf) & abs(y).equals(math.inf)
+    return imag, where(endless, math.inf, -real)
+
+
+def cosine(x: Term, y: Term) -> Pair:
+    """cos(x + iy), which is cosh(-y + ix)."""
+    return hyperbolic_cosine(-y, x)
+
+
+def hyperbolic_tangent(x: Term, y: Term) -> Pair:
+    """tanh of x + iy."""
+    dtype, a, wide_y = x.value.dtype, abs(x.to(FLOAT64)), y.to(FLOAT64)
+    sine, cosine = both_circular(wide_y)
+    near, far = a.at_most(FAR), a > FAR
+    odd, even, both = sinh(near), cosh(near), sine * cosine
+    size = fma(odd, odd, cosine * cosine)
+    real = where(far, 1.0, odd * even / size).to(dtype).signed_as(x)
+    imag = where(far, scaled_by_exp(-(a + a), 2)(both), both / size).to(dtype)
+    zero, endless = x.like(0.0).signed_as(y), ~(abs(y) < math.inf)
+    imag = where(abs(x).equals(math.inf), zero, where(y.equals(0.0), y, imag))
+    real = where(endless & (abs(x) < math.inf), where(x.equals(0.0), x, math.nan), real)
+    return real, imag
 
 
 def log(x: Term, y: Term) -> Pair:
@@ -156,6 +235,11 @@ RULES: dict[str, Callable[..., Pair | Term]] = {
     "abs": absolute,
     "sign": sign,
     "exp": exp,
+    "sin": sine,
+    "cos": cosine,
+    "sinh": hyperbolic_sine,
+    "cosh": hyperbolic_cosine,
+    "tanh": hyperbolic_tangent,
     "log": log,
     "sqrt": root,
     "divide": quotient,

@@ -255,14 +255,15 @@ def hypot(x1: Term, x2: Term) -> Term:
 
 
 def scaled_hypot(a: Term, b: Term) -> Term:
-    """hypot of float64 a, b >= 0: both divided by a power of two near the larger."""
-    larger = where(a > b, a, b)
-    exponent = larger.bits() >> 52
+    """hypot of a, b >= 0: both divided by a power of two near the larger."""
+    form, dtype = a.format, a.value.dtype
+    larger, most = where(a > b, a, b), 2 * form.bias
+    exponent = larger.bits() >> form.mantissa
     exponent = where(exponent < 1, exponent.like(1), exponent)
-    exponent = where(exponent > 2045, exponent.like(2045), exponent)
-    shrink = (2046 - exponent << 52).bits_as(FLOAT64)
+    exponent = where(exponent > most - 1, exponent.like(most - 1), exponent)
+    shrink = (most - exponent << form.mantissa).bits_as(dtype)
     a, b = a * shrink, b * shrink
-    return sqrt(fma(a, a, b * b)) * (exponent << 52).bits_as(FLOAT64)
+    return sqrt(fma(a, a, b * b)) * (exponent << form.mantissa).bits_as(dtype)
 
 
 RULES: dict[str, Callable[..., Term]] = {

@@ -15,7 +15,7 @@ INSIDE = Domain(-0.8, 0.8)  # of the interval from -1 to 1
 
 def loop(name: str) -> Pointwise:
     """The loop body of a function that the emitter knows by its own name."""
-    return Pointwise(lambda b, *xs: b.math(name, *xs), kinds="f", cheap=False)
+    return Pointwise(lambda b, *xs: b.math(name, *xs), kinds="fc", cheap=False)
 
 
 @pointwise(loop("sin"))

@@ -77,7 +77,20 @@ def assert_close(ours: Any, theirs: Any, ulps: float) -> None:
 PAIRS: dict[str, float] = dict.fromkeys(("add", "subtract", "equal", "not_equal", "divide"), 0)
 ALONE: dict[str, float] = {
     **dict.fromkeys(("negative", "conj", "real", "imag", "isnan", "isinf", "isfinite"), 0),
-    **{"reciprocal": 0, "abs": 2, "sign": 2, "exp": 2.5, "log": 2, "sqrt": 2, "square": 1.5},
+    **{
+        "reciprocal": 0,
+        "abs": 2,
+        "sign": 2,
+        "exp": 2.5,
+        "log": 2,
+        "sqrt": 2,
+        "square": 1.5,
+        "sin": 3,
+        "cos": 3,
+        "sinh": 3,
+        "cosh": 3,
+        "tanh": 4,
+    },
 }
 
 
