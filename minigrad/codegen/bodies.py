@@ -20,6 +20,7 @@ from ..core.lowering import (
     Reduce,
     Scan,
     Scatter,
+    Transform,
     Value,
 )
 from ..core.op import Node, Op
@@ -85,7 +86,7 @@ def refusal(node: Node) -> str | None:
     lower = node.op.lower
     if lower is None or isinstance(lower, Contract | Composed):
         return f"library call: {node.op.name}"
-    if isinstance(lower, Draw):
+    if isinstance(lower, Draw | Transform):
         return f"a loop of its own: {node.op.name}"
     tensors = [*filter(is_array, node.inputs), *node.outputs]
     for x in tensors:

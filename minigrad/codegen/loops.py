@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..core.op import Op
+from ..ops.spectra import join_scale
 
 DType: TypeAlias = np.dtype[Any]
 Operand: TypeAlias = "str | bool | int | float | complex"
@@ -166,6 +167,35 @@ class Draw:
         return f"{self.place}, {self.count} = random bits of {self.state.buffer.name}"
 
 
+@dataclass(frozen=True)
+class Transform:
+    """A Fourier transform of a row: `places` of x, y, and the room for its steps, if it has any.
+
+    table: of its factors. Others: as of the op `transformed`.
+    """
+
+    places: tuple[Place, ...]
+    table: Buffer
+    kind: str
+    n: int
+    scale: float
+    weighted: bool
+
+    @property
+    def points(self) -> int:
+        """Of the complex transform that it is made of."""
+        return self.n // 2 if self.kind in ("real", "half") else self.n
+
+    @property
+    def join_scale(self) -> float:
+        """What sums and differences of two halves of a spectrum are multiplied by."""
+        return join_scale(self.kind, self.scale, self.weighted)
+
+    def __str__(self) -> str:
+        x, y, *_ = self.places
+        return f"{y}, ... = {self.kind} Fourier transform of {self.n} points from {x}"
+
+
 @dataclass
 class Loop:
     """Repeat `body` for `var` from 0 to `extent`.
@@ -232,7 +262,7 @@ class Loop:
         return f"for {self.var} in {self.extent}{by}{chunk}{calls}{shared}:"
 
 
-Statement: TypeAlias = Load | Apply | Store | Fold | Scan | Update | Draw | Loop
+Statement: TypeAlias = Load | Apply | Store | Fold | Scan | Update | Draw | Transform | Loop
 
 
 @dataclass

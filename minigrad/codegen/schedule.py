@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.lowering import Draw, Reduce, Scatter
+from ..core.lowering import Draw, Reduce, Scatter, Transform
 from ..core.lowering import Scan as ScanRule
 from ..core.op import Op
 from ..graph import Graph
@@ -45,6 +45,7 @@ from .philox import draw_nest
 from .segments import cut_loops
 from .shares import share
 from .strips import WIDE, in_strips, length_of_strips, turned_round
+from .transforms import transform_nest
 from .values import AFTER_ROWS, Frame, Values
 
 DOUBLE = np.dtype(np.float64)
@@ -64,6 +65,8 @@ def loop_nest(graph: Graph, vector_bytes: int) -> LoopNest:
     """The loop nest of a fusion group, for vector registers of `vector_bytes` bytes."""
     if isinstance(graph.nodes[0].op.lower, Draw):
         return draw_nest(graph, vector_bytes)
+    if isinstance(graph.nodes[0].op.lower, Transform):
+        return transform_nest(graph, vector_bytes)
     return Scheduler(Nesting(graph), vector_bytes).nest()
 
 

@@ -25,6 +25,7 @@ from .loops import (
     Scan,
     Statement,
     Store,
+    Transform,
     Update,
 )
 from .outline import called, is_worth_a_call
@@ -33,6 +34,7 @@ from .philox import write_block
 from .reads import numbered
 from .scans import running, started
 from .text import Index
+from .transforms import write_transform
 from .uniform import UniformEmitter
 from .vector import Vector, dividing, everywhere
 from .windows import copy_window
@@ -81,6 +83,9 @@ class NestWriter(Access):
                 case Draw(place=place, state=state):
                     begins = [str(self.base(x, "")[0]) for x in (state, place)]
                     write_block(self.function, statement, self.indices, *begins)
+                case Transform(places=places):
+                    begins = [str(self.base(x, "")[0]) for x in places]
+                    write_transform(self.function, statement, begins)
 
     def apply(self, statement: Apply, vector: Vector | None) -> Copies:
         """The values of a map."""

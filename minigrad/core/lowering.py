@@ -170,6 +170,11 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class Transform:
+    """A Fourier transform along the last axis, with a table of factors: a loop of its own."""
+
+
+@dataclass(frozen=True)
 class Require:
     """The first input, a truth, has to be false; the kernel raises what is to be said if it is not.
 
@@ -227,6 +232,7 @@ Lowering = (
     | Scatter
     | Count
     | Draw
+    | Transform
     | Require
     | Contract
     | Composed

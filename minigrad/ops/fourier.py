@@ -12,10 +12,12 @@ import numpy as np
 
 from ..core.batch import along_axes
 from ..core.define import primitive
+from ..core.lowering import Composed
 from ..core.spec import Spec, canonical_axis, complex_dtype, real_dtype, spec_of
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .fit import given_length, known_length, length_batch, length_of, with_length
+from .spectra import along_axis, scale_of
 
 # of the other direction, with the same factor
 DUAL: dict[Any, Any] = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
@@ -58,7 +60,19 @@ def fourier_spec(x: Any, *, axes: tuple[int, ...], inverse: bool, norm: str) -> 
     return Spec(x.shape, complex_dtype(x.dtype))
 
 
-@primitive(infer=fourier_spec, linear="jointly")
+def fourier_means(x: Any, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Any:
+    """One axis after the other by loops; None where they do not pay."""
+    kind = "inverse" if inverse else "forward"
+    for axis in reversed(axes):
+        n = x.shape[axis]
+        y = along_axis(kind, x, axis, n, scale_of(norm, n, inverse=inverse))
+        if y is None:
+            return None
+        x = y
+    return x if axes else None
+
+
+@primitive(infer=fourier_spec, lower=Composed(fourier_means), linear="jointly")
 def fourier(x: Any, /, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Any:
     """The discrete Fourier transform of `x` along `axes`, or the inverse; always complex.
 
@@ -96,7 +110,19 @@ def real_fourier_spec(x: Any, *, axis: int, norm: str, doubled: bool) -> Spec:
     return Spec(shape, complex_dtype(x.dtype))
 
 
-@primitive(infer=real_fourier_spec, linear="jointly", holomorphic=False)
+def real_fourier_means(x: Any, *, axis: int, norm: str, doubled: bool) -> Any:
+    """The same by loops, where they pay."""
+    n = x.shape[axis]
+    scale = scale_of(norm, n, inverse=False)
+    return along_axis("real", x, axis, n, scale, weighted=doubled)
+
+
+@primitive(
+    infer=real_fourier_spec,
+    lower=Composed(real_fourier_means),
+    linear="jointly",
+    holomorphic=False,
+)
 def real_fourier(x: Any, /, *, axis: int, norm: str, doubled: bool) -> Any:
     """The first half of the spectrum of real `x` along `axis`; the op behind `rfft`.
 
@@ -131,7 +157,17 @@ def half_fourier_spec(y: Any, n: Any, *, axis: int, norm: str, halved: bool) -> 
     return Spec(with_length("fft", y.shape, axis, length), dtype)
 
 
-@primitive(infer=half_fourier_spec, linear="each", holomorphic=False)
+def half_fourier_means(y: Any, n: Any, *, axis: int, norm: str, halved: bool) -> Any:
+    """The same by loops, where they pay."""
+    if not isinstance(n, int):
+        return None
+    scale = scale_of(norm, n, inverse=True)
+    return along_axis("half", y, axis, n, scale, weighted=halved)
+
+
+@primitive(
+    infer=half_fourier_spec, lower=Composed(half_fourier_means), linear="each", holomorphic=False
+)
 def half_fourier(y: Any, n: Any, /, *, axis: int, norm: str, halved: bool) -> Any:
     """The real signal of `n` points whose half spectrum is `y` along `axis`; behind `irfft`.
 

@@ -1,9 +1,9 @@
-"""Draws of random bits become native code."""
+"""What has a loop of its own, draws of random bits and Fourier transforms, becomes native code."""
 
 from __future__ import annotations
 
 from ..codegen.fused import fused
-from ..core.lowering import Draw
+from ..core.lowering import Draw, Transform
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
@@ -11,7 +11,7 @@ from .rewrite import fresh, rebuilt
 
 
 def native_draws(graph: Graph) -> Graph:
-    """`graph`, whose shapes are all known, with a loop nest in the place of each draw of bits.
+    """`graph`, whose shapes are all known, with loop nests for draws of bits and for transforms.
 
     Before::
 
@@ -38,10 +38,11 @@ def native_draws(graph: Graph) -> Graph:
 
 
 def native(node: Node) -> Node:
-    """`node`, or the loop nest that stands for it if it is a draw of bits."""
-    if not isinstance(node.op.lower, Draw) or 0 in node.outputs[0].shape:
+    """`node`, or the loop nest that stands for it if it has a loop of its own."""
+    if not isinstance(node.op.lower, Draw | Transform) or 0 in node.outputs[0].shape:
         return node
     inputs = tuple([Symbol(x.shape, x.dtype, None) for x in node.inputs])
     inner = node.replaced(inputs, fresh(node.outputs))
-    graph = Graph("draw", inputs, (), (inner,), inner.outputs)
+    name = "draw" if isinstance(node.op.lower, Draw) else node.attrs["kind"] + "_transform"
+    graph = Graph(name, inputs, (), (inner,), inner.outputs)
     return node.replaced(node.inputs, node.outputs, {"graph": graph}, fused)

@@ -10,7 +10,7 @@ import numpy as np
 from ..codegen import jit
 from ..codegen.bodies import has_lanes, refusal
 from ..codegen.products import native_product
-from ..core.lowering import Composed, Contract, Draw, Require
+from ..core.lowering import Composed, Contract, Draw, Require, Transform
 from ..core.op import Node
 from ..core.spec import FLOAT16, Spec
 from ..core.tensor import Tensor
@@ -48,7 +48,7 @@ def lay_out(graph: Graph) -> Graph:
         body = meaning(step, made)
         steps = [step]
         if body is not None:
-            given = (*step.inputs, *body.captures)
+            given = (*[x for x in step.inputs if isinstance(x, Tensor)], *body.captures)
             inner: dict[Any, Any] = dict(zip(body.inputs, given, strict=True))
             steps = [
                 node.replaced(mapped(other.inputs, inner), other.outputs, other.attrs, other.op)
@@ -70,16 +70,23 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
         return None
     specs = [Spec(x.shape, x.dtype) for x in node.inputs if isinstance(x, Tensor)]
     dims = {n for x in specs for n in ((None,) if x.shape is None else x.shape)}
-    if len(specs) < len(node.inputs) or dims & {0, None}:
+    if dims & {0, None}:
         return None
     if isinstance(lower, Composed):
-        graph = traced(lower.means, specs, node.attrs)
+        numbers = [x for x in node.inputs if not isinstance(x, Tensor)]
+        graph = traced(lower.means, specs, node.attrs, *numbers)
         if graph is None:
             return None
         graph = lay_out(graph)
         # what has no loop body was chosen to be called
-        loops = [n for n in graph.nodes if not isinstance(n.op.lower, Draw | Require | None)]
+        lowered = [(n, n.op.lower) for n in graph.nodes]
+        if any(isinstance(lower, Transform) for _, lower in lowered) and not jit.available():
+            return None
+        apart = Draw | Transform | Require | None
+        loops = [n for n, lower in lowered if not isinstance(lower, apart)]
         return None if any(map(refusal, loops)) else graph
+    if len(specs) < len(node.inputs):
+        return None
     if {x.dtype for x in specs} == {FLOAT16} and has_lanes(FLOAT16):
         return lay_out(trace(in_floats(node), specs)[0])
     if lower.thin is not None and jit.available():

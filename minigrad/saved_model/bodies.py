@@ -22,7 +22,7 @@ from ..interop import called, python_call
 
 PYTHON = ("py_function", "numpy_function", "pure_numpy_function")
 # made by the compiler, or of a run: never in a graph that was traced of a user's function
-UNSAVED = ("fused", "recorded")
+UNSAVED = ("fused", "transformed", "recorded")
 
 
 def with_bodies(graph: Graph, is_named: Callable[[Body], bool]) -> Graph:

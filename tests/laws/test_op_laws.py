@@ -31,6 +31,7 @@ ELSEWHERE = {
     "stateful_call": "a traced function with effects; test_graph_laws and test_tape_machine",
     "fused": "made by the compiler only; test_mode_laws",
     "native_product": "made by the compiler only; test_mode_laws",
+    "transformed": "a Fourier transform by a table; test_mode_laws and test_transforms",
     "look_up": "what indexing means in loops; test_mode_laws and test_boxes",
     "add_up": "what its derivative means in loops; test_mode_laws and test_boxes",
     **dict.fromkeys(
