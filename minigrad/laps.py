@@ -101,7 +101,8 @@ def until(values: Sequence[Any], condition: Graph, body: Graph, carried: int) ->
     if found is None:
         return None
     fixed = [x._value if carried + i in found.reads else x for i, x in enumerate(values[carried:])]
-    holds = np.broadcast_to(np.empty((), np.bool_), (2,))  # one place, for all rounds
+    # one place for all rounds; np.broadcast_to takes 8 us for that
+    holds = np.ndarray((2,), np.bool_, np.empty(1, np.bool_), strides=(0,))
     last: list[Any] | None = found.run(values[:carried], [], fixed, [holds], None, keep=False)
     return last
 
