@@ -9,6 +9,7 @@ anywhere. MINIGRAD_PORTABLE_CALL=1 chooses the second.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from ..errors import SpecError
 from ..variable import Cell
 from . import jit, pool
-from .fastcall import ArraySpec, Signature, body, spread_ir, spread_name, table
+from .fastcall import ArraySpec, Signature, begin_body, body, spread_ir, spread_name, table
 from .objects import Array, layout_is_known
 
 METH_FASTCALL = 0x0080
@@ -54,10 +55,14 @@ def kernel_code(
 
     imports, sroa: as in `jit.compile_module`; the pool of threads is imported where it is named.
     """
-    symbols = [entry, spread_name(entry)]
-    shared = pool.imports() if pool.SUBMIT in ir else {}
-    text = ir + spread_ir(entry, count)
-    return jit.compile_module(text, symbols, {**shared, **(imports or {})}, sroa=sroa)
+    begin_builtins()
+    text, found, ahead = ir + spread_ir(entry, count), dict(imports or {}), None
+    if pool.SUBMIT in ir:
+        ahead = None if sroa or pool.kept else jit.begin(text)  # while the pool is made, once
+        found |= pool.imports()
+    code = jit.compile_module(text, [entry, spread_name(entry)], found, sroa=sroa)
+    del ahead  # kept so far, as what is made ahead is made for those who keep it
+    return code
 
 
 def begin_kernel(ir: str, entry: str, count: int) -> Any:
@@ -75,6 +80,12 @@ def make_callable(code: jit.Code, signature: Signature, reference: Callee | None
         return PortableCall(code, signature, reference)
     strict = builtin(code, signature, None)
     return builtin(code, signature, Conforming(signature, strict, reference))
+
+
+@functools.cache
+def begin_builtins() -> list[Any]:
+    """Have other threads begin with what the first of all builtins will wait for; it is kept."""
+    return begin_body() if fast_path() else []
 
 
 def fast_path() -> bool:

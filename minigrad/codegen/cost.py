@@ -18,6 +18,14 @@ ROWS = 8
 """Rows that are added among each other before they are added to column sums in memory."""
 
 
+def lockstep(work: int) -> int:
+    """How many rows are made in lockstep, for column sums of what takes `work` instructions.
+
+    Long bodies wait for no memory; several of them would want more registers than there are.
+    """
+    return ROWS if work <= LIGHT else 2 if work <= 2 * LIGHT else 1
+
+
 class Tile(NamedTuple):
     """How a loop over columns goes: lanes of a vector, and vectors in turn."""
 

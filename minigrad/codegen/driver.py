@@ -133,10 +133,13 @@ class Calls:
         self._declarations[name] = f"@{name} = external global i8"
         return f"@{name}"
 
-    def compiled(self, lines: Sequence[str], *symbols: str) -> jit.Code:
-        """The module of the functions `symbols`, which `lines` define."""
+    def compiled(self, lines: Sequence[str], *symbols: str, quick: bool = False) -> jit.Code:
+        """The module of the functions `symbols`, which `lines` define.
+
+        quick: as in `jit.compile_module`.
+        """
         text = "\n".join([*self._declarations.values(), *lines, ""])
-        code = jit.compile_module(text, symbols, self.imports)
+        code = jit.compile_module(text, symbols, self.imports, quick=quick)
         code.kept = self._kept
         return code
 

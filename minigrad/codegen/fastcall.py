@@ -23,7 +23,7 @@ from ..core.tensor import Tensor
 from ..variable import Cell
 from . import jit
 from .entry import CALL
-from .memory import OWNED, SMALLEST, Memory, handler_is_known, memory
+from .memory import OWNED, SMALLEST, Memory, begin_memory, bytes_kept, handler_is_known, memory
 from .objects import (
     ALIGNED,
     BASE,
@@ -182,15 +182,30 @@ def table(
 
 
 @functools.cache
+def keeps() -> bool:
+    """Whether the memory of large outputs is kept, and arrays can be told so."""
+    return bytes_kept() > 0 and handler_is_known(array_api())
+
+
 def keeper() -> Memory | None:
-    """Who keeps the memory of large outputs; None where arrays cannot be told."""
-    return memory() if handler_is_known(array_api()) else None
+    """Who keeps the memory of large outputs; None where nobody does."""
+    return memory() if keeps() else None
 
 
 @functools.cache
 def body() -> jit.Code:
     """The native code of all builtins: `call` is a METH_FASTCALL function."""
-    text = "".join([STEPS, KEPT if keeper() else UNKEPT, CALL])
+    return jit.compile_module(body_ir(), ["call"], imports())
+
+
+def begin_body() -> list[Any]:
+    """Have other threads begin with what `body` takes; keep the result till then."""
+    return [jit.begin(body_ir()), begin_memory() if keeps() else None]
+
+
+def body_ir() -> str:
+    """The text of `body`."""
+    text = "".join([STEPS, KEPT if keeps() else UNKEPT, CALL])
     numbers = {
         "BYTES": BYTES, "TYPE": TYPE, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS, "BASE": BASE,
         "DESCR": DESCR, "FLAGS": FLAGS, "WEAKREFS": WEAKREFS, "COUNT": COUNT, "OWNED": OWNED,
@@ -200,7 +215,7 @@ def body() -> jit.Code:
     }  # fmt: skip
     for name in sorted(numbers, key=len, reverse=True):
         text = text.replace(f"${name}", str(numbers[name]))
-    return jit.compile_module(text, ["call"], imports())
+    return text
 
 
 def imports() -> dict[str, int]:

@@ -94,18 +94,19 @@ def converts_halves() -> bool:
     return available() and host().converts_halves
 
 
-def target_machine() -> Any:
-    """A new code generator for this machine."""
+def target_machine(*, quick: bool = False) -> Any:
+    """A new code generator for this machine. quick: as in `compile_module`."""
     target = llvm().Target.from_triple(host().triple)
+    level = 0 if quick else 3
     return target.create_target_machine(
-        cpu=host().cpu, features=host().features, opt=3, jit=True, codemodel="jitdefault"
+        cpu=host().cpu, features=host().features, opt=level, jit=True, codemodel="jitdefault"
     )
 
 
 @functools.cache
-def generator() -> Any:
-    """The code generator all objects are made by."""
-    return target_machine()
+def generator(*, quick: bool = False) -> Any:
+    """The code generator that objects are made by, but for those that workers make."""
+    return target_machine(quick=quick)
 
 
 @functools.cache
@@ -136,6 +137,7 @@ def compile_module(
     imports: Mapping[str, int] | None = None,
     *,
     sroa: bool = False,
+    quick: bool = False,
 ) -> Code:
     """Compile the LLVM assembly `ir`, or take its object from the cache, and load it.
 
@@ -143,12 +145,17 @@ def compile_module(
     imports: addresses of the external symbols that `ir` declares; they are not in the cache.
     Those of `shared` need not be given.
     sroa: turn allocas of scalars and vectors into registers first.
+    quick: in a third of the time, to code that takes a few times as long; for what runs seldom,
+    or only calls what takes time.
     Raises RuntimeError where LLVM rejects `ir`.
     """
     imports = {**shared_imports(ir), **(imports or {})}
-    key = cache_key(ir, sroa=sroa)
+    key = cache_key(ir, sroa=sroa, quick=quick)
     begun = workers().find(key)
-    image = made(key, ir, partial(emit_object, sroa=sroa)) if begun is None else begun.result()
+    if begun is None:
+        image = made(key, ir, partial(emit_object, sroa=sroa, quick=quick))
+    else:
+        image = begun.result()
     with lock:
         library = llvm().JITLibraryBuilder().add_object_img(image)
         for name, address in imports.items():
@@ -164,13 +171,15 @@ def shared_imports(ir: str) -> dict[str, int]:
     return {name: shared[beginning](name) for name, beginning in found}
 
 
-def begin(ir: str) -> Job | None:
+def begin(ir: str, *, quick: bool = False) -> Job | None:
     """Have the object of `ir` made by another thread, for a `compile_module` that follows.
 
     It is made while the result is kept. None where nothing is gained: on one processor, or where
-    threads cannot work at the same time.
+    threads cannot work at the same time. quick: as there.
     """
-    return workers().begin(cache_key(ir, sroa=False), ir) if workers().most > 1 else None
+    if workers().most == 1:
+        return None
+    return workers().begin(cache_key(ir, sroa=False, quick=quick), ir, quick=quick)
 
 
 def made(key: str, ir: str, emit: Callable[[str], bytes]) -> bytes:
@@ -192,12 +201,13 @@ def workers() -> Workers:
     except (AttributeError, OSError):  # not the llvmlite that is known: its turns are taken
         library, most = None, 1
 
-    def make(machine: Any, job: Job) -> bytes:
+    def make(machines: Any, job: Job) -> bytes:
         assert library is not None
+        machine = machines(quick=job.quick)
         address = ctypes.cast(machine._ptr, ctypes.c_void_p).value or 0
         return made(job.key, job.ir, partial(library.emit_object, address))
 
-    return Workers(most, target_machine, make)
+    return Workers(most, partial(functools.cache, target_machine), make)
 
 
 def assembly(ir: str, *, sroa: bool = False) -> str:
@@ -206,10 +216,10 @@ def assembly(ir: str, *, sroa: bool = False) -> str:
         return str(generator().emit_assembly(parse(ir, sroa=sroa)))
 
 
-def emit_object(ir: str, *, sroa: bool) -> bytes:
+def emit_object(ir: str, *, sroa: bool, quick: bool = False) -> bytes:
     """The object file made of the LLVM assembly `ir`."""
     with lock:
-        return bytes(generator().emit_object(parse(ir, sroa=sroa)))
+        return bytes(generator(quick=quick).emit_object(parse(ir, sroa=sroa)))
 
 
 def parse(ir: str, *, sroa: bool) -> Any:
@@ -228,12 +238,12 @@ def parse(ir: str, *, sroa: bool) -> Any:
     return module
 
 
-def cache_key(ir: str, *, sroa: bool) -> str:
+def cache_key(ir: str, *, sroa: bool, quick: bool = False) -> str:
     """The name of the object of `ir`: a hash of all that decides it."""
     import llvmlite
 
     machine = host()
     version = ".".join(map(str, llvm().llvm_version_info))
     choices = [llvmlite.__version__, version, machine.triple, machine.cpu, machine.features]
-    text = "\n".join([*choices, OPTIONS, str(sroa), ir])
+    text = "\n".join([*choices, OPTIONS, str(sroa), str(quick), ir])
     return hashlib.sha256(text.encode()).hexdigest()

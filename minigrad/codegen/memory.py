@@ -138,14 +138,11 @@ class Memory:
     """The functions, and the capsule by which arrays name them; there is one, and it stays."""
 
     def __init__(self, limit: int) -> None:
-        text = TEXT
-        for name, number in (("SLOTS", SLOTS), ("LIMIT", limit), ("SMALLEST", SMALLEST)):
-            text = text.replace(name, str(number))
         symbols = ["take", "give", "zeroed", "resized", "held"]
         library = ctypes.CDLL(None)
         used = ("posix_memalign", "calloc", "realloc", "free")
         imports = {x: ctypes.cast(getattr(library, x), ctypes.c_void_p).value or 0 for x in used}
-        self.code = jit.compile_module(text, symbols, imports)
+        self.code = jit.compile_module(memory_ir(limit), symbols, imports)
         addresses = [self.code[name] for name in ("take", "zeroed", "resized", "give")]
         self.handler = Handler(b"minigrad", 1, None, *addresses)
         new = ctypes.pythonapi.PyCapsule_New
@@ -159,11 +156,30 @@ class Memory:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
 
+def memory_ir(limit: int) -> str:
+    """The text of the functions that keep up to `limit` bytes."""
+    text = TEXT
+    for name, number in (("SLOTS", SLOTS), ("LIMIT", limit), ("SMALLEST", SMALLEST)):
+        text = text.replace(name, str(number))
+    return text
+
+
+@functools.cache
+def bytes_kept() -> int:
+    """How many bytes are kept at most; 0 where none can be, or shall."""
+    limit = int(os.environ.get("MINIGRAD_KEEP_BYTES", LIMIT))
+    return max(limit, 0) if os.name == "posix" else 0
+
+
 @functools.cache
 def memory() -> Memory | None:
-    """The memory that is kept; None where it cannot be, or shall not."""
-    limit = int(os.environ.get("MINIGRAD_KEEP_BYTES", LIMIT))
-    return Memory(limit) if os.name == "posix" and limit > 0 else None
+    """The memory that is kept; None where none is."""
+    return Memory(bytes_kept()) if bytes_kept() else None
+
+
+def begin_memory() -> Any:
+    """Have another thread begin with the code of `memory`; keep the result till then."""
+    return jit.begin(memory_ir(bytes_kept())) if bytes_kept() else None
 
 
 def handler_is_known(api: Any) -> bool:

@@ -60,7 +60,7 @@ MASK = 128
 """Bytes of a set of processors."""
 BYTES = 7 * LINE + MASK
 
-# compiled quickly, as all of it is there before the first shared loop, and it seldom runs
+# all of it is there before the first shared loop, and it seldom runs: it is compiled quickly
 QUICK = "attributes #0 = { nounwind noinline optnone }\n"
 
 SERIAL = """
@@ -311,7 +311,7 @@ class Alone:
     """One thread: `submit` runs the chunks one after the other."""
 
     def __init__(self) -> None:
-        self.code = jit.compile_module(SERIAL + QUICK, ["submit"])
+        self.code = jit.compile_module(SERIAL + QUICK, ["submit"], quick=True)
         kept.append(self)
 
 
@@ -325,7 +325,7 @@ class Pool:
         self.address = -(-ctypes.addressof(self.memory) // LINE) * LINE
         names = {name: self.function(name) for name in (POSIX + LINUX if on_linux() else POSIX)}
         names["pool"] = self.address
-        self.code = jit.compile_module(shared_ir(), ["submit", "worker"], names)
+        self.code = jit.compile_module(shared_ir(), ["submit", "worker"], names, quick=True)
         kept.append(self)
         self.start()
         os.register_at_fork(after_in_child=self.start)  # threads do not survive a fork

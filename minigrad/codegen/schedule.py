@@ -22,8 +22,8 @@ from ..graph import Graph
 from .abreast import lay_abreast
 from .arithmetic import COMPLEX128, computed
 from .arrange import scans_backwards
-from .bodies import arriving, instructions, is_sum, operand_dtypes
-from .cost import CHUNK, HEAVY, ROWS, tile
+from .bodies import arriving, cost, instructions, is_sum, operand_dtypes
+from .cost import CHUNK, HEAVY, lockstep, tile
 from .crosswise import turn
 from .dims import Nesting
 from .loops import (
@@ -152,7 +152,9 @@ class Scheduler(Values):
             self.phases.in_row(y) and not self.phases.is_column_sum(y) for y in makers
         )
         simple = simple and not (self.nesting.space.scans or self.nesting.space.scattered)
-        return ROWS if simple and any(map(self.phases.is_column_sum, makers)) else 1
+        if not simple or not any(map(self.phases.is_column_sum, makers)):
+            return 1
+        return lockstep(sum(cost(node) or 0 for node in makers.values()))
 
     def weight(self, statement: Statement) -> int:
         """How many instructions a statement of a vector loop takes."""

@@ -31,6 +31,7 @@ from .packing import smaller
 from .pool import DECLARATION, SUBMIT
 from .shares import column_sums
 from .text import Function, Module
+from .whole import ends_whole
 from .write import NestWriter
 
 LINE = 64
@@ -120,12 +121,16 @@ class SharedWriter(NestWriter):
         slots = [Slot(fold, 0) for fold in loop.folds]
         totals = Totals(self.scalar, loop.folds)
         step = loop.chunk if slots else loop.lanes * loop.unroll
-        middle = loop.extent // step * step
+        middle = loop.extent if self.ends_whole(loop) else loop.extent // step * step
         values = self.shared(loop, totals, middle)
         if middle < loop.extent:
             parts = self.segment(loop, slots, middle, loop.extent - middle)
             values = totals.add(values, parts)
         self.finish(loop, totals, values)
+
+    def ends_whole(self, loop: Loop) -> bool:
+        """Whether the last vector of `loop` begins where it is whole."""
+        return not self.over and ends_whole(loop)
 
     def shared(self, loop: Loop, totals: Totals, middle: int) -> Copies:
         """Have rounds 0 to `middle` made by threads; what the reductions have come to."""
@@ -167,7 +172,7 @@ class SharedWriter(NestWriter):
     def task(self, number: int, loop: Loop, own: Own, kinds: Sequence[str], middle: int) -> None:
         """The function of a chunk: it finds out which rounds these are, and has them made."""
         head = ["ptr %argument", "i64 %chunk"]
-        f = self.function.module.function(f"task{number}", head, internal=True)
+        f = self.function.module.function(f"task{number}", head, internal=True, quick=True)
         found = [
             f.let(f"load {kind}, ptr {f.address('%argument', SLOT * k, 'i8')}")
             for k, kind in enumerate(kinds)

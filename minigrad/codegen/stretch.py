@@ -20,7 +20,7 @@ from ..text import named
 from ..variable import assign_variable, read_variable
 from . import jit
 from .arena import Interval, offsets
-from .call import make_callable
+from .call import begin_builtins, make_callable
 from .driver import (
     Calls,
     arguments,
@@ -88,6 +88,7 @@ def compiled(graph: Graph) -> tuple[jit.Code, Signature]:
             checked=any(map(is_check, graph.nodes)),
         )
         ahead = begun(graph=graph)
+        begin_builtins()
         graph.cache["code"] = Text(graph, found).compiled(), called
         del ahead  # kept so far, as what is made ahead is made for those who keep it
     made: tuple[jit.Code, Signature] = graph.cache["code"]
@@ -305,7 +306,8 @@ class Text:
                 continue
             pointers = [self.pointer(x) for x in (*node.inputs, *node.outputs)]
             self.lines.append(self.calls.kernel(node, pointers, next(over)))
-        return self.calls.compiled([*head, *self.lines, *self.calls.ending()], symbol)
+        lines = [*head, *self.lines, *self.calls.ending()]
+        return self.calls.compiled(lines, symbol, quick=True)
 
     def pointer(self, x: Any) -> str:
         """The pointer to the elements of `x`."""

@@ -101,9 +101,10 @@ def message(said: ctypes.c_void_p) -> str:
 class Job:
     """An object that is being made of `ir`, or has been; nothing is made for nobody."""
 
-    def __init__(self, key: str, ir: str) -> None:
+    def __init__(self, key: str, ir: str, *, quick: bool) -> None:
         self.key = key
         self.ir = ir
+        self.quick = quick
         self.done = threading.Event()
         self.image: bytes | None = None
         self.error: BaseException | None = None
@@ -118,13 +119,16 @@ class Job:
 
 
 class Workers:
-    """Up to `most` threads that make objects, each by a `make(machine, job)` of its own machine."""
+    """Up to `most` threads that make objects, each by a `make(machines, job)` of its own.
+
+    machines: gives what a thread has for itself, its code generators.
+    """
 
     def __init__(
-        self, most: int, machine: Callable[[], Any], make: Callable[[Any, Job], bytes]
+        self, most: int, machines: Callable[[], Any], make: Callable[[Any, Job], bytes]
     ) -> None:
         self.most = most
-        self.machine = machine
+        self.machines = machines
         self.make = make
         self.idle: list[Any] = []
         self.forget()
@@ -138,15 +142,15 @@ class Workers:
         self.waiting: deque[weakref.ref[Job]] = deque()
         self.running = 0
 
-    def begin(self, key: str, ir: str) -> Job | None:
+    def begin(self, key: str, ir: str, *, quick: bool = False) -> Job | None:
         """Have the object of `ir` made; whoever asks for `key` meanwhile is given the same job.
 
-        None where no thread can be started.
+        quick: by which generator. None where no thread can be started.
         """
         with self.lock:
             job = self.jobs.get(key)
             if job is None:
-                job = self.jobs[key] = Job(key, ir)
+                job = self.jobs[key] = Job(key, ir, quick=quick)
                 self.waiting.append(weakref.ref(job))
                 if self.running < self.most:
                     self.running += 1
@@ -166,21 +170,21 @@ class Workers:
 
     def work(self) -> None:
         """Make what is waiting, until nothing is."""
-        lock, machine = self.lock, None
+        lock, machines = self.lock, None
         while True:
             with lock:
                 if not self.waiting:
                     self.running -= 1
-                    if machine is not None:
-                        self.idle.append(machine)
+                    if machines is not None:
+                        self.idle.append(machines)
                     return
                 job = self.waiting.popleft()()
-                if machine is None and self.idle:
-                    machine = self.idle.pop()
+                if machines is None and self.idle:
+                    machines = self.idle.pop()
             if job is not None:
                 try:
-                    machine = self.machine() if machine is None else machine
-                    job.image = self.make(machine, job)
+                    machines = self.machines() if machines is None else machines
+                    job.image = self.make(machines, job)
                 except BaseException as error:  # whoever waits for it raises it
                     job.error = error
                 finally:

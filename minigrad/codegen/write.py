@@ -20,6 +20,7 @@ from .folds import Copies, Slot, Totals, folded, joined, neutral, widened
 from .loops import (
     Apply,
     Draw,
+    DType,
     Load,
     Loop,
     Scan,
@@ -29,6 +30,7 @@ from .loops import (
     Update,
 )
 from .outline import called, is_worth_a_call
+from .packing import minus, smaller
 from .past import LINE
 from .philox import write_block
 from .reads import numbered
@@ -39,7 +41,7 @@ from .uniform import UniformEmitter
 from .vector import Vector, dividing, everywhere
 from .windows import copy_window
 
-WRITTEN_OUT = 64
+WRITTEN_OUT = 16
 """Statements up to which a loop over the elements of rows abreast is written out."""
 
 
@@ -203,6 +205,10 @@ class NestWriter(Access):
         if isinstance(length, int):
             middle = length // (lanes * unroll) * (lanes * unroll)
 
+        if self.ends_whole(loop):
+            self.whole_rounds(loop, emitter, ready, start, length)
+            return []
+
         def add_round(index: Index, u: int, sums: Copies) -> Copies:
             vector = Vector(
                 emitter, loop.var, start, index, None, lanes, ready, loop.calls, backwards
@@ -238,6 +244,27 @@ class NestWriter(Access):
             sums = joined(emitter, [*slots] * (half // n), sums[:half], sums[half:])
         totals = [folded(emitter, slot.fold.op, x) for slot, x in zip(slots, sums, strict=True)]
         return [self.scalar.cast(x, slot.fold.wide) for slot, x in zip(slots, totals, strict=True)]
+
+    def ends_whole(self, loop: Loop) -> bool:
+        """Whether the last vector of `loop` begins where it is whole: not, where it may store to
+        the memory that it loads from."""
+        return False
+
+    def whole_rounds(
+        self,
+        loop: Loop,
+        emitter: VectorEmitter,
+        ready: dict[tuple[str, DType], Copies],
+        start: Index,
+        length: Index,
+    ) -> None:
+        """Rounds `start` to `start + length` of a loop that ends whole; also some before."""
+        f, lanes = self.function, loop.lanes
+        last = minus(f, loop.extent - lanes, start)
+        with emitter.loop(0, length, lanes, []) as state:
+            index = smaller(f, state.index, last)
+            vector = Vector(emitter, loop.var, start, index, None, lanes, ready, loop.calls)
+            self.round(loop, [], vector)
 
     def past_or_not(self, loop: Loop, start: Index, length: Index) -> None:
         """The rounds of a loop past the caches, if its lines are whole where memory begins."""

@@ -1,6 +1,7 @@
 """Compilation, loading and the cache of objects on disk."""
 
 import ctypes
+import itertools
 import os
 import subprocess
 import sys
@@ -100,8 +101,16 @@ def test_an_object_is_read_from_the_cache(folder, no_compiler):
 
 @needs_llvm
 def test_what_decides_the_object_decides_its_key():
-    keys = {jit.cache_key(ir, sroa=sroa) for ir in (IR, IR + "\n") for sroa in (False, True)}
-    assert len(keys) == 4
+    choices = itertools.product((IR, IR + "\n"), (False, True), (False, True))
+    keys = {jit.cache_key(ir, sroa=sroa, quick=quick) for ir, sroa, quick in choices}
+    assert len(keys) == 8
+
+
+@needs_llvm
+def test_what_is_compiled_quickly_does_the_same(folder):
+    assert call(jit.compile_module(IR, ["twice"], quick=True), 1.5) == 3
+    assert call(jit.compile_module(IR, ["twice"]), 1.5) == 3
+    assert len(list(folder.iterdir())) == 2
 
 
 @needs_llvm

@@ -87,6 +87,16 @@ def test_column_sums_are_added_to_in_memory() -> None:
     assert "y0[j] = reduce_sum(y0[j], v1)" in text
 
 
+@pytest.mark.parametrize(
+    ("body", "rows"), [(api.square, 8), (api.exp, 2), (lambda x: api.tanh(x) * api.exp(x), 1)]
+)
+def test_the_longer_the_body_of_column_sums_the_fewer_rows_in_lockstep(
+    body: Any, rows: int
+) -> None:
+    text = printed(lambda x: [api.sum(body(x), axis=0)], ((37, 65), F4))
+    assert f"for i in 37 by {rows}:" in text or (rows == 1 and "for i in 37:" in text)
+
+
 def test_a_middle_axis_is_summed_batch_by_batch() -> None:
     text = printed(lambda x: [api.sum(x, axis=1)], ((7, 6, 5), F4))
     heads = [line.strip() for line in text.splitlines() if "for" in line]

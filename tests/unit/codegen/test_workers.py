@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from minigrad.codegen import jit
+from minigrad.codegen import fastcall, jit
 from minigrad.codegen.workers import Workers
 from tests.unit.codegen.native import needs_llvm
 from tests.unit.codegen.test_jit import IR, call
@@ -40,12 +40,29 @@ def test_what_threads_make_is_what_is_made_in_turns(folder, several):
 
 
 @needs_llvm
+def test_threads_make_quickly_what_is_to_be_made_quickly(folder, several):
+    jobs = [jit.begin(ir, quick=True) for ir in texts(3)]
+    made = [jit.emit_object(ir, sroa=False, quick=True) for ir in texts(3)]
+    assert [job.result() for job in jobs] == made
+
+
+@needs_llvm
 def test_what_was_begun_is_waited_for_and_not_made_again(folder, several, monkeypatch):
     monkeypatch.delattr(jit, "emit_object")
     jobs = [jit.begin(ir) for ir in texts(5)]
     codes = [jit.compile_module(ir, ["twice"]) for ir in texts(5)]
     assert [call(code, 1.0) for code in codes] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert len(jobs) == len(list(folder.iterdir())) == 5
+
+
+@needs_llvm
+def test_what_builtins_need_is_begun_before_they_ask_for_it(folder, several, monkeypatch):
+    monkeypatch.delattr(jit, "emit_object")
+    begun = fastcall.begin_body()
+    assert fastcall.body.__wrapped__()["call"]
+    assert begun[0] is not None
+    assert [job.result() for job in begun if job is not None]
+    assert len(list(folder.iterdir())) == 1 + fastcall.keeps()
 
 
 @needs_llvm
