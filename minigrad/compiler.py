@@ -14,7 +14,7 @@ from .codegen.repeat import native_loop_node
 from .codegen.rounds import Rounds, rounds
 from .codegen.stretch import native_code
 from .core.op import CONTEXT, Node
-from .core.spec import Spec
+from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import UncompilableError
 from .graph import Graph
@@ -244,9 +244,10 @@ def by_shape(graph: Graph) -> Runner:
     versions: dict[Any, Runner] = {}
 
     def run(*values: Any) -> tuple[Any, ...]:
-        shapes = tuple([x.shape for x in values])
+        # what a loop or a body has left for its derivative has no shape
+        shapes = tuple([getattr(x, "shape", None) for x in values])
         if shapes not in versions:
-            specs = [Spec(x.shape, x.dtype) for x in values]
+            specs = [Spec(x.shape, x.dtype) if hasattr(x, "shape") else OPAQUE for x in values]
             versions[shapes] = native(specialize(graph, specs))
         return versions[shapes](*values)
 

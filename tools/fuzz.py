@@ -60,8 +60,8 @@ class Check:
         if self.program.special:
             return
         self.slopes("gradient", self.compiled, self.function)
-        others = [self.inside, self.traced, self.second, self.tangents, self.examples]
-        self.program.rng.choice(np.array(others))()
+        others = [self.inside, self.traced, self.unknown, self.second, self.tangents, self.examples]
+        others[self.program.rng.integers(len(others))]()
 
     # What is made of a program.
 
@@ -100,6 +100,18 @@ class Check:
     def traced(self) -> None:
         """A trace, run by NumPy."""
         self.slopes("traced: gradient", mg.function(self.function), self.function)
+
+    def unknown(self) -> None:
+        """Compiled from a trace that knows no lengths, where the program can be traced so."""
+        specs = [mg.TensorSpec((None,) * x.ndim, x.dtype) for x in self.inputs]
+        function = mg.function(self.function, input_signature=specs, jit_compile=True)
+        try:
+            function.get_concrete_function()
+        except mg.errors.MinigradError:
+            return
+        ours, theirs = function(*self.inputs), self.function(*self.inputs)
+        self.same("of unknown dims:", self.program.results, ours, theirs)
+        self.slopes("of unknown dims: gradient", function, self.function)
 
     def second(self) -> None:
         """Derivatives of the squares of derivatives, op by op and compiled."""

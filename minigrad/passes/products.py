@@ -63,6 +63,8 @@ def native(node: Node, made: Mapping[Any, Node]) -> Node:
         return node
     if any(not isinstance(x, Tensor) or x.dtype != y.dtype for x in node.inputs):
         return node
+    if not all(x.spec.known for x in (*node.inputs, y)):
+        return node  # as behind a loop of unknown lengths
     if y.dtype not in (np.float32, np.float64) or 0 in (*y.shape, *node.inputs[0].shape[-1:]):
         return node
     if node.op.lower.operands is None:

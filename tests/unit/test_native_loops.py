@@ -204,6 +204,19 @@ def test_a_scan_of_unknown_length_is_compiled_for_each_length():
 
 
 @needs_llvm
+def test_a_scan_of_unknown_length_has_gradients():
+    spec = mg.TensorSpec((None, 3, 4), F64)
+
+    def last(xs):
+        return tanh_rnn(STATE, MATRIX, xs)
+
+    f = mg.function(last, input_signature=[spec], jit_compile=True)
+    for n in (3, 9, 3):
+        slopes = [mg.grad(lambda xs, g=g: mg.sum(g(xs)[0]))(SLICES[:n]) for g in (f, last)]
+        assert_alike(*slopes)
+
+
+@needs_llvm
 def test_a_body_that_needs_more_than_kernels_runs_round_by_round(native):
     def sorting(h, w, xs):
         return mg.scan(lambda h, x: (mg.sort(h + x, axis=1), h), h, xs)

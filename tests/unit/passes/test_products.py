@@ -197,3 +197,14 @@ def test_a_product_with_a_number_of_what_has_no_elements_is_numpys() -> None:
     x = mg.zeros((0,))
     slope = mg.grad(lambda x: mg.expm1(mg.tensordot(x, x, axes=1)))
     assert mg.function(slope, jit_compile=True)(x).shape == (0,)
+
+
+def test_a_product_of_unknown_lengths_behind_a_loop_is_numpys() -> None:
+    def f(x: Any) -> Any:
+        y = mg.fori_loop(0, 2, lambda i, z: mg.tanh(z), x)
+        return y.T @ y
+
+    spec = mg.TensorSpec((None, None))
+    compiled = mg.function(f, input_signature=[spec], jit_compile=True)
+    x = mg.ones((5, 3)) * 0.5
+    np.testing.assert_allclose(compiled(x), f(x), rtol=1e-6)
