@@ -224,7 +224,7 @@ LINES = {
         {a}.at[{index}].add(mg.sin({a}[{index}]))
         mg.zeros_like({a}).at[{index}].add({a}[{index}] * 0.5)
         mg.cond(mg.any({a} > 1), lambda: mg.sin({a}), lambda: mg.cos({a}))
-        mg.while_loop(lambda i, z: i < mg.argmax({a}), lambda i, z: (i + 2, mg.sin(z)), (0, {b}))[1]
+        mg.while_loop(lambda z: mg.all(z < mg.argmax({a}) % 9), lambda z: z * 2 + 1, ({b},), 9)[0]
         mg.nn.softmax(mg.where({a} > 0, {a}, -1e9), axis={axis})
         mg.nn.softmax(mg.where({a} > 0, {a}, -mg.inf).at[..., 0].set(1), axis=-1)
         mg.clip({a}, -1, 1) * mg.sin({b})
