@@ -211,10 +211,10 @@ LINES = {
     """,
     # of exact values, with a result that is rounded: smooth in pieces
     "pieces": """
-        mg.where({a} > 0, mg.log({a}), {b})
+        mg.where({a} > 0, mg.log({a} * 1.0), {b})
         mg.where({a} >= 0, mg.sqrt({a}), -{a})
         mg.where({a} != 0, {b} / {a}, {b})
-        mg.where({a} > 0, {a} ** 0.5, mg.exp({a}))
+        mg.where({a} > 0, {a} ** 0.5, mg.exp({a} * 1.0))
         mg.where({a} > 5, mg.inf, mg.sin({a}))
         mg.nn.elu({a})
         mg.special.xlogy(mg.abs({a}), mg.abs({a}))
@@ -227,7 +227,7 @@ LINES = {
         mg.while_loop(lambda z: mg.all(z < mg.argmax({a}) % 9), lambda z: z * 2 + 1, ({b},), 9)[0]
         mg.nn.softmax(mg.where({a} > 0, {a}, -1e9), axis={axis})
         mg.nn.softmax(mg.where({a} > 0, {a}, -mg.inf).at[..., 0].set(1), axis=-1)
-        mg.clip({a}, -1, 1) * mg.sin({b})
+        mg.clip({a}, -1, 1) * mg.sin({b} * 1.0)
         mg.abs({a}) * mg.cos({a})
     """,
     # that change what the next call finds
