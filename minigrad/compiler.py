@@ -109,7 +109,8 @@ def as_kernel(node: Node) -> Node | None:
     """The loop `node` as one kernel; None where it is none."""
     count = None if node.op.rounds is None else node.op.rounds(node)
     inputs = [x for x in node.inputs if isinstance(x, Tensor)]
-    if count is None or len(inputs) < len(node.inputs) or not all(x.spec.known for x in inputs):
+    tensors = [*inputs, *node.outputs]
+    if count is None or len(inputs) < len(node.inputs) or not all(x.spec.known for x in tensors):
         return None
     carried, scanned, body = node.attrs["carried"], node.attrs["scanned"], node.attrs["body"]
     specs = [
