@@ -90,14 +90,12 @@ class Values:
             self.emit(Load(name, place), level)
             name = self.rounded(name, place.buffer.dtype, y, level)
         else:
-            if is_lookup(node):
-                place, name = self.table(y), self.fresh()
-                self.emit(Load(name, place), level)
-                self.frames[level].names[y] = name
-                return
-            operands = tuple([self.operand(x, y) for x in node.inputs])
+            table = self.table(y) if is_lookup(node) else None
+            operands = () if table else tuple([self.operand(x, y) for x in node.inputs])
             name, dtype = self.fresh(), computed(y.dtype)
-            if self.phases.runs_over_rows(y):
+            if table:
+                self.emit(Load(name, table), level)
+            elif self.phases.runs_over_rows(y):
                 before, place = self.fresh(), self.places.state(y)
                 dtypes = (dtype,) * (1 + len(operands))
                 self.emit(Load(before, place), level)

@@ -156,6 +156,17 @@ def test_a_value_that_is_kept_in_a_wider_result_is_read_where_it_is() -> None:
 
 
 @needs_llvm
+def test_what_is_looked_up_is_kept_for_the_next_pass() -> None:
+    """Where finding the places is more than is done twice."""
+
+    def body(x: Any) -> list[Any]:
+        ordered = api.sort(x, axis=1)
+        return [ordered - api.max(ordered, axis=0)]
+
+    assert_same(body, np.random.default_rng(0).normal(size=(8, 1)).astype(np.float32))
+
+
+@needs_llvm
 def test_many_column_sums_may_be_results_seen_through_a_view() -> None:
     """There is no room to keep them, and no need: they are where they are stored."""
 
