@@ -154,6 +154,7 @@ class Access:
     def mask(self, place: Place, vector: Vector) -> Value | None:
         """The lanes to load or store; all in own rows, which are longer: masked stores are slow."""
         own = place.buffer.name in self.rows and place.strides == ((vector.var, 1),)
+        own = own and not place.offset  # the last vector of a later segment would end beyond
         return None if own or place.buffer.lanes > 1 else vector.mask
 
     def update(self, statement: Update, vector: Vector | None) -> None:

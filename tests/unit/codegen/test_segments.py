@@ -107,3 +107,13 @@ def test_numbers_that_wrap_around_do_so_in_segments_too() -> None:
 def test_many_changes_leave_conditions_where_they_are() -> None:
     (nest,) = nests(lambda x, y: mg.tril(x) + y, X, Y)
     assert sum(isinstance(s, Loop) for s in statements(nest.body)) == 2
+
+
+@pytest.mark.parametrize("n", [31, 62, 63, 64, 127])
+def test_what_a_segment_keeps_for_later_ends_where_its_row_does(n: int) -> None:
+    def f(x: Any) -> Any:
+        return mg.nn.softmax(mg.where(x > 0, x, -mg.inf).at[..., 0].set(1), axis=-1)
+
+    x = np.random.default_rng(0).normal(size=(3, n))
+    ours = mg.function(f, jit_compile=True)(x).numpy()
+    np.testing.assert_allclose(ours, f(mg.constant(x)).numpy(), rtol=1e-12)
