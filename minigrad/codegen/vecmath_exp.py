@@ -22,16 +22,18 @@ EXP_RANGE = {"f32": (-104.0, 89.0), "f64": (-746.0, 710.5)}
 EXP2_RANGE = {"f32": (-151.0, 129.0), "f64": (-1076.0, 1025.0)}
 # below it, expm1 is -1 to the last bit
 EXPM1_LOW = {"f32": -17.5, "f64": -38.0}
+# the float32 below 1/2; where it is added, what is cut off is what rounding would
+HALF = 0.5 - 2.0**-25
 # above it, tanh is 1 to the last bit
 TANH_HIGH = {"f32": 9.5, "f64": 20.0}
 
 
 def reduce_exp(x: Term) -> tuple[Term, Term]:
-    """r, and n as an integer; of a NaN, NaN and anything."""
+    """r, and n plus the shifter of the format; of a NaN, NaN twice."""
     shifted = fma(x, LOG2_E, x.format.shifter)
     n = shifted - x.format.shifter
     high, low = LN2[x.format.suffix]
-    return fma(n, -low, fma(n, -high, x)), shifted.bits() - x.format.shifter_bits
+    return fma(n, -low, fma(n, -high, x)), shifted
 
 
 def exp_of_reduced(r: Term, variant: str = "") -> Term:
@@ -39,16 +41,38 @@ def exp_of_reduced(r: Term, variant: str = "") -> Term:
     return fma(polynomial(r, f"exp/{variant}"), r * r, r) + 1.0
 
 
-def power_of_two(n: Term, model: Term) -> Term:
-    """2^n as a float like `model`; n is an integer for which it is a normal number."""
-    form = model.format
-    return ((n + form.bias) << form.mantissa).bits_as(model.value.dtype)
+def power_of_two(shifted: Term, more: int | Term = 0) -> Term:
+    """2^(n + more) as a float; n comes with the shifter, and the power is a normal number."""
+    form = shifted.format
+    n = shifted.bits() + more  # of the shifter, all bits that the power has room for are zero
+    return ((n + form.bias) << form.mantissa).bits_as(shifted.value.dtype)
 
 
-def times_power_of_two(x: Term, n: Term) -> Term:
-    """x 2^n, in two steps: either factor is normal even where the product is not."""
-    half = n >> 1
-    return x * power_of_two(half, x) * power_of_two(n - half, x)
+def times_power_of_two(x: Term, shifted: Term) -> Term:
+    """x 2^n for x about 1; n comes with the shifter. NaN where both are.
+
+    Processors take long for products that are not normal numbers, zero for one. So where the
+    result is none, the product is one of units of the last place, and what it is rounded to is
+    the bits of the result.
+    """
+    form = shifted.format
+    low = shifted < form.shifter + (2 - form.bias)
+    units = form.bias + form.mantissa - 2  # 2x is taken, as 2^n may overflow where x 2^n does not
+    more = where(low, shifted.bits().like(units), -1)
+    product = (x + x) * power_of_two(shifted, more)
+    return where(low, rounded(product).bits_as(x.value.dtype), product)
+
+
+def rounded(x: Term) -> Term:
+    """The integer next to x, which is from 0 to twice the first that has no fraction."""
+    form = x.format
+    if x.value.dtype == FLOAT32:
+        return (x + HALF).to(form.integer)
+    whole = 2.0**form.mantissa  # from here on there are no fractions
+    large = x >= whole
+    bits = where(large, x, x + whole).bits()
+    first = (form.bias + form.mantissa) << form.mantissa  # the bits of `whole`
+    return bits - where(large, bits.like(first - (1 << form.mantissa)), first)
 
 
 def within(x: Term, bounds: tuple[float, float]) -> Term:
@@ -58,29 +82,29 @@ def within(x: Term, bounds: tuple[float, float]) -> Term:
 
 def exp(x: Term) -> Term:
     """e^x."""
-    r, n = reduce_exp(within(x, EXP_RANGE[x.format.suffix]))
-    return times_power_of_two(exp_of_reduced(r), n)
+    r, shifted = reduce_exp(within(x, EXP_RANGE[x.format.suffix]))
+    return times_power_of_two(exp_of_reduced(r), shifted)
 
 
 def exp_of_sum(high: Term, low: Term) -> Term:
     """e^(high + low) for a `low` so small that its rounding does not count."""
     inside = within(high, EXP_RANGE[high.format.suffix])
-    r, n = reduce_exp(inside)
+    r, shifted = reduce_exp(inside)
     r = r + where(inside.equals(high), low, 0.0)  # out of range, `low` may be NaN
-    return times_power_of_two(exp_of_reduced(r), n)
+    return times_power_of_two(exp_of_reduced(r), shifted)
 
 
 def half_exp(x: Term) -> Term:
     """e^x / 2 for x >= 0, which overflows later than e^x."""
-    r, n = reduce_exp(x.at_most(EXP_RANGE[x.format.suffix][1] + 1))
-    return times_power_of_two(exp_of_reduced(r), n - 1)
+    r, shifted = reduce_exp(x.at_most(EXP_RANGE[x.format.suffix][1] + 1))
+    return times_power_of_two(exp_of_reduced(r), shifted - 1.0)
 
 
 def exp_of_negative(x: Term, variant: str = "") -> Term:
     """e^x for x <= 0; zero where the result is not normal."""
     low = -87.3 if x.value.dtype == FLOAT32 else -708.0
-    r, n = reduce_exp(x.at_least(low))
-    return where(x < low, 0.0, exp_of_reduced(r, variant) * power_of_two(n, x))
+    r, shifted = reduce_exp(x.at_least(low))
+    return where(x < low, 0.0, exp_of_reduced(r, variant) * power_of_two(shifted))
 
 
 def exp2(x: Term) -> Term:
@@ -88,26 +112,26 @@ def exp2(x: Term) -> Term:
     inside = within(x, EXP2_RANGE[x.format.suffix])
     shifted = inside + x.format.shifter
     r = (inside - (shifted - x.format.shifter)) * math.log(2)
-    return times_power_of_two(exp_of_reduced(r), shifted.bits() - x.format.shifter_bits)
+    return times_power_of_two(exp_of_reduced(r), shifted)
 
 
 def expm1(x: Term) -> Term:
     """e^x - 1, also where that is small."""
     form = x.format
-    r, n = reduce_exp(within(x, (EXPM1_LOW[form.suffix], EXP_RANGE[form.suffix][1])))
+    r, shifted = reduce_exp(within(x, (EXPM1_LOW[form.suffix], EXP_RANGE[form.suffix][1])))
     p = fma(polynomial(r, "expm1"), r * r, r)
-    scale = power_of_two(n - 1, x)  # half of it, since 2^n itself may overflow
+    scale = power_of_two(shifted, -1)  # half of it, since 2^n itself may overflow
     half = fma(p, scale, scale - 0.5)
     return where(abs(x) < form.tiny, x, half + half)
 
 
 def expit(x: Term) -> Term:
     """1 / (1 + e^-x), by the exponential that cannot overflow."""
-    r, n = reduce_exp(-abs(x).at_most(-EXP_RANGE[x.format.suffix][0]))
+    r, shifted = reduce_exp(-abs(x).at_most(-EXP_RANGE[x.format.suffix][0]))
     t = fma(polynomial(r, "exp"), r * r, r)
     p = t + 1.0
     lost = t - (p - 1.0)  # of the sum, to rounding
-    e = times_power_of_two(p, n)
+    e = times_power_of_two(p, shifted)
     below, whole = x < 0.0, e + 1.0
     lost = lost - (e - (whole - 1.0))  # and of the divisor
     y = where(below, e, 1.0) / whole
@@ -121,8 +145,8 @@ def tanh(x: Term) -> Term:
     if x.value.dtype != FLOAT32:
         t = expm1(bounded + bounded)
         return (t / (t + 2.0)).signed_as(x)
-    r, n = reduce_exp(bounded + bounded)
-    e = exp_of_reduced(r, "short") * power_of_two(n, x)
+    r, shifted = reduce_exp(bounded + bounded)
+    e = exp_of_reduced(r, "short") * power_of_two(shifted)
     large = 1.0 - 2.0 / (e + 1.0)
     z = x * x
     small = fma(polynomial(z, "tanh") * z, a, a)
