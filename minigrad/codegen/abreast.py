@@ -12,8 +12,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from .arithmetic import computed
 from .bodies import instructions
-from .cost import CHUNK, WIDEST
+from .cost import CHUNK, LIGHT, lanes_for
 from .loops import Apply, Buffer, Load, Loop, LoopNest, Place, Scan, Statement, Store, Update
 from .loops import statements as all_in
 from .strips import with_places
@@ -32,40 +33,47 @@ STACK = 1 << 15
 SQUARE = 16
 """Lanes of the widest squares that are turned in registers."""
 
+TURNS = 4
+"""Rounds of a light loop along rows abreast that are written in turn, a power of two."""
+
 Access = Load | Store | Update
 
 
-def lay_abreast(nest: LoopNest) -> None:
-    """Let loops of `nest` over many short rows be loops over lanes."""
-    for loop in list(around_short_rows(nest.body)):
+def lay_abreast(nest: LoopNest, standing: str = "") -> None:
+    """Let loops of `nest` over many short rows be loops over lanes.
+
+    standing: the variable of a loop whose rows stand side by side, however long they are.
+    """
+    for loop in list(around_short_rows(nest.body, standing)):
         if carries(nest, loop):
             continue
-        lanes = lanes_of(loop, nest.vector_bytes)
-        if loop.extent >= lanes and pays(loop, nest.vector_bytes):
-            make_vector(loop, lanes)
+        stands = loop.var == standing
+        enough = loop.extent >= native_lanes(loop, nest.vector_bytes)
+        if stands or (enough and pays(loop, nest.vector_bytes)):
+            make_vector(loop, lanes_of(loop, nest.vector_bytes, stands=stands))
             give_lanes(nest, loop)
             give_windows(nest, loop)
 
 
-def around_short_rows(body: list[Statement]) -> Iterator[Loop]:
-    """The outermost loops whose rounds go through few elements."""
+def around_short_rows(body: list[Statement], standing: str) -> Iterator[Loop]:
+    """The outermost loops whose rounds go through few elements, and those of standing rows."""
     for loop in loops_in(body):
         if loop.vector:
             continue
-        if points(loop) > POINTS:
+        if points(loop) > POINTS and loop.var != standing:
             if loop.block == 1:
-                yield from around_short_rows(loop.body)
-        elif not any(map(is_in_order, all_in(loop.body))):
+                yield from around_short_rows(loop.body, standing)
+        elif not any(is_in_order(statement, loop) for statement in all_in(loop.body)):
             yield loop
 
 
-def is_in_order(statement: Statement) -> bool:
+def is_in_order(statement: Statement, loop: Loop) -> bool:
     """Whether rows must come one after the other, or read what lies apart under conditions."""
     match statement:
         case Scan():
             return True
         case Load():
-            return bool(statement.inside)
+            return bool(statement.inside) and is_apart(statement.place, loop)
         case Store() | Update():
             return bool(statement.place.at)
     return False
@@ -96,17 +104,24 @@ def accesses(body: list[Statement]) -> list[Access]:
 # Whether, and how many.
 
 
-def lanes_of(loop: Loop, vector_bytes: int) -> int:
-    """The lanes of a loop over rows: four registers per value, unless panels would be large."""
-    places = {s.place for s in accesses(loop.body)}
-    sizes = [place.buffer.dtype.itemsize for place in places]
+def native_lanes(loop: Loop, vector_bytes: int) -> int:
+    """The lanes of one register, of the widest values in `loop`."""
+    dtypes = [s.place.buffer.dtype for s in accesses(loop.body)]
     for s in all_in(loop.body):
         if isinstance(s, Apply):
-            sizes += [dtype.itemsize for dtype in (*s.dtypes, s.dtype)]
-    widest = max(sizes, default=4)
-    fewest = max(vector_bytes // widest, 1)
-    lanes = min(4 * fewest, WIDEST)
-    while lanes > fewest and points(loop) * len(places) * widest * lanes > STACK:
+            dtypes += [*s.dtypes, s.dtype]
+    return max(vector_bytes // max([computed(x).itemsize for x in dtypes], default=4), 1)
+
+
+def lanes_of(loop: Loop, vector_bytes: int, *, stands: bool) -> int:
+    """The lanes of a loop over rows: four registers per value, unless panels would be large.
+
+    stands: whether rows stand side by side, and need none.
+    """
+    native = native_lanes(loop, vector_bytes)
+    lanes = lanes_for(loop.extent, native)
+    panels = len({s.place for s in accesses(loop.body)}) * points(loop) * vector_bytes // native
+    while not stands and lanes > native and panels * lanes > STACK:
         lanes //= 2
     return lanes
 
@@ -170,6 +185,9 @@ def make_vector(loop: Loop, lanes: int) -> None:
         loop.chunk = -(-CHUNK // (points(loop) * lanes)) * lanes
     for s in inner:
         s.vector, s.lanes, s.unroll, s.chunk, s.block, s.calls = False, 1, 1, 0, 1, False
+        if s.extent > POINTS and not loops_in(s.body):
+            s.unroll = TURNS if sum(map(weight, s.body)) <= LIGHT else 1
+            s.chunk = POINTS if s.folds else 0
 
 
 def give_lanes(nest: LoopNest, loop: Loop) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ..core.op import Node
 from .bodies import cost, is_array, is_fold, is_lookup, is_map, is_move, is_scan, is_scatter
+from .cost import WIDEST
 from .index import Space
 from .views import MisfitError
 
@@ -21,6 +22,10 @@ REDUNDANT = 12
 """Instructions that may be repeated for every row rather than be a loop of their own."""
 SHORT = 32
 """Rows shorter than this carry no work of their own, which is done one row at a time."""
+NARROW = 16
+"""Rows that stand beside each other, at least, for a vector to go along them."""
+CACHE = 1 << 18
+"""Bytes of so many rows, at most."""
 COLUMNS = 8192
 """Numbers, of all column sums together, that are kept on the stack for what is made of them."""
 
@@ -29,6 +34,8 @@ class Arrangement(NamedTuple):
     """Dims from the outermost to the innermost, and the values made after the rows.
 
     scanned: the dim that running results go along, the innermost one or that of the rows.
+    standing: the dim along which elements lie side by side, where it is the last one of the rows,
+    and not of the columns: rows stand upright in memory, many beside each other.
     """
 
     batch: tuple[int, ...]
@@ -36,6 +43,7 @@ class Arrangement(NamedTuple):
     cols: tuple[int, ...]
     late: frozenset[Any]
     scanned: int | None = None
+    standing: int | None = None
 
     @property
     def runs_over_rows(self) -> bool:
@@ -51,12 +59,28 @@ class Arrangement(NamedTuple):
 def arrange(space: Space) -> Arrangement:
     """The loops of `space`. Raises MisfitError where its nodes need different ones."""
     order = memory_order(space)
-    everything = frozenset(order)
-    if everything != space.extents.keys():
+    if frozenset(order) != space.extents.keys():
         raise MisfitError("loops of different lengths")
     folds = [node for node in space.nodes if is_fold(node)]
     reduced = {node: folded(space, node) for node in folds}
     scanned = scanned_dim(space)
+    try:
+        return lying(space, order, reduced, scanned)
+    except AgainError as misfit:
+        if scanned is not None or any(map(is_scatter, space.nodes)):
+            raise
+        return standing(space, order, reduced, misfit)
+
+
+class AgainError(MisfitError):
+    """A sum over rows is needed while they are gone through once more."""
+
+
+def lying(
+    space: Space, order: tuple[int, ...], reduced: dict[Node, Dims], scanned: int | None
+) -> Arrangement:
+    """The loops of `space` where what lies side by side is the columns."""
+    everything = frozenset(order)
     if scanned is None or scanned == order[-1]:
         cols, rows = columns_and_rows(order, set(reduced.values()))
     else:
@@ -64,8 +88,8 @@ def arrange(space: Space) -> Arrangement:
         if any(dims & cols for dims in reduced.values()):
             raise MisfitError("running results along another axis, and sums of rows")
     rest = everything - cols
-    for node in folds:
-        check_fold(space, node, reduced[node], cols, rows, rest)
+    for node, dims in reduced.items():
+        check_fold(space, node, dims, cols, rows, rest)
     batch = rest - rows if rows else frozenset[int]()
     rows = rows or rest
     found = Arrangement(
@@ -78,6 +102,36 @@ def arrange(space: Space) -> Arrangement:
     check_prefixes(space, found)
     if not found.late.isdisjoint(space.scans):
         raise MisfitError("running results of what needs all rows")
+    return found
+
+
+def standing(
+    space: Space, order: tuple[int, ...], reduced: dict[Node, Dims], misfit: MisfitError
+) -> Arrangement:
+    """The loops of `space` where columns are what is summed up, though it lies apart.
+
+    A vector then holds an element each of rows that are beside each other, and goes along all of
+    them. Raises `misfit` where so many rows do not fit into a cache while they are gone through.
+    """
+    across = [dims for dims in reduced.values() if dims and order[-1] not in dims]
+    cols = min(across, key=len, default=frozenset[int]())
+    rest = frozenset(order) - cols
+    size = math.prod(space.extents[d] for d in cols)
+    widest = max(y.dtype.itemsize for y in space.made)
+    if not cols or size * widest * WIDEST > CACHE or space.extents[order[-1]] < NARROW:
+        raise misfit
+    for node, dims in reduced.items():
+        check_fold(space, node, dims, cols, rest, rest)
+        if dims and not dims & cols:
+            raise misfit
+    found = Arrangement(
+        (),
+        tuple([d for d in order if d in rest]),
+        tuple([d for d in order if d in cols]),
+        late_values(space, reduced, [d for d in order if d in cols], frozenset()),
+        standing=order[-1],
+    )
+    check_prefixes(space, found)
     return found
 
 
@@ -156,14 +210,14 @@ def late_values(
         waits = any(x in late for x in node.inputs if is_array(x))
         if is_fold(node):
             if waits:
-                raise MisfitError("a reduction of what needs all rows")
+                raise AgainError("a reduction of what needs all rows")
             if reduced[node] - cols:
                 late.add(y)
         elif waits and is_move(node):
             late.add(y)  # only seen through
         elif waits:
             if not space.dims(y) <= batch | cols:
-                raise MisfitError("a reduction over rows is used in rows again")
+                raise AgainError("a reduction over rows is used in rows again")
             if len(sums) * math.prod(space.extents[d] for d in kept) > COLUMNS:
                 raise MisfitError("too many columns to keep their sums")
             late.add(y)
@@ -230,5 +284,5 @@ def storable(space: Space, found: Arrangement, y: Any) -> bool:
     dims, order = space.dims(y), found.order
     if y in found.late or y in space.scattered:
         return True
-    inner = order[-1] if order else None
+    inner = found.standing or (order[-1] if order else None)
     return is_prefix(dims, order) and (inner not in dims or space.maps[y][inner] == 1)

@@ -8,6 +8,8 @@ CHUNK = 8192
 """Elements whose sum is accumulated in lanes; beyond, chunks are combined in float64."""
 STACK = 1 << 16
 """Bytes of scratch rows that a kernel keeps on the stack."""
+STANDING = 1 << 18
+"""The same of scratch for rows that stand side by side."""
 LIGHT = 16
 """Instructions of a loop body that leave a processor waiting for its accumulators."""
 HEAVY = 400
@@ -40,7 +42,28 @@ def tile(extent: int, widest: int, vector_bytes: int, *, folds: bool, work: int)
     folds: whether the loop reduces; then light loops, of little `work` in instructions, take two
     vectors in turn, with twice as many accumulators, as an addition takes four cycles.
     """
-    lanes = min(4 * max(vector_bytes // widest, 1), WIDEST)
+    fewest = max(vector_bytes // widest, 1)
+    lanes = lanes_for(extent, fewest)
+    return Tile(lanes, 2 if folds and work <= LIGHT and 2 * lanes <= extent else 1)
+
+
+def lanes_for(extent: int, fewest: int) -> int:
+    """The lanes of a loop over `extent` where a register has `fewest`: those of four registers.
+
+    Of fewer, where that leaves so much less of the last round empty.
+    """
+    lanes = min(4 * fewest, WIDEST)
     while lanes // 2 >= extent:
         lanes //= 2
-    return Tile(lanes, 2 if folds and work <= LIGHT and 2 * lanes <= extent else 1)
+    while lanes > fewest and (
+        registers(extent, lanes // 2, fewest) * 10 <= registers(extent, lanes, fewest) * 9
+    ):
+        lanes //= 2
+    return lanes
+
+
+def registers(extent: int, lanes: int, fewest: int) -> int:
+    """How many registers of a value a loop over `extent` goes through."""
+    rounds, rest = divmod(extent, lanes)
+    last = 1 << (rest - 1).bit_length() if rest else 0
+    return rounds * max(lanes // fewest, 1) + -(-last // fewest)

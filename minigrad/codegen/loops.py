@@ -253,8 +253,9 @@ class Loop:
         """The first line of the loop."""
         if self.each:
             return f"for each {self.var} of the block:"
-        by = f" by {self.lanes}" + (f" x {self.unroll}" if self.unroll > 1 else "")
-        by = by if self.vector else f" by {self.block}" if self.block > 1 else ""
+        turns = f" x {self.unroll}" if self.unroll > 1 else ""
+        by = f" by {self.lanes}" if self.vector else f" by {self.block}" if self.block > 1 else ""
+        by += turns
         chunk = f", in chunks of {self.chunk}" if 0 < self.chunk < self.extent else ""
         shared = f", shared by {self.share}" if self.share else ""
         by += ", backwards" if self.backwards else ""

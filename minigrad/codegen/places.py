@@ -10,7 +10,7 @@ import numpy as np
 
 from .arithmetic import computed
 from .arrange import Arrangement
-from .cost import STACK
+from .cost import STACK, STANDING, WIDEST
 from .dims import Nesting
 from .loops import Buffer, Place
 from .phases import Phases
@@ -40,7 +40,7 @@ class Places:
             apart = dtype != y.dtype or self.result_of(y) is None
             if (self.phases.is_column_sum(y) and apart) or self.phases.runs_over_rows(y):
                 found[y] = Buffer(f"s{len(found)}", (count,), dtype, "sums")
-        left = STACK
+        left = STACK if self.nesting.found.standing is None else STANDING // WIDEST
         for y in list(self.phases.kept):
             if self.result_of(y) is not None:
                 continue

@@ -82,6 +82,7 @@ class Scheduler(Values):
         for y in self.nesting.space.scattered:
             self.emit(self.cleared(y))
         self.around(self.found.batch, self.one_batch)
+        standing = self.found.standing
         nest = LoopNest(
             self.nesting.graph.name,
             list(self.places.inputs.values()),
@@ -91,7 +92,7 @@ class Scheduler(Values):
             self.vector_bytes,
         )
         cut_loops(nest)
-        lay_abreast(nest)
+        lay_abreast(nest, "" if standing is None else self.places.vars[standing])
         turn(nest)
         past_the_caches(nest)
         share(nest)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.logic import less, logical_and
+from ..ops.logic import less, logical_and, where
 from .arithmetic import computed
 from .arrange import Dims
 from .bodies import is_array, is_fold, is_lookup, is_scan, operand_dtypes
@@ -140,11 +140,34 @@ class Values:
         return self.loaded(self.nesting.loads[x, y])
 
     def loaded(self, source: Source) -> Operand:
-        """The name of an element of an input."""
+        """The name of an element of an input.
+
+        Where it lies is there, whatever limits along other dims than its own say: these choose
+        among what has been read, which loops outside of theirs can do, and without a mask.
+        """
+        apart = [limit for limit in source.limits if self.is_apart(limit, source)]
+        source = source._replace(limits=tuple([x for x in source.limits if x not in apart]))
         place, inside = self.places.input(source), self.within(source.limits)
-        return self.known(
+        read = self.known(
             source.dims, (place, inside), lambda name: Load(name, place, inside, source.fill)
         )
+        if not apart:
+            return read
+        dims = source.dims.union(*[limit.strides for limit in apart])
+        operands, dtype = (self.within(apart), read, source.fill), place.buffer.dtype
+        dtypes = (BOOL, dtype, dtype)
+        return self.known(
+            dims, operands, lambda name: Apply(name, where.op, operands, dtypes, dtype)
+        )
+
+    def is_apart(self, limit: Limit, source: Source) -> bool:
+        """Whether `limit` is along one dim, along which `source` stays where it is, and holds."""
+        if len(limit.strides) != 1 or not source.strides.keys().isdisjoint(limit.strides):
+            return False
+        ((dim, stride),) = limit.strides.items()
+        ends = limit.offset, limit.offset + stride * (self.nesting.space.extents[dim] - 1)
+        first = min(ends) % abs(stride) if min(ends) < 0 else min(ends)
+        return first <= max(ends) and first < limit.extent
 
     def within(self, limits: Sequence[Limit]) -> str:
         """The name of the mask that is true within all limits; empty if there is none."""

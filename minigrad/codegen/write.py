@@ -28,7 +28,9 @@ from .loops import (
     Store,
     Transform,
     Update,
+    statements,
 )
+from .names import defined
 from .outline import called, is_worth_a_call
 from .packing import minus, smaller
 from .past import LINE
@@ -196,6 +198,8 @@ class NestWriter(Access):
         if loop.past and not self.past:
             self.past_or_not(loop, start, length)
             return []
+        for name in defined([*statements(loop.body)]):
+            self.scalars.pop(name, None)  # of another strip, where there was one for each row
         self.prepare(loop.body, loop.var, start)
         lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
         emitter = self.vectors(lanes)
@@ -331,19 +335,54 @@ class NestWriter(Access):
                 for k in range(loop.extent):
                     sums = self.inner_round(loop, vector, k, sums)
             else:
-                with emitter.loop(0, loop.extent, 1, sums) as state:
-                    state.following = self.inner_round(loop, vector, state.index, state.values)
-                sums = state.values
+                sums = self.inner_chunks(loop, vector, sums)
         for fold, x in zip(loop.folds, sums, strict=True):
             vector.names[fold.name] = [emitter.cast(x, fold.wide)]
         self.bases = bases
 
+    def inner_chunks(self, loop: Loop, vector: Vector, sums: Copies) -> Copies:
+        """All rounds of an inner loop; sums of so many at a time are added up."""
+        slots = [Slot(fold, 0) for fold in loop.folds]
+        start, size = 0, loop.chunk
+        if slots and size and 2 * size <= loop.extent:
+            zeros, start = list(sums), loop.extent // size * size
+            with vector.emitter.loop(0, start, size, sums) as state:
+                end = self.function.plus(state.index, size)
+                parts = self.inner_rounds(loop, vector, (state.index, end), zeros)
+                state.following = joined(vector.emitter, slots, state.values, parts)
+            sums = state.values
+        middle = start + (loop.extent - start) // loop.unroll * loop.unroll
+        sums = self.inner_rounds(loop, vector, (start, middle), sums)
+        for k in range(middle, loop.extent):
+            sums = self.inner_round(loop, vector, k, sums)
+        return sums
+
+    def inner_rounds(
+        self, loop: Loop, vector: Vector, span: tuple[Index, Index], sums: Copies
+    ) -> Copies:
+        """Rounds of an inner loop; what several in turn give is added among each other first."""
+        if span[0] == span[1]:
+            return sums
+        with vector.emitter.loop(*span, loop.unroll, sums, surely=True) as state:
+            rounds = [self.function.plus(state.index, u) for u in range(loop.unroll)]
+            parts = [self.parts_of_round(loop, vector, index) for index in rounds]
+            slots = [Slot(fold, 0) for fold in loop.folds]
+            while len(parts) > 1:
+                pairs = zip(parts[::2], parts[1::2], strict=True)
+                parts = [joined(vector.emitter, slots, *pair) for pair in pairs]
+            state.following = joined(vector.emitter, slots, state.values, parts[0])
+        return state.values
+
     def inner_round(self, loop: Loop, vector: Vector, index: Index, sums: Copies) -> Copies:
         """One round of an inner loop; what its reductions have come to."""
+        parts = self.parts_of_round(loop, vector, index)
+        return joined(vector.emitter, [Slot(fold, 0) for fold in loop.folds], sums, parts)
+
+    def parts_of_round(self, loop: Loop, vector: Vector, index: Index) -> Copies:
+        """One round of an inner loop; what its reductions take from it."""
         self.indices[loop.var] = index
         self.prepare(loop.body, vector.var, vector.start)
-        slots = [Slot(fold, 0) for fold in loop.folds]
-        return joined(vector.emitter, slots, sums, self.round(loop, slots, vector))
+        return self.round(loop, [Slot(fold, 0) for fold in loop.folds], vector)
 
 
 def plain(statement: Statement) -> Statement:

@@ -75,12 +75,18 @@ def test_layer_norm_and_its_gradients_are_one_group() -> None:
     assert names(fused_graph(both, MATRIX, ROW, ROW, MATRIX)) == ["fused"]
 
 
-def test_a_group_ends_where_a_column_sum_is_used_in_rows() -> None:
-    lines = report(lambda x: [x / api.sum(x, axis=0)], MATRIX)
+def test_a_group_ends_where_a_column_sum_is_used_in_more_rows_than_fit_into_a_cache() -> None:
+    lines = report(lambda x: [x / api.sum(x, axis=0)], Spec((100_000, 32)))
     assert lines == [
         "group 0: reduce_sum",
         "group 1: divide    # a reduction over rows is used in rows again",
     ]
+
+
+def test_columns_that_fit_into_a_cache_are_gone_along_again_in_one_group() -> None:
+    for axis in (0, 1, (0, 1)):
+        softmax = fused_graph(lambda x, axis=axis: [mg.nn.softmax(x, axis)], Spec((30, 20, 100)))
+        assert names(softmax) == ["fused"]
 
 
 def test_float16_is_fused_where_the_machine_converts_it() -> None:
