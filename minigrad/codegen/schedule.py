@@ -47,6 +47,7 @@ from .shares import share
 from .strips import WIDE, in_strips, length_of_strips, turned_round
 from .transforms import transform_nest
 from .values import AFTER_ROWS, Frame, Values
+from .widen import widened
 
 DOUBLE = np.dtype(np.float64)
 
@@ -83,12 +84,13 @@ class Scheduler(Values):
             self.emit(self.cleared(y))
         self.around(self.found.batch, self.one_batch)
         standing = self.found.standing
+        body = widened(self.frames[0].body, self.vector_bytes)
         nest = LoopNest(
             self.nesting.graph.name,
             list(self.places.inputs.values()),
             list(self.places.outputs.values()),
-            own_buffers(self.frames[0].body),
-            self.frames[0].body,
+            own_buffers(body),
+            body,
             self.vector_bytes,
         )
         cut_loops(nest)
