@@ -14,14 +14,12 @@ from dataclasses import replace
 
 from .arithmetic import computed
 from .bodies import instructions
-from .cost import CHUNK, LIGHT, lanes_for
+from .cost import CHUNK, LIGHT, POINTS, lanes_for
 from .loops import Apply, Buffer, Load, Loop, LoopNest, Place, Scan, Statement, Store, Update
 from .loops import statements as all_in
 from .strips import with_places
 from .windows import cost
 
-POINTS = 64
-"""Elements of a row up to which rows go abreast."""
 HALF = 1.5
 """What adding two halves of a vector counts, in instructions."""
 ACROSS = 3
@@ -45,14 +43,23 @@ def lay_abreast(nest: LoopNest, standing: str = "") -> None:
     standing: the variable of a loop whose rows stand side by side, however long they are.
     """
     for loop in list(around_short_rows(nest.body, standing)):
-        if carries(nest, loop):
-            continue
-        stands = loop.var == standing
-        enough = loop.extent >= native_lanes(loop, nest.vector_bytes)
-        if stands or (enough and pays(loop, nest.vector_bytes)):
-            make_vector(loop, lanes_of(loop, nest.vector_bytes, stands=stands))
-            give_lanes(nest, loop)
-            give_windows(nest, loop)
+        choose_lanes(nest, loop, standing)
+
+
+def choose_lanes(nest: LoopNest, loop: Loop, standing: str) -> None:
+    """Let `loop` be one over lanes, if that pays; or else the loop over standing rows in it."""
+    if carries(nest, loop):
+        return
+    stands = loop.var == standing
+    enough = loop.extent >= native_lanes(loop, nest.vector_bytes)
+    if stands or (enough and pays(loop, nest.vector_bytes)):
+        make_vector(loop, lanes_of(loop, nest.vector_bytes, stands=stands))
+        give_lanes(nest, loop)
+        give_windows(nest, loop)
+        return
+    for inner in loops_in(loop.body):
+        if standing and not inner.vector:
+            choose_lanes(nest, inner, standing)
 
 
 def around_short_rows(body: list[Statement], standing: str) -> Iterator[Loop]:

@@ -9,11 +9,13 @@ what depends on it is late.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..core.op import Node
 from .bodies import cost, is_array, is_fold, is_lookup, is_map, is_move, is_scan, is_scatter
-from .cost import WIDEST
+from .cost import POINTS, WIDEST
 from .index import Space
 from .views import MisfitError
 
@@ -64,12 +66,23 @@ def arrange(space: Space) -> Arrangement:
     folds = [node for node in space.nodes if is_fold(node)]
     reduced = {node: folded(space, node) for node in folds}
     scanned = scanned_dim(space)
+    upright = scanned is None and not any(map(is_scatter, space.nodes))
     try:
-        return lying(space, order, reduced, scanned)
+        found = lying(space, order, reduced, scanned)
     except AgainError as misfit:
-        if scanned is not None or any(map(is_scatter, space.nodes)):
+        if not upright:
             raise
         return standing(space, order, reduced, misfit)
+    many = math.prod(space.extents[d] for d in found.batch) >= WIDEST
+    if upright and many and is_small(space, (*found.rows, *found.cols)):
+        with suppress(MisfitError):
+            return standing(space, order, reduced, MisfitError())
+    return found
+
+
+def is_small(space: Space, dims: Iterable[int]) -> bool:
+    """Whether there are so few elements along `dims` that they can be in one lane."""
+    return math.prod(space.extents[d] for d in dims) <= POINTS
 
 
 class AgainError(MisfitError):
@@ -118,7 +131,11 @@ def standing(
     rest = frozenset(order) - cols
     size = math.prod(space.extents[d] for d in cols)
     widest = max(y.dtype.itemsize for y in space.made)
-    if not cols or size * widest * WIDEST > CACHE or space.extents[order[-1]] < NARROW:
+    if not cols or size * widest * WIDEST > CACHE:
+        raise misfit
+    outermost = next((d for d in order if d in rest), None)
+    narrow = space.extents[order[-1]] < NARROW
+    if narrow and not is_small(space, [d for d in order if d != outermost]):
         raise misfit
     for node, dims in reduced.items():
         check_fold(space, node, dims, cols, rest, rest)

@@ -14,6 +14,8 @@ LIGHT = 16
 """Instructions of a loop body that leave a processor waiting for its accumulators."""
 HEAVY = 400
 """Instructions of a loop body from which on long functions are called in it."""
+POINTS = 64
+"""Elements of a row up to which rows go abreast, one in each lane."""
 WIDEST = 64
 """Lanes of the widest vectors written."""
 ROWS = 8

@@ -62,6 +62,9 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
     "a part of the rows": lambda x, r, c: mg.nn.softmax(x[::2, 1:]),
     "rows from the last": lambda x, r, c: mg.nn.softmax(mg.flip(x)),
     "columns that lie in order": lambda x, r, c: mg.nn.softmax(mg.reshape(x, x.shape[::-1]).T),
+    "a slope of one column": lambda x, r, c: mg.grad(
+        lambda x: mg.sum((x - mg.nn.logsumexp(x, 1, keepdims=True))[:, 0])
+    )(x),
     "integers and masks": lambda x, r, c: (
         mg.sum(mg.astype(x, "int32"), axis=1),
         mg.any(x > c, axis=1),

@@ -46,7 +46,9 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(9, 130, 70), (65, 4, 100), (300, 1, 17), (3, 301, 64)])
+@pytest.mark.parametrize(
+    "shape", [(9, 130, 70), (65, 4, 100), (300, 1, 17), (3, 301, 64), (500, 5, 7)]
+)
 @pytest.mark.parametrize("axis", [0, 1, (0, 1)])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_numbers_are_those_of_numpy(name: str, axis: Any, shape: Any, dtype: str) -> None:

@@ -24,6 +24,7 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     "of a batch": lambda x: mg.mean(mg.stack([x, x * 3]), axis=1),
     "and all": lambda x: (mg.sum(x, axis=0), mg.sum(x)),
     "looked up": lambda x: mg.sum(x[np.array([1, 0, 1, 1])], axis=0),
+    "looked up often": lambda x: mg.sum(x[np.arange(80) % 3], axis=0),
     "a slope": mg.grad(lambda x: mg.sum(mg.sqrt(mg.sum(x * x, axis=0) + 1))),
 }
 
