@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from .arithmetic import computed
 from .bodies import instructions
-from .cost import CHUNK, LIGHT, POINTS, lanes_for
+from .cost import CHUNK, LIGHT, POINTS, WIDEST, lanes_for
 from .loops import Apply, Buffer, Load, Loop, LoopNest, Place, Scan, Statement, Store, Update
 from .loops import statements as all_in
 from .strips import with_places
@@ -51,7 +51,7 @@ def choose_lanes(nest: LoopNest, loop: Loop, standing: str) -> None:
     if carries(nest, loop):
         return
     stands = loop.var == standing
-    enough = loop.extent >= native_lanes(loop, nest.vector_bytes)
+    enough = loop.extent >= lanes_of(loop, nest.vector_bytes, stands=stands)
     if stands or (enough and pays(loop, nest.vector_bytes)):
         make_vector(loop, lanes_of(loop, nest.vector_bytes, stands=stands))
         give_lanes(nest, loop)
@@ -126,7 +126,7 @@ def lanes_of(loop: Loop, vector_bytes: int, *, stands: bool) -> int:
     stands: whether rows stand side by side, and need none.
     """
     native = native_lanes(loop, vector_bytes)
-    lanes = lanes_for(loop.extent, native)
+    lanes = lanes_for(loop.extent, native) if stands else min(4 * native, WIDEST)
     panels = len({s.place for s in accesses(loop.body)}) * points(loop) * vector_bytes // native
     while not stands and lanes > native and panels * lanes > STACK:
         lanes //= 2

@@ -13,14 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..core.lowering import Reduce
-from .cost import WIDEST, lanes_for, registers
+from .cost import lanes_for, registers
 from .loops import Apply, Buffer, Load, Loop, Place, Statement, Store, Update
 from .strips import with_places
 
 WIDTH = 1024
 """Columns of rows taken together, at most."""
-FEWEST = 32
+FEWEST = 48
 """Rows of them from which on it pays, as sums must be added up behind."""
+FULL = 1.0
+"""The part of vectors that is filled, below which sums are made wider."""
+EMPTY = 0.7
+"""The same of what has no sums: it may be made of a product while that is in the cache."""
 FILLED = 16
 """Rows of them for which what belongs to columns is copied."""
 
@@ -55,7 +59,9 @@ class Widening:
         self.places = [s.place for s in inner.body if isinstance(s, Access)]
         if all(map(self.is_possible, inner.body)) and any(map(self.follows, self.places)):
             native = max(vector_bytes // self.widest(), 1)
-            self.count = rows_together(outer.extent, inner.extent, native)
+            full = FULL if any(isinstance(s, Update) for s in inner.body) else EMPTY
+            if not is_filled(inner.extent, native, full):
+                self.count = rows_together(outer.extent, inner.extent, native)
             self.lanes = lanes_for(self.count * inner.extent, native)
 
     def is_possible(self, statement: Statement) -> bool:
@@ -181,15 +187,17 @@ class Widening:
         return replace(self.outer, extent=rest, body=body, block=block if rest >= block else 1)
 
 
-def rows_together(rows: int, columns: int, native: int) -> int:
-    """How many rows of few columns are taken for one; 1 where that is nothing gained.
+def is_filled(columns: int, native: int, full: float) -> bool:
+    """Whether vectors along `columns` are filled up to a part of `full`.
 
-    native: the lanes of a register. Together they fill whole ones.
+    native: the lanes of a register.
     """
-    lanes = lanes_for(columns, native)
-    held = registers(columns, lanes, native) * native
-    if columns >= WIDEST and columns * 10 > held * 9:
-        return 1
+    held = registers(columns, lanes_for(columns, native), native) * native
+    return columns >= full * held
+
+
+def rows_together(rows: int, columns: int, native: int) -> int:
+    """How many rows of few columns are taken for one: as many as fill registers; 1 if too few."""
     unit = native // math.gcd(columns, native)
     most = min(WIDTH // (unit * columns), rows // (unit * FEWEST))
     return max(most * unit, 1)
