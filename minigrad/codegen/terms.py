@@ -17,7 +17,7 @@ class Format:
     """How a float dtype keeps its bits.
 
     mantissa: explicit bits of it. bias: of the exponent. shifter: 1.5 · 2^mantissa; adding it to
-    a moderate float rounds that to an integer, which is then in the last of its bits.
+    a moderate float rounds that to an integer, which is then the distance to `shifter_bits`.
     """
 
     def __init__(self, mantissa: int, bias: int, integer: np.dtype[Any], suffix: str):
@@ -26,6 +26,7 @@ class Format:
         self.integer = integer
         self.suffix = suffix
         self.shifter = 1.5 * 2.0**mantissa
+        self.shifter_bits = (bias + mantissa << mantissa) | 1 << (mantissa - 1)
         self.tiny = 2.0 ** -(mantissa + 2)  # too small to change 1 when added
         self.smallest_normal = 2.0 ** (1 - bias)
 

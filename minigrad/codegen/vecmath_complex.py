@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..core.lowering import Value
 from .arithmetic import FLOAT32, FLOAT64, Arithmetic
 from .terms import Term, exact_fma, fma, sqrt, where
-from .vecmath_exp import cosh, exp_of_reduced, power_of_two, reduce_exp, sinh, within
+from .vecmath_exp import cosh, exp_of_reduced, power_of_two, reduce_exp, sinh, whole_part, within
 from .vecmath_log import log as real_log
 from .vecmath_log import log1p
 from .vecmath_trig import atan2, both_circular, hypot, scaled_hypot
@@ -70,8 +70,8 @@ def sign(x: Term, y: Term) -> Pair:
 
 def scaled_by_exp(x: Term, doublings: int = 0) -> Callable[[Term], Term]:
     """What multiplies by 2^doublings e^x, and overflows only where the product does."""
-    r, n = reduce_exp(within(x, EXP_RANGE[x.format.suffix]))
-    n = n + doublings
+    r, shifted = reduce_exp(within(x, EXP_RANGE[x.format.suffix]))
+    n = whole_part(shifted) + doublings
     size, most = exp_of_reduced(r), 2 * x.format.bias
     beyond = where(n > most, n - most, n.like(0))
     half = (n - beyond) >> 1

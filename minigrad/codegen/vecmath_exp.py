@@ -41,11 +41,18 @@ def exp_of_reduced(r: Term, variant: str = "") -> Term:
     return fma(polynomial(r, f"exp/{variant}"), r * r, r) + 1.0
 
 
-def power_of_two(shifted: Term, more: int | Term = 0) -> Term:
-    """2^(n + more) as a float; n comes with the shifter, and the power is a normal number."""
-    form = shifted.format
-    n = shifted.bits() + more  # of the shifter, all bits that the power has room for are zero
-    return ((n + form.bias) << form.mantissa).bits_as(shifted.value.dtype)
+def whole_part(shifted: Term) -> Term:
+    """n as an integer, which comes with the shifter."""
+    return shifted.bits() - shifted.format.shifter_bits
+
+
+def power_of_two(n: Term, model: Term) -> Term:
+    """2^n as a float like `model`; n is an integer for which it is a normal number.
+
+    n may come with the shifter, whose bits are zero where the power has room for any.
+    """
+    form = model.format
+    return ((n + form.bias) << form.mantissa).bits_as(model.value.dtype)
 
 
 def times_power_of_two(x: Term, shifted: Term) -> Term:
@@ -59,7 +66,7 @@ def times_power_of_two(x: Term, shifted: Term) -> Term:
     low = shifted < form.shifter + (2 - form.bias)
     units = form.bias + form.mantissa - 2  # 2x is taken, as 2^n may overflow where x 2^n does not
     more = where(low, shifted.bits().like(units), -1)
-    product = (x + x) * power_of_two(shifted, more)
+    product = (x + x) * power_of_two(shifted.bits() + more, x)
     return where(low, rounded(product).bits_as(x.value.dtype), product)
 
 
@@ -104,7 +111,7 @@ def exp_of_negative(x: Term, variant: str = "") -> Term:
     """e^x for x <= 0; zero where the result is not normal."""
     low = -87.3 if x.value.dtype == FLOAT32 else -708.0
     r, shifted = reduce_exp(x.at_least(low))
-    return where(x < low, 0.0, exp_of_reduced(r, variant) * power_of_two(shifted))
+    return where(x < low, 0.0, exp_of_reduced(r, variant) * power_of_two(shifted.bits(), x))
 
 
 def exp2(x: Term) -> Term:
@@ -120,7 +127,7 @@ def expm1(x: Term) -> Term:
     form = x.format
     r, shifted = reduce_exp(within(x, (EXPM1_LOW[form.suffix], EXP_RANGE[form.suffix][1])))
     p = fma(polynomial(r, "expm1"), r * r, r)
-    scale = power_of_two(shifted, -1)  # half of it, since 2^n itself may overflow
+    scale = power_of_two(shifted.bits() - 1, x)  # half of it, since 2^n itself may overflow
     half = fma(p, scale, scale - 0.5)
     return where(abs(x) < form.tiny, x, half + half)
 
@@ -146,7 +153,7 @@ def tanh(x: Term) -> Term:
         t = expm1(bounded + bounded)
         return (t / (t + 2.0)).signed_as(x)
     r, shifted = reduce_exp(bounded + bounded)
-    e = exp_of_reduced(r, "short") * power_of_two(shifted)
+    e = exp_of_reduced(r, "short") * power_of_two(shifted.bits(), x)
     large = 1.0 - 2.0 / (e + 1.0)
     z = x * x
     small = fma(polynomial(z, "tanh") * z, a, a)

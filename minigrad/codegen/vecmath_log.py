@@ -219,7 +219,7 @@ def pow_float32(a: Term, y: Term) -> Term:
     wide = a.to(np.float64)
     logarithm = log_of_extremes(wide, log_of_wide(wide))
     r, shifted = reduce_exp(within(logarithm * y.to(np.float64), (-110.0, 100.0)))
-    return (exp_of_reduced(r, "short") * power_of_two(shifted)).to(FLOAT32)
+    return (exp_of_reduced(r, "short") * power_of_two(shifted.bits(), wide)).to(FLOAT32)
 
 
 def pow_float64(a: Term, y: Term) -> Term:
