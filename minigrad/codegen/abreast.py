@@ -50,7 +50,7 @@ def choose_lanes(nest: LoopNest, loop: Loop, standing: str) -> None:
     """Let `loop` be one over lanes, if that pays; or else the loop over standing rows in it."""
     if carries(nest, loop):
         return
-    stands = loop.var == standing
+    stands = is_part_of(loop, standing)
     enough = loop.extent >= lanes_of(loop, nest.vector_bytes, stands=stands)
     if stands or (enough and pays(loop, nest.vector_bytes)):
         make_vector(loop, lanes_of(loop, nest.vector_bytes, stands=stands))
@@ -67,11 +67,16 @@ def around_short_rows(body: list[Statement], standing: str) -> Iterator[Loop]:
     for loop in loops_in(body):
         if loop.vector:
             continue
-        if points(loop) > POINTS and loop.var != standing:
+        if points(loop) > POINTS and not is_part_of(loop, standing):
             if loop.block == 1:
                 yield from around_short_rows(loop.body, standing)
         elif not any(is_in_order(statement, loop) for statement in all_in(loop.body)):
             yield loop
+
+
+def is_part_of(loop: Loop, var: str) -> bool:
+    """Whether `loop` is the one over `var`, or a segment of it."""
+    return loop.var.split("_")[0] == var
 
 
 def is_in_order(statement: Statement, loop: Loop) -> bool:
