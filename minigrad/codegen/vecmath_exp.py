@@ -65,8 +65,9 @@ def times_power_of_two(x: Term, shifted: Term) -> Term:
     form = shifted.format
     low = shifted < form.shifter + (2 - form.bias)
     units = form.bias + form.mantissa - 2  # 2x is taken, as 2^n may overflow where x 2^n does not
-    more = where(low, shifted.bits().like(units), -1)
-    product = (x + x) * power_of_two(shifted.bits() + more, x)
+    more = where(low, shifted.bits().like(form.bias + units), form.bias - 1)
+    power = (shifted.bits() + more) << form.mantissa
+    product = (x + x) * power.bits_as(x.value.dtype)
     return where(low, rounded(product).bits_as(x.value.dtype), product)
 
 
