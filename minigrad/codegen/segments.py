@@ -83,6 +83,9 @@ def segments(loop: Loop) -> list[Segment]:
         return whole
     if not all(isinstance(s, Load | Apply | Store | Update | Fold | Loop) for s in inside):
         return whole
+    kept = [s.place for s in inside if isinstance(s, Store | Update)]
+    if any(place.buffer.role in ("scratch", "sums") for place in kept):
+        return whole  # whole vectors are stored there, past the end of a shorter loop
     rounds = Rounds(whole[0])
     cuts: set[int] = set()
     for s in inside:

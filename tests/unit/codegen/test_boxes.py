@@ -287,3 +287,11 @@ def test_no_index_is_checked_where_the_dtype_has_no_others() -> None:
     x, i = mg.asarray(np.arange(256.0)), mg.asarray(np.arange(255, -1, -1, dtype=np.uint8))
     assert "in_bounds" not in f.compiler_ir(x, i, stage="program")
     np.testing.assert_array_equal(f(x, i), np.arange(255, -1, -1) * 2.0)
+
+
+def test_running_results_go_on_in_every_column_behind_a_margin() -> None:
+    def f(x: Any) -> Any:
+        return mg.cumulative_sum(mg.pad(x, ((0, 2), (3, 0)), constant_values=1), axis=0)
+
+    x = mg.asarray(np.arange(20.0).reshape(4, 5))
+    np.testing.assert_array_equal(mg.function(f, jit_compile=True)(x), f(x))
