@@ -50,7 +50,7 @@ def test_a_bound_may_be_a_tensor(native: list[int]) -> None:
 
     assert powers(mg.constant(2.0), mg.constant(5)).numpy() == 16
     assert powers(mg.constant(3.0), mg.constant(-1)).numpy() == 81
-    assert native == [3, 3]
+    assert native == [3, 3] or not jit.available()
 
 
 @pytest.mark.parametrize(

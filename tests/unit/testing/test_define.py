@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.codegen import jit
 from minigrad.core.registry import OPS
 from minigrad.define import Domain, Spec, forget, pointwise, primitive
 from minigrad.errors import DefinitionError, SaveError
 from minigrad.saved_model.model import dumped, loaded
 from minigrad.testing import LawError, check_op
 from minigrad.testing.strategies import Pen
+
+needs_llvm = pytest.mark.skipif(not jit.available(), reason="llvmlite is not installed")
 
 
 def softsign() -> Any:
@@ -81,6 +84,7 @@ def test_a_wrong_derivative_is_found_and_shrunk(rule: Any, words: str) -> None:
     assert inputs.count(".") <= 4
 
 
+@needs_llvm
 def test_a_wrong_loop_body_is_found() -> None:
     @pointwise(lambda b, x: b.math("sin", x))
     def cosine(x: Any, /) -> Any:
@@ -197,6 +201,7 @@ def test_what_is_no_name_and_no_op_of_ones_own_is_refused() -> None:
         forget(mg.exp)
 
 
+@needs_llvm
 @pytest.mark.parametrize(("tolerance", "holds"), [(1.0, False), (1e4, True)])
 def test_how_rough_a_loop_body_may_be_is_declared_on_the_op(tolerance: float, holds: bool) -> None:
     @pointwise(
