@@ -242,8 +242,14 @@ def late_values(
 
 
 def check_prefixes(space: Space, found: Arrangement) -> None:
-    """Raise MisfitError if much would be computed again for every row, or one row at a time."""
+    """Raise MisfitError if much would be computed again for every row, or one row at a time.
+
+    Or if anything would be: what arrives in places must not arrive twice.
+    """
     order = found.order
+    for y in space.scattered:
+        if not is_prefix(space.dims(y), order):
+            raise MisfitError("it would arrive once more for every row")
     of_rows: set[Any] = set()  # what is made of reductions: it has no other place
     for node in space.nodes:
         y = node.outputs[0]

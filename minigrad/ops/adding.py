@@ -48,7 +48,10 @@ def combine_at(ufunc: Any, y: Any, key: Any, v: Any) -> None:
 
 
 def add_rows(y: Any, indices: tuple[Any, ...], g: Any) -> None:
-    """Add `g` to `y[indices]`, in place. On flat arrays np.add.at takes a third of the time."""
+    """Add `g` to `y[indices]` of a contiguous `y`, in place.
+
+    On flat arrays np.add.at takes a third of the time.
+    """
     lead, rest = y.shape[: len(indices)], y.shape[len(indices) :]
     fronts = [counted_from_the_front(index, n) for index, n in zip(indices, lead, strict=True)]
     rows = np.ravel_multi_index(np.broadcast_arrays(*fronts), lead)

@@ -105,7 +105,7 @@ def set_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     """`x` with `v` at `key`; where indices repeat, the last stays. Behind `x.at[...].set`."""
     if v.dtype.kind == "c" and x.dtype.kind != "c":
         raise TypeError("a real array has no room for complex numbers")
-    return written(np.array(x), v, indices, key)
+    return written(np.array(x, order="C"), v, indices, key)
 
 
 @set_at.defbatch
@@ -149,7 +149,7 @@ def add_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     """`x` with `v` added at `key`, as often as an index repeats. Behind `x.at[...].add`."""
     if v.dtype.kind == "c" and x.dtype.kind != "c":
         raise TypeError("a real array has no room for complex numbers")
-    y = np.array(x)
+    y = np.array(x, order="C")
     check_no_excess(v, y, indices, key)
     try:
         add_in_place(y, key, indices, v)

@@ -295,3 +295,10 @@ def test_running_results_go_on_in_every_column_behind_a_margin() -> None:
 
     x = mg.asarray(np.arange(20.0).reshape(4, 5))
     np.testing.assert_array_equal(mg.function(f, jit_compile=True)(x), f(x))
+
+
+def test_what_arrives_once_does_not_arrive_for_every_row_of_what_is_around() -> None:
+    x = mg.asarray(np.arange(16.0, dtype=np.float32).reshape(2, 8))
+    f = lambda x: [mg.sum(x * mg.cos(x), axis=0), x.at[mg.asarray([-2])].add(x[0])]  # noqa: E731
+    for found, expected in zip(mg.function(f, jit_compile=True)(x), f(x), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5)

@@ -188,6 +188,18 @@ def test_updates_keep_the_dtype() -> None:
     assert mg.constant([True, False]).at[1].max(True).numpy().tolist() == [True, True]
 
 
+@pytest.mark.parametrize("rows", [3, 400])
+def test_what_arrives_in_what_lies_otherwise_in_memory_is_not_lost(rows: int) -> None:
+    rng = np.random.default_rng(0)
+    x, v, places = rng.normal(size=(4, 5)), rng.normal(size=(rows, 4)), rng.integers(-5, 5, rows)
+    expected = np.array(x.T)
+    np.add.at(expected, places, v)
+    f = lambda x, i, v: x.mT.at[i].add(v)  # noqa: E731
+    for run in (f, mg.function(f, jit_compile=True)):
+        found = run(mg.asarray(x), mg.asarray(places), mg.asarray(v))
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
 def test_many_rows_are_added_as_often_as_they_come() -> None:
     rng = np.random.default_rng(0)
     x, g, rows = np.zeros((20, 6)), rng.normal(size=(64, 6)), rng.integers(-20, 20, 64)
