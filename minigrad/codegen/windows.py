@@ -208,7 +208,7 @@ def picked(
     found = vectors[sources[0]]
     order = [lane if source == sources[0] else 0 for source, lane in places]
     if len(sources) == 1:
-        return chosen(emitter, found, found, order)
+        return found if order == [*range(n)] else chosen(emitter, found, found, order)
     for source in sources[1:]:
         order = [n + lane if own == source else order[k] for k, (own, lane) in enumerate(places)]
         found = chosen(emitter, found, vectors[source], order)

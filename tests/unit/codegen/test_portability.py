@@ -48,6 +48,9 @@ for source, target in itertools.permutations(("float16", "float32", "float64", "
         y = mg.astype(mg.constant(np.resize(np.linspace(-9, 9, 67), shape)), source)
         cast = lambda y: mg.astype(y, target) * 2
         np.testing.assert_array_equal(mg.function(cast, jit_compile=True)(y), cast(y))
+z = mg.constant(np.linspace(0.01, 0.99, 67)[:, None] * np.array([1, 1j, 1 + 1j, 2]))
+rows = lambda z: mg.sum(mg.tanh(z), axis=1, keepdims=True) * z
+np.testing.assert_allclose(mg.function(rows, jit_compile=True)(z).numpy(), rows(z).numpy())
 g = mg.function(lambda x: mg.exp(x) * x + x, jit_compile=True)
 text = g.compiler_ir(x, stage="assembly")
 print("fma" in text, "zmm" in text, "ymm" in text)
