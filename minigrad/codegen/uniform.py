@@ -45,7 +45,7 @@ class UniformEmitter(VectorEmitter):
     def announce_number(self, number: complex, everywhere: Value) -> None:
         """Get ready to divide by a Python number, which is `everywhere` in the loop."""
         dtype, number = computed(everywhere.dtype), everywhere.dtype.type(number)
-        if dtype.kind == "f" and self.lanes > 1 and 2.0**-64 < abs(number) < 2.0**64:
+        if dtype.kind == "f" and self.lanes > 1 and 2.0**-64 < float(abs(number)) < 2.0**64:
             reciprocal = self.const(1 / dtype.type(number), dtype)
             self.divisors[everywhere.text] = Divisor(everywhere, reciprocal, None)
 
