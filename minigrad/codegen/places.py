@@ -89,8 +89,11 @@ class Places:
         if y in self.own:
             return self.state(y)
         result = self.result_of(y)
-        # along the other dims of the result, its elements are equal: the first stands for all
+        # along the other dims of the result, its elements are equal: the first stands for all; but
+        # only those of this row are sure to be there, as rows may be made in any order
         along, strides = self.phases.changing[y], self.nesting.space.maps[result]
+        if not self.phases.is_column_sum(y):
+            along |= {*self.nesting.found.order} - {*self.nesting.found.cols}
         strides = {d: stride for d, stride in strides.items() if d in along}
         return self.place(self.outputs[result], 0, strides)
 

@@ -140,3 +140,13 @@ def test_sums_that_are_results_are_read_where_they_lie() -> None:
     x, c = mg.asarray(draw.random((8, 33, 33))), mg.asarray(draw.random((1, 33, 1)))
     for found, expected in zip(mg.function(body, jit_compile=True)(x, c), body(x, c), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_what_rows_have_in_common_is_read_where_each_of_them_has_stored_it() -> None:
+    """A result that is kept for the next pass, and changes from row to row as little as this."""
+
+    def body(x: Any) -> Any:
+        y = mg.roll(mg.broadcast_to(x, (2, 65, 7)), (3, -1), axis=(0, -1))
+        return y, mg.nn.layer_norm(y, 1.0, 0.5)
+
+    compare(body, mg.constant(1.0))
