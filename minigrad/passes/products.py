@@ -99,8 +99,11 @@ def views(x: Any, made: Mapping[Any, Node]) -> list[Node]:
     """The moves that `x` was made by, as far as NumPy does them without a copy; in order."""
     chain: list[Node] = []
     while type(x) is Symbol and x in made and is_move(made[x]) and len(made[x].inputs) == 1:
+        (before,) = made[x].inputs
+        if not before.spec.known:
+            break
         chain.append(made[x])
-        (x,) = made[x].inputs
+        x = before
     view = np.empty(x.shape, x.dtype)
     found: list[Node] = []
     for node in reversed(chain):
