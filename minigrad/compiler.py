@@ -19,6 +19,7 @@ from .core.tensor import Tensor
 from .errors import UncompilableError
 from .graph import Graph
 from .passes.copies import copy_moves
+from .passes.dce import dce
 from .passes.draws import native_draws
 from .passes.finish import finish_products
 from .passes.fuse import fuse
@@ -126,7 +127,7 @@ def as_kernel(node: Node) -> Node | None:
 
 def ready_to_fuse(graph: Graph) -> Graph:
     """`graph` in the ops that loops are made of."""
-    return spread(lay_out(sink(graph)))
+    return dce(spread(lay_out(sink(graph))))
 
 
 def native(graph: Graph) -> Runner:

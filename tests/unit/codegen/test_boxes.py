@@ -302,3 +302,21 @@ def test_what_arrives_once_does_not_arrive_for_every_row_of_what_is_around() -> 
     f = lambda x: [mg.sum(x * mg.cos(x), axis=0), x.at[mg.asarray([-2])].add(x[0])]  # noqa: E731
     for found, expected in zip(mg.function(f, jit_compile=True)(x), f(x), strict=True):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5)
+
+
+def test_what_arrived_and_is_not_needed_is_left_out() -> None:
+    x = mg.asarray(np.array([0.3, 0.7]))
+
+    def f(x: Any) -> Any:
+        arrived = x.at[mg.asarray([0, 0, -1])].add(x[0])
+        taken = mg.take(arrived, mg.asarray([0, -1, 0]), axis=0)
+        return mg.sin(x), taken, mg.repeat(taken, 3, axis=0)
+
+    def both(x: Any) -> Any:
+        with mg.GradientTape() as tape:
+            tape.watch(x)
+            ys = f(x)
+        return (*f(x), tape.gradient(ys, x))
+
+    for y, z in zip(mg.function(both, jit_compile=True)(x), both(x), strict=True):
+        np.testing.assert_allclose(y.numpy(), z.numpy())
