@@ -12,8 +12,9 @@ from typing import Any
 from ..branches import SWITCH
 from ..callbacks import Body, described, results_as
 from ..concrete import call, stateful_call
+from ..core.lowering import Lookup, Require, Scatter, Transform
 from ..core.op import Node
-from ..core.registry import api
+from ..core.registry import OPS, api
 from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor
 from ..errors import SaveError
@@ -21,8 +22,13 @@ from ..graph import Graph, trace
 from ..interop import called, python_call
 
 PYTHON = ("py_function", "numpy_function", "pure_numpy_function")
-# made by the compiler, or of a run: never in a graph that was traced of a user's function
-UNSAVED = ("fused", "transformed", "recorded")
+# made by the compiler, or of a run: never in a graph that was traced of a user's function. Loops
+# that read and write in places trust them: a file must not name such an op by itself
+UNSAVED = frozenset(
+    {"fused", "recorded"}
+    | {name for name, op in OPS.items() if isinstance(op.lower, Lookup | Scatter | Require)}
+    | {name for name, op in OPS.items() if isinstance(op.lower, Transform)}
+)
 
 
 def with_bodies(graph: Graph, is_named: Callable[[Body], bool]) -> Graph:

@@ -279,6 +279,17 @@ def test_a_manifest_that_makes_no_sense(change: Change, words: str) -> None:
     refuse(doctored(FILES["control"], manifest=change), words)
 
 
+@pytest.mark.parametrize("name", ["look_up", "add_up", "add_onto", "write_onto", "in_bounds"])
+def test_what_reads_and_writes_wherever_it_is_told_is_not_to_be_named(name: str) -> None:
+    """Loops of these ops trust their places, which are looked at before."""
+    data = doctored(
+        FILES["control"],
+        manifest=put("ops", name, value=1),
+        graphs=put(-1, "nodes", 0, "op", value=name),
+    )
+    refuse(data, f"the op '{name}'")
+
+
 def test_the_graph_that_is_made_worse_here_is_sound() -> None:
     assert loaded(one_graph())(mg.ones(3)).shape == (3,)
     wider = one_graph({"outputs": ["float32[?]"]})  # as an older minigrad may have known less
