@@ -176,15 +176,7 @@ def turned(emitter: VectorEmitter, rows: list[Value]) -> list[Value]:
         for k in range(n):
             if not k & step:
                 one, other = rows[k], rows[k + step]
-                rows[k] = chosen(emitter, one, other, upper)
-                rows[k + step] = chosen(emitter, one, other, lower)
+                rows[k] = emitter.shuffled(one, other, upper)
+                rows[k + step] = emitter.shuffled(one, other, lower)
         step *= 2
     return rows
-
-
-def chosen(emitter: VectorEmitter, one: Value, other: Value, order: list[int]) -> Value:
-    """Lanes of two vectors, by number; those of `other` come after those of `one`."""
-    kind = emitter.type_of(one.dtype)
-    lanes = ", ".join(f"i32 {k}" for k in order)
-    source = f"{kind} {one.text}, {kind} {other.text}, <{len(order)} x i32> <{lanes}>"
-    return emitter.let(f"shufflevector {source}", one.dtype)

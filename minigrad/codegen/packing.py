@@ -213,17 +213,9 @@ def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:
         for i in range(lanes):
             if i & apart == 0:
                 pair = rows[i], rows[i + apart]
-                rows[i] = shuffled(emitter, *pair, order)
-                rows[i + apart] = shuffled(emitter, *pair, [k + offset for k in order])
+                rows[i] = emitter.shuffled(*pair, order)
+                rows[i + apart] = emitter.shuffled(*pair, [k + offset for k in order])
     return rows
-
-
-def shuffled(emitter: VectorEmitter, x1: Value, x2: Value, order: Sequence[int]) -> Value:
-    """Lanes of `x1` and `x2`, numbered one after the other, in the `order` given."""
-    kind = emitter.type_of(x1.dtype)
-    chosen = "<" + ", ".join(f"i32 {k}" for k in order) + ">"
-    operands = f"{kind} {x1.text}, {kind} {x2.text}, <{len(order)} x i32> {chosen}"
-    return emitter.let(f"shufflevector {operands}", x1.dtype)
 
 
 def smaller(f: Function, i: Index, j: Index) -> Index:

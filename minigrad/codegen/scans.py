@@ -131,12 +131,6 @@ def shuffled(
     emitter: VectorEmitter, one: Value, other: Value, order: Sequence[int], count: int = 0
 ) -> Value:
     """Lanes of two vectors by number, those of `other` after those of `one`; `count` of them."""
-    n, lane = emitter.lanes, lane_type(one.dtype)
-    if n == 1:
+    if emitter.lanes == 1:
         return emitter.with_lanes(count or 1).splat(one)
-    kind = f"<{n} x {lane}>"
-    lanes = ", ".join(f"i32 {k}" for k in order)
-    if len(order) == 1:
-        return emitter.lane(one, order[0])
-    source = f"{kind} {one.text}, {kind} {other.text}, <{len(order)} x i32> <{lanes}>"
-    return emitter.let(f"shufflevector {source}", one.dtype)
+    return emitter.shuffled(one, other, order)

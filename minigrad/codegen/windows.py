@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..core.lowering import Value
 from .arithmetic import lane_type
-from .crosswise import chosen, turned
+from .crosswise import turned
 from .emitter import VectorEmitter
 from .items import memory_dtype
 from .loops import DType, Load, Loop, Place, Store
@@ -208,9 +208,9 @@ def picked(
     found = vectors[sources[0]]
     order = [lane if source == sources[0] else 0 for source, lane in places]
     if len(sources) == 1:
-        return found if order == [*range(n)] else chosen(emitter, found, found, order)
+        return emitter.shuffled(found, found, order)
     for source in sources[1:]:
         order = [n + lane if own == source else order[k] for k, (own, lane) in enumerate(places)]
-        found = chosen(emitter, found, vectors[source], order)
+        found = emitter.shuffled(found, vectors[source], order)
         order = [*range(n)]
     return found
