@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import is_not
 from typing import Any, NamedTuple
 
 from .codegen.call import tensor_callable
@@ -28,6 +27,7 @@ from .passes.layout import lay_out
 from .passes.lift import lift, liftable
 from .passes.pipeline import optimize
 from .passes.products import native_products
+from .passes.rewrite import regrouped
 from .passes.sink import sink
 from .passes.specialize import specialize
 from .passes.spread import spread
@@ -101,9 +101,7 @@ def fused(graph: Graph) -> Fused:
 
 def with_loops(graph: Graph) -> Graph:
     """`graph`, fused, with loops of few rounds as kernels, where the rounds are kernels alone."""
-    nodes = [as_kernel(node) or node for node in graph.nodes]
-    found = replace(graph, nodes=tuple(nodes), cache=dict(graph.cache))
-    return found if any(map(is_not, nodes, graph.nodes)) else graph
+    return regrouped(graph, [as_kernel(node) or node for node in graph.nodes])
 
 
 def as_kernel(node: Node) -> Node | None:

@@ -6,13 +6,10 @@ from contextlib import suppress
 
 from ..codegen.bodies import is_array, is_count, is_map, is_move, refusal
 from ..codegen.driver import is_native, is_view, size_of
-from ..codegen.fused import fused
 from ..codegen.views import MisfitError, moved, whole
 from ..core.op import Node
-from ..core.tensor import Symbol
 from ..graph import Graph
-from ..ops.shape import identity
-from .rewrite import fresh, rebuilt
+from .rewrite import in_a_group, regrouped
 
 SMALL = 1 << 16
 """Bytes that are copied in less time than Python takes to be asked for a view."""
@@ -51,13 +48,11 @@ def copy_moves(graph: Graph, *, largest: int | None = SMALL) -> Graph:
     nodes = []
     for node in graph.nodes:
         if largest is None or (is_small(node, largest) and not made.isdisjoint(node.inputs)):
-            node = as_kernel(node)
+            node = copying(node)
         if is_native(node) or is_view(node):
             made.update(node.outputs)
         nodes.append(node)
-    found = rebuilt(graph, nodes, {})
-    found.cache.update({key: graph.cache[key] for key in ("fusion",) if key in graph.cache})
-    return found
+    return regrouped(graph, nodes)
 
 
 def is_small(node: Node, largest: int) -> bool:
@@ -65,18 +60,11 @@ def is_small(node: Node, largest: int) -> bool:
     return is_move(node) and all(y.spec.known and size_of(y) <= largest for y in node.outputs)
 
 
-def as_kernel(node: Node) -> Node:
+def copying(node: Node) -> Node:
     """`node`, or the loop nest that does what it does, if it is a move that is no view."""
     if refusal(node) is not None or is_view(node) or not is_free(node):
         return node
-    arrays = [x for x in node.inputs if is_array(x)]
-    names = {x: Symbol(x.shape, x.dtype, None) for x in arrays}
-    inner = node.replaced(
-        tuple([names[x] if is_array(x) else x for x in node.inputs]), fresh(node.outputs)
-    )
-    copied = node.replaced(inner.outputs, fresh(node.outputs), {}, identity.op)
-    graph = Graph("move", tuple(names.values()), (), (inner, copied), copied.outputs)
-    return node.replaced(tuple(names), node.outputs, {"graph": graph}, fused)
+    return in_a_group(node, "move", copied=True)
 
 
 def is_free(node: Node) -> bool:

@@ -11,7 +11,7 @@ from ..codegen.products import followed, is_followed, native_product
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
-from .rewrite import fresh, rebuilt
+from .rewrite import fresh, regrouped
 
 
 def finish_products(graph: Graph, updated: Sequence[int] = ()) -> Graph:
@@ -64,12 +64,7 @@ def finish_products(graph: Graph, updated: Sequence[int] = ()) -> Graph:
                 if whole is not None:
                     nodes[first], nodes[k] = None, whole
                     break
-    kept = [node for node in nodes if node is not None]
-    if len(kept) == len(graph.nodes):
-        return graph
-    found = rebuilt(graph, kept, {})
-    found.cache.update({key: graph.cache[key] for key in ("fusion",) if key in graph.cache})
-    return found
+    return regrouped(graph, [node for node in nodes if node is not None])
 
 
 def products_before(nodes: list[Node | None], makers: dict[Any, int], node: Node) -> Iterator[int]:

@@ -15,7 +15,7 @@ from ..core.op import Node
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
 from .dce import dce
-from .rewrite import fresh, makers, rebuilt
+from .rewrite import fresh, makers, regrouped
 
 LEVEL, LARGEST_FILTER = 1 << 10, 1 << 19
 """Where the summed axis is of several levels, how much of the second operand, which is read where
@@ -45,12 +45,8 @@ def native_products(graph: Graph) -> Graph:
             return (v2,)
     """
     made = makers(graph.nodes)
-    nodes = [native(node, made) for node in graph.nodes]
-    if all(new is old for new, old in zip(nodes, graph.nodes, strict=True)):
-        return graph
-    found = dce(rebuilt(graph, nodes, {}))
-    found.cache.update({key: graph.cache[key] for key in ("fusion",) if key in graph.cache})
-    return found
+    found = regrouped(graph, [native(node, made) for node in graph.nodes])
+    return found if found is graph else regrouped(found, dce(found).nodes)
 
 
 def native(node: Node, made: Mapping[Any, Node]) -> Node:
