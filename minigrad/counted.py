@@ -36,11 +36,9 @@ def rounds_of(condition: Graph, body: Graph, values: Sequence[Any], carried: int
     counter: Counter | None = known[body]
     if counter is None:
         return None
-    ends = [values[counter.place]] + ([values[counter.bound]] if counter.is_input else [])
-    if any(x is None for x in ends):
-        return None
-    bound = int(ends[1]) if counter.is_input else counter.bound
-    return max(0, bound - int(values[counter.place]))
+    begin = values[counter.place]
+    end = values[counter.bound] if counter.is_input else counter.bound
+    return None if begin is None or end is None else max(0, int(end) - int(begin))
 
 
 def counter_of(condition: Graph, body: Graph, carried: int) -> Counter | None:

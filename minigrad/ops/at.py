@@ -13,12 +13,12 @@ from ..core.registry import api
 from ..core.spec import Spec
 from ..core.tensor import Tensor
 from ..errors import SpecError
-from .adding import add_at as add_in_place
 from .adding import combine_at, filled_key
 from .arithmetic import add, multiply, power
 from .boxes import put
 from .broadcast import require_broadcast, unbroadcast
 from .index import (
+    added,
     check_no_excess,
     gather,
     gather_batch,
@@ -149,13 +149,7 @@ def add_at(x: Any, v: Any, /, *indices: Any, key: Key) -> Any:
     """`x` with `v` added at `key`, as often as an index repeats. Behind `x.at[...].add`."""
     if v.dtype.kind == "c" and x.dtype.kind != "c":
         raise TypeError("a real array has no room for complex numbers")
-    y = np.array(x, order="C")
-    check_no_excess(v, y, indices, key)
-    try:
-        add_in_place(y, key, indices, v)
-    except IndexError as error:
-        raise out_of_range(error, x, indices) from None
-    return y
+    return added(np.array(x, order="C"), v, x, indices, key)
 
 
 @add_at.defvjp_joint

@@ -17,7 +17,7 @@ from ..core.spec import Spec, canonical_axis, complex_dtype, real_dtype, spec_of
 from ..core.tensor import Tensor
 from ..errors import SpecError
 from .fit import given_length, known_length, length_batch, length_of, with_length
-from .spectra import along_axis, scale_of
+from .spectra import along_axis, mirrored, scale_of
 
 # of the other direction, with the same factor
 DUAL: dict[Any, Any] = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
@@ -134,11 +134,6 @@ def real_fourier(x: Any, /, *, axis: int, norm: str, doubled: bool) -> Any:
     if doubled:
         mirrored(y, x.shape[axis], axis)[...] *= 2
     return y
-
-
-def mirrored(y: Any, n: int, axis: int) -> Any:
-    """Of a half spectrum of `n` points, what has a mirror image: all but the ends."""
-    return np.moveaxis(y, axis, -1)[..., 1 : (n + 1) // 2]
 
 
 def half_fourier_spec(y: Any, n: Any, *, axis: int, norm: str, halved: bool) -> Spec:

@@ -174,7 +174,11 @@ def scatter_add(g: Any, x: Any, /, *indices: Any, key: Key) -> Any:
 
     Where indices repeat, all that arrives is added.
     """
-    y = np.zeros(x.shape, g.dtype)
+    return added(np.zeros(x.shape, g.dtype), g, x, indices, key)
+
+
+def added(y: Any, g: Any, x: Any, indices: tuple[Any, ...], key: Key) -> Any:
+    """`y`, contiguous and of the shape of `x`, with `g` added at `key`, in place."""
     check_no_excess(g, x, indices, key)
     try:
         add_at(y, key, indices, g)

@@ -139,9 +139,7 @@ largest_of = scatter_op("largest_of", reduce_max, onto=False)
 smallest_of = scatter_op("smallest_of", reduce_min, onto=False)
 add_onto = scatter_op("add_onto", reduce_sum, onto=True)
 write_onto = scatter_op("write_onto", None, onto=True)
-for _op in (in_bounds, look_up, add_up, multiply_up, largest_of, smallest_of):
-    _op.opaque = WHOLE
-for _op in (add_onto, write_onto):
+for _op in (in_bounds, look_up, add_up, multiply_up, largest_of, smallest_of, add_onto, write_onto):
     _op.opaque = WHOLE
 
 
@@ -205,7 +203,8 @@ def arriving(op: Op, v: Any, how: Indexing | None) -> Any:
     if how is None or how.looked_into() is not how.x:
         return None
     v = api.broadcast_to(v, how.shape)
-    given = (how.x, v) if op in (add_onto, write_onto) else (v,)
+    assert isinstance(op.lower, Scatter)
+    given = (how.x, v) if op.lower.onto else (v,)
     return op(*given, *how.places(), axes=how.axes, shape=tuple(how.x.shape))
 
 

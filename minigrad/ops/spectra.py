@@ -69,8 +69,7 @@ def radices(n: int) -> list[int] | None:
 def steps_of(n: int, dtype: Any) -> list[Step]:
     """The steps of a complex transform of `n` points."""
     found: list[Step] = []
-    stride = begin = 0
-    count, stride = n, 1
+    count, stride, begin = n, 1, 0
     for radix in radices(n) or []:
         count //= radix
         few = stride < lanes_of(dtype) and stride & (stride - 1) == 0
@@ -154,21 +153,23 @@ def transformed(
     specs = transformed_spec(x, table, kind=kind, n=n, scale=scale, weighted=weighted)
     y: Any
     if kind == "half":
-        y = np.fft.irfft(mirrored(x, n, 0.5) if weighted else x, n, norm="forward")
+        if weighted:
+            x = x.copy()
+            mirrored(x, n)[...] *= 0.5
+        y = np.fft.irfft(x, n, norm="forward")
     elif kind == "real":
         y = np.fft.rfft(x)
-        y = mirrored(y, n, 2.0) if weighted else y
+        if weighted:
+            mirrored(y, n)[...] *= 2
     else:
         y = np.fft.fft(x) if kind == "forward" else np.fft.ifft(x, norm="forward")
     made = np.ascontiguousarray(y * real_dtype(y.dtype).type(scale))
     return (made, *[np.empty(cast(Any, spec.shape), spec.dtype) for spec in specs[1:]])
 
 
-def mirrored(y: Any, n: int, weight: float) -> Any:
-    """A half spectrum of `n` points, what has a mirror image times `weight`."""
-    y = y.copy()
-    y[..., 1 : (n + 1) // 2] *= weight
-    return y
+def mirrored(y: Any, n: int, axis: int = -1) -> Any:
+    """Of a half spectrum of `n` points, what has a mirror image: all but the ends."""
+    return np.moveaxis(y, axis, -1)[..., 1 : (n + 1) // 2]
 
 
 transformed.opaque = "it is made when all derivatives have been taken; differentiate before"
