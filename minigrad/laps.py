@@ -89,17 +89,19 @@ def forwards(
     return [*[x[-1].copy() for x in held], *stacks[: results - carried]], laps
 
 
-def until(values: Sequence[Any], condition: Graph, body: Graph, carried: int) -> list[Any] | None:
-    """What a loop carries out that goes on while `condition` holds, as it does before the first.
+def deciding_loop(values: Sequence[Any], condition: Graph, body: Graph, carried: int) -> Any | None:
+    """The native loop of a body that goes on while `condition` holds, as it does before the first.
 
     None where a round needs more than its kernels.
     """
     key = ("until", condition)
     if key not in body.cache:
         body.cache[key] = deciding(condition, body, carried)
-    found = compiler.loop(body.cache[key], carried, 0, values, None, until=True)
-    if found is None:
-        return None
+    return compiler.loop(body.cache[key], carried, 0, values, None, until=True)
+
+
+def until(found: Any, values: Sequence[Any], carried: int) -> list[Any] | None:
+    """What the loop `found` carries out; None where a round may not go on."""
     fixed = [x._value if carried + i in found.reads else x for i, x in enumerate(values[carried:])]
     # one place for all rounds; np.broadcast_to takes 8 us for that
     holds = np.ndarray((2,), np.bool_, np.empty(1, np.bool_), strides=(0,))

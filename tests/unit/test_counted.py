@@ -28,7 +28,8 @@ def native(monkeypatch: Any) -> list[int]:
             counts.append(options["count"])
         return found
 
-    monkeypatch.setattr(branches, "laps", SimpleNamespace(forwards=heard, until=laps.until))
+    others = {"until": laps.until, "deciding_loop": laps.deciding_loop}
+    monkeypatch.setattr(branches, "laps", SimpleNamespace(forwards=heard, **others))
     return counts
 
 
@@ -70,3 +71,16 @@ def test_other_loops_ask_their_condition(condition: Any, step: Any, native: list
     for a, b in zip(mg.function(body, jit_compile=True)(x), body(x), strict=True):
         np.testing.assert_array_equal(a, b)
     assert native == []
+
+
+def test_a_condition_with_effects_is_asked_once_for_each_round() -> None:
+    def results(compiled: bool) -> list[Any]:
+        generator = mg.random.Generator(3)
+
+        def doubled(x: Any) -> Any:
+            return mg.while_loop(lambda y: generator.uniform(()) < 0.8, lambda y: y * 2, x)
+
+        f = mg.function(doubled, jit_compile=True) if compiled else doubled
+        return [f(mg.constant(1.0)).item() for _ in range(4)] + generator.state.numpy().tolist()
+
+    assert results(compiled=True) == results(compiled=False)
