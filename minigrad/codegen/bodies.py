@@ -68,7 +68,8 @@ def is_scatter(node: Node) -> bool:
 
 def arriving(node: Node) -> tuple[Any, ...]:
     """What is read where a scatter adds one element: the element, and its places."""
-    return node.inputs[1:] if node.op.lower.onto else node.inputs  # type: ignore[union-attr]
+    assert isinstance(node.op.lower, Scatter)
+    return node.inputs[1:] if node.op.lower.onto else node.inputs
 
 
 def is_count(node: Node) -> bool:

@@ -15,7 +15,7 @@ from .terms import Term, exact_fma, fma, sqrt, where
 from .vecmath_exp import cosh, exp_of_reduced, power_of_two, reduce_exp, sinh, whole_part, within
 from .vecmath_log import log as real_log
 from .vecmath_log import log1p
-from .vecmath_trig import atan2, both_circular, hypot, scaled_hypot
+from .vecmath_trig import atan2, both_circular, exponent_and_inverse, hypot, scaled_hypot
 
 Pair = tuple[Term, Term]
 # below the first, exp is zero; above the second, infinite, whatever it is multiplied by
@@ -188,10 +188,7 @@ def log_of_float_size(x: Term, y: Term) -> Term:
 def log_of_size(x: Term, y: Term) -> Term:
     """log of the hypotenuse of x, y >= 0."""
     x, y = where(x < y, y, x), where(x < y, x, y)
-    exponent = x.bits() >> 52
-    exponent = where(exponent < 1, exponent.like(1), exponent)
-    exponent = where(exponent > 2045, exponent.like(2045), exponent)
-    shrink = (2046 - exponent << 52).bits_as(FLOAT64)
+    exponent, shrink = exponent_and_inverse(x)
     a, b = x * shrink, y * shrink
     steps = (exponent - 1023).to(FLOAT64)
     far = fma(steps, math.log(2), real_log(fma(a, a, b * b)) * 0.5)

@@ -256,14 +256,18 @@ def hypot(x1: Term, x2: Term) -> Term:
 
 def scaled_hypot(a: Term, b: Term) -> Term:
     """hypot of a, b >= 0: both divided by a power of two near the larger."""
-    form, dtype = a.format, a.value.dtype
-    larger, most = where(a > b, a, b), 2 * form.bias
-    exponent = larger.bits() >> form.mantissa
+    exponent, shrink = exponent_and_inverse(where(a > b, a, b))
+    a, b = a * shrink, b * shrink
+    return sqrt(fma(a, a, b * b)) * (exponent << a.format.mantissa).bits_as(a.value.dtype)
+
+
+def exponent_and_inverse(x: Term) -> tuple[Term, Term]:
+    """The biased exponent of x >= 0, and one over its power of two; both of a normal number."""
+    form, most = x.format, 2 * x.format.bias
+    exponent = x.bits() >> form.mantissa
     exponent = where(exponent < 1, exponent.like(1), exponent)
     exponent = where(exponent > most - 1, exponent.like(most - 1), exponent)
-    shrink = (most - exponent << form.mantissa).bits_as(dtype)
-    a, b = a * shrink, b * shrink
-    return sqrt(fma(a, a, b * b)) * (exponent << form.mantissa).bits_as(dtype)
+    return exponent, (most - exponent << form.mantissa).bits_as(x.value.dtype)
 
 
 RULES: dict[str, Callable[..., Term]] = {
