@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..core.lowering import Reduce
+from .abreast import native_lanes
 from .cost import lanes_for, registers
 from .loops import Apply, Buffer, Load, Loop, Place, Statement, Store, Update
 from .strips import with_places
@@ -58,7 +59,7 @@ class Widening:
         self.inner = inner
         self.places = [s.place for s in inner.body if isinstance(s, Access)]
         if all(map(self.is_possible, inner.body)) and any(map(self.follows, self.places)):
-            native = max(vector_bytes // self.widest(), 1)
+            native = native_lanes(inner, vector_bytes)
             full = FULL if any(isinstance(s, Update) for s in inner.body) else EMPTY
             if not is_filled(inner.extent, native, full):
                 self.count = rows_together(outer.extent, inner.extent, native)
@@ -83,14 +84,6 @@ class Widening:
     def is_of_columns(self, place: Place) -> bool:
         """Whether there is an element for each column, the same in all rows."""
         return not place.at and place.stride(self.outer.var) == 0 and bool(place.buffer.name)
-
-    def widest(self) -> int:
-        """The bytes of the widest elements."""
-        sizes = [place.buffer.dtype.itemsize for place in self.places]
-        for s in self.inner.body:
-            if isinstance(s, Apply):
-                sizes += [dtype.itemsize for dtype in (*s.dtypes, s.dtype)]
-        return max(sizes)
 
     def loops(self) -> list[Statement]:
         """The loops in the place of `outer`."""
