@@ -17,6 +17,7 @@ from .core.spec import OPAQUE, Spec
 from .core.tensor import Tensor
 from .errors import UncompilableError
 from .graph import Graph
+from .passes.borrow import borrow
 from .passes.copies import copy_moves
 from .passes.dce import dce
 from .passes.draws import native_draws
@@ -93,7 +94,8 @@ def fused(graph: Graph) -> Fused:
         lifted = lift(simple)
         grouped = native_draws(fuse(ready_to_fuse(optimize(lifted.graph))))
         updated = [result for _, result in lifted.writes]
-        compiled = copy_moves(finish_products(native_products(with_loops(grouped)), updated))
+        grouped = borrow(native_products(with_loops(grouped)))
+        compiled = copy_moves(finish_products(grouped, updated))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made

@@ -60,6 +60,13 @@ def is_check(node: Node) -> bool:
     return isinstance(node.op.lower, Require)
 
 
+def truth_of(node: Node) -> Any:
+    """The truth that a check looks at."""
+    lower = node.op.lower
+    assert isinstance(lower, Require)
+    return node.inputs[lower.truth]
+
+
 def is_view(node: Node) -> bool:
     """Whether what `node` gives are the elements of its first input in the same order in memory."""
     if is_check(node):

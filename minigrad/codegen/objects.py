@@ -130,3 +130,34 @@ def numpy_abi_is_known() -> bool:
     if ctypes.CFUNCTYPE(ctypes.c_uint)(table[0])() != NUMPY_ABI:
         return False
     return bool(table[2] == id(np.ndarray) and table[3] == id(np.dtype))
+
+
+# where a PyUFuncObject keeps its fields
+COUNTS, LOOPS, CONTEXTS = HEAD, HEAD + 16, HEAD + 24
+ROWS, NAME, KINDS = HEAD + 32, HEAD + 40, HEAD + 48
+
+
+def loop_of(ufunc: np.ufunc, dtypes: str) -> int | None:
+    """The address of the inner loop of `ufunc` for `dtypes`, a character each; None if not clear.
+
+    It takes the addresses of the operands, of the sizes and of the steps, and nothing else.
+    """
+    if not layout_is_known():
+        return None
+    start, number = id(ufunc), ctypes.c_int32
+    counts = [word(start + COUNTS + 4 * k, number) for k in range(3)]
+    if counts != [ufunc.nin, ufunc.nout, ufunc.nargs]:
+        return None
+    name = ufunc.__name__.encode() + b"\0"
+    if word(start + ROWS, number) != ufunc.ntypes:
+        return None
+    if ctypes.string_at(word(start + NAME), len(name)) != name:
+        return None
+    kinds = [kind.replace("->", "") for kind in ufunc.types]
+    numbers = bytes([np.dtype(c).num for kind in kinds for c in kind])
+    if dtypes not in kinds or ctypes.string_at(word(start + KINDS), len(numbers)) != numbers:
+        return None
+    row, contexts = 8 * kinds.index(dtypes), word(start + CONTEXTS)
+    if contexts and word(contexts + row):
+        return None
+    return int(word(word(start + LOOPS) + row)) or None

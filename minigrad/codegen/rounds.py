@@ -18,7 +18,17 @@ from ..core.op import Node
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
 from . import jit
-from .driver import Array, Calls, begin_kernel, contiguous, is_check, is_native, is_view, size_of
+from .driver import (
+    Array,
+    Calls,
+    begin_kernel,
+    contiguous,
+    is_check,
+    is_native,
+    is_view,
+    size_of,
+    truth_of,
+)
 
 PATIENCE = 0.02
 """Seconds that native code may run before Python looks whether it was interrupted."""
@@ -221,7 +231,7 @@ class Driver:
         x, (y,) = node.inputs[0], node.outputs
         if is_check(node):
             self._end = f"sure{self.calls.checks}"
-            self._lines += self.calls.check(self._pointer(x))
+            self._lines += self.calls.check(self._pointer(truth_of(node)))
         if y in self._values:
             copies.append((y, self._values[y]))
         self._values[y] = self._pointer(x)

@@ -30,6 +30,7 @@ from .driver import (
     kernel,
     kernel_text,
     size_of,
+    truth_of,
 )
 from .executable import executable
 from .fastcall import ArraySpec, Signature, spread_name
@@ -192,7 +193,7 @@ class Planning:
             before += is_native(node)
             if is_check(node):
                 sure = before
-                x = self.origin(node.inputs[0])
+                x = self.origin(truth_of(node))
                 self.last[x] = max(self.last.get(x, 0), before - 1)
         return sure
 
@@ -301,7 +302,7 @@ class Text:
         over = iter(self.plan.aliased)
         for node in self.steps:
             if is_check(node):
-                pointer = self.pointer(node.inputs[0])
+                pointer = self.pointer(truth_of(node))
                 self.lines += self.calls.check(pointer)
                 continue
             pointers = [self.pointer(x) for x in (*node.inputs, *node.outputs)]

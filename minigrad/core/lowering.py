@@ -175,12 +175,25 @@ class Transform:
 
 
 @dataclass(frozen=True)
-class Require:
-    """The first input, a truth, has to be false; the kernel raises what is to be said if it is not.
+class Borrowed:
+    """The inner loop of a ufunc of matrices that NumPy keeps, `name`, called by its address.
 
-    Loops cannot raise: who calls them looks at it, and goes no further. The result is the truth, so
-    that what is computed of it is not computed before.
+    The op has one more output than the ufunc: a truth, whether it failed for one of the matrices.
     """
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Require:
+    """An input, a truth, has to be false; the kernel raises what is to be said if it is not.
+
+    Loops cannot raise: who calls them looks at it, and goes no further. The result is the first
+    input, so that what is computed of it is not computed before.
+    truth: the number of the input that is looked at.
+    """
+
+    truth: int = 0
 
 
 @dataclass(frozen=True)
@@ -233,6 +246,7 @@ Lowering = (
     | Count
     | Draw
     | Transform
+    | Borrowed
     | Require
     | Contract
     | Composed

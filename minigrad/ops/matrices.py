@@ -12,11 +12,13 @@ import numpy as np
 
 from ..core.batch import alone, as_it_is, is_shared, raised
 from ..core.define import primitive
+from ..core.lowering import Composed
 from ..core.registry import api
 from ..core.spec import Spec, broadcast_shapes, promote, real_dtype, spec_of
 from ..core.tensor import Tensor
 from ..errors import LinAlgError, SpecError
 from .axes import matrix_transpose
+from .borrowed import borrow, borrowed
 from .linalg import matrix_product
 
 CHARACTERS = frozenset("fdFD")  # of the dtypes that LAPACK has
@@ -107,7 +109,7 @@ SINGULAR = "one of the matrices is singular: no inverse exists"
 INSTEAD = "add a multiple of mg.eye(n), or use mg.linalg.pinv"
 
 
-@primitive(infer=square_spec("inv"))
+@primitive(infer=square_spec("inv"), lower=Composed(borrowed("inv")))
 def inverse(x: Any, /) -> Any:
     """The inverse of each matrix; the op behind `inv`. Raises LinAlgError where there is none."""
     check_dtype(x)
@@ -123,6 +125,7 @@ def inverse_vjp(g: Tensor, y: Tensor, x: Tensor) -> Any:
     return -matrix_product(matrix_product(turned, g), turned)
 
 
+borrow("inv", inverse)
 inverse.defvjp(inverse_vjp)
 inverse.defbatch(as_it_is)
 
@@ -144,7 +147,7 @@ def solution_spec(x1: Any, x2: Any) -> Spec:
     return Spec((*(batch or ()), *(sides or {None}), x2.shape[-1]), dtype)
 
 
-@primitive(infer=solution_spec, broadcasts=True)
+@primitive(infer=solution_spec, broadcasts=True, lower=Composed(borrowed("solve")))
 def solve_matrix(x1: Any, x2: Any, /) -> Any:
     """The y with x1 @ y = x2, for each pair of matrices; the op behind `solve`."""
     check_dtype(x1, x2)
@@ -191,6 +194,7 @@ def substituted(x1: Any, x2: Any, *, lower: bool) -> Any:
     return np.concatenate((y1, y2) if lower else (y2, y1), axis=-2)
 
 
+borrow("solve", solve_matrix)
 solve_matrix.defvjp(
     lambda g, y, x1, x2: (
         -matrix_product(solve_matrix(matrix_transpose(x1), g), matrix_transpose(y))
@@ -220,7 +224,7 @@ def determinant_spec(x: Any) -> Spec:
     return Spec(x.shape and x.shape[:-2], x.dtype)
 
 
-@primitive(infer=determinant_spec)
+@primitive(infer=determinant_spec, lower=Composed(borrowed("det", fails=False)))
 def determinant(x: Any, /) -> Any:
     """The determinant of each matrix; the op behind `det`."""
     check_dtype(x)
@@ -249,6 +253,7 @@ def cofactor(x: Any, /) -> Any:
     return phase * np.matmul(u.conj() * others[..., None, :], vh.conj()).astype(x.dtype)
 
 
+borrow("det", determinant)
 determinant.defvjp(lambda g, y, x: g[..., None, None] * cofactor(x))
 determinant.defbatch(as_it_is)
 
@@ -271,12 +276,15 @@ def sign_spec(x: Any) -> tuple[Spec, Spec]:
     return Spec(shape, x.dtype), Spec(shape, real_dtype(x.dtype))
 
 
-@primitive(infer=sign_spec, holomorphic=False)
+@primitive(infer=sign_spec, holomorphic=False, lower=Composed(borrowed("slogdet", fails=False)))
 def sign_and_log(x: Any, /) -> Any:
     """Sign of the determinant of each matrix, and the logarithm of its size; behind `slogdet`."""
     check_dtype(x)
     sign, logarithm = np.linalg.slogdet(x)
     return np.asarray(sign), np.asarray(logarithm)
+
+
+borrow("slogdet", sign_and_log)
 
 
 @sign_and_log.defvjp_joint
@@ -298,7 +306,13 @@ sign_and_log.defbatch(as_it_is)
 # Cholesky factor
 
 
-@primitive(infer=square_spec("cholesky"), holomorphic=False)
+def factor_by_loop(x: Any, *, upper: bool) -> Any:
+    """What `cholesky_factor` means in native code; None for large matrices."""
+    y = borrowed("cholesky_lo")(hermitian(x))
+    return y if y is None or not upper else adjoint(y)
+
+
+@primitive(infer=square_spec("cholesky"), holomorphic=False, lower=Composed(factor_by_loop))
 def cholesky_factor(x: Any, /, *, upper: bool) -> Any:
     """The Cholesky factor of the Hermitian part of each matrix; the op behind `cholesky`."""
     check_dtype(x)
@@ -309,6 +323,9 @@ def cholesky_factor(x: Any, /, *, upper: bool) -> Any:
         raise refused("cholesky", x, rule, "add a multiple of mg.eye(n)") from None
     # in row-major order: others compute with that in another order, and round otherwise
     return np.ascontiguousarray(y.swapaxes(-1, -2).conj()) if upper else y
+
+
+borrow("cholesky_lo", cholesky_factor, upper=False)
 
 
 def cholesky_vjp(g: Tensor, y: Tensor, x: Tensor, *, upper: bool) -> Any:

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..codegen import jit
 from ..codegen.bodies import has_lanes, refusal
+from ..codegen.borrowed import has_loop
 from ..codegen.products import native_product
-from ..core.lowering import Composed, Contract, Draw, Require, Transform
+from ..core.lowering import Borrowed, Composed, Contract, Draw, Require, Transform
 from ..core.op import Node
 from ..core.spec import FLOAT16, Spec
 from ..core.tensor import Tensor
@@ -82,7 +83,9 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
         lowered = [(n, n.op.lower) for n in graph.nodes]
         if any(isinstance(lower, Transform) for _, lower in lowered) and not jit.available():
             return None
-        apart = Draw | Transform | Require | None
+        if any(isinstance(n.op.lower, Borrowed) and not has_loop(n) for n in graph.nodes):
+            return None
+        apart = Draw | Transform | Borrowed | Require | None
         loops = [n for n, lower in lowered if not isinstance(lower, apart)]
         return None if any(map(refusal, loops)) else graph
     if len(specs) < len(node.inputs):
@@ -119,7 +122,7 @@ def traced(means: Any, specs: list[Spec], attrs: Mapping[str, Any], *more: Any) 
     def body(*inputs: Any) -> list[Any]:
         y = means(*inputs, *more, **attrs)
         found.append(y)
-        return [inputs[0] if y is None else y]
+        return list(y) if type(y) is tuple else [inputs[0] if y is None else y]
 
     graph = trace(body, specs)[0]
     return None if found[0] is None else graph

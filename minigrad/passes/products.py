@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,19 @@ def native(node: Node, made: Mapping[Any, Node]) -> Node:
         if node.op.lower.operands(*arrays, **node.attrs) is None:
             return node
         chains = [[] for _ in node.inputs]
+    begins, inner = seen_through(node, chains, "product")
+    if not wins(product(inner)):
+        return node
+    return node.replaced(begins, node.outputs, {"graph": inner}, native_product)
+
+
+def seen_through(
+    node: Node, chains: Sequence[Sequence[Node]], name: str
+) -> tuple[tuple[Any, ...], Graph]:
+    """What `node` is made of where its operands are seen through `chains` of moves, and the graph.
+
+    The graph is of these moves and `node`.
+    """
     begins = tuple(
         [chain[0].inputs[0] if chain else x for chain, x in zip(chains, node.inputs, strict=True)]
     )
@@ -85,10 +98,7 @@ def native(node: Node, made: Mapping[Any, Node]) -> Node:
             (x,) = steps[-1].outputs
         operands.append(x)
     steps.append(node.replaced(tuple(operands), fresh(node.outputs)))
-    inner = Graph("product", inputs, (), tuple(steps), steps[-1].outputs)
-    if not wins(product(inner)):
-        return node
-    return node.replaced(begins, node.outputs, {"graph": inner}, native_product)
+    return begins, Graph(name, inputs, (), tuple(steps), steps[-1].outputs)
 
 
 def views(x: Any, made: Mapping[Any, Node]) -> list[Node]:

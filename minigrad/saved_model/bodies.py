@@ -12,7 +12,7 @@ from typing import Any
 from ..branches import SWITCH
 from ..callbacks import Body, described, results_as
 from ..concrete import call, stateful_call
-from ..core.lowering import Lookup, Require, Scatter, Transform
+from ..core.lowering import Borrowed, Lookup, Require, Scatter, Transform
 from ..core.op import Node
 from ..core.registry import OPS, api
 from ..core.spec import Spec
@@ -27,7 +27,7 @@ PYTHON = ("py_function", "numpy_function", "pure_numpy_function")
 UNSAVED = frozenset(
     {"fused", "recorded"}
     | {name for name, op in OPS.items() if isinstance(op.lower, Lookup | Scatter | Require)}
-    | {name for name, op in OPS.items() if isinstance(op.lower, Transform)}
+    | {name for name, op in OPS.items() if isinstance(op.lower, Borrowed | Transform)}
 )
 
 
