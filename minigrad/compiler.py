@@ -33,6 +33,7 @@ from .passes.sink import sink
 from .passes.specialize import specialize
 from .passes.spread import spread
 from .passes.stretches import stretches
+from .passes.totals import part_totals
 from .text import nested_graphs
 
 Runner = Callable[..., tuple[Any, ...]]
@@ -127,7 +128,7 @@ def as_kernel(node: Node) -> Node | None:
 
 def ready_to_fuse(graph: Graph) -> Graph:
     """`graph` in the ops that loops are made of."""
-    return dce(spread(lay_out(sink(graph))))
+    return dce(part_totals(spread(lay_out(sink(graph)))))
 
 
 def native(graph: Graph) -> Runner:

@@ -1,5 +1,6 @@
 """Decompositions of small matrices become kernels that read operands where they lie."""
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.unit.graphs import documented, squeezed
 
 @needs_llvm
 def test_the_docstring_shows_what_happens() -> None:
+    importlib.import_module("minigrad.ops.matrices")  # where the ops are made
     graph, after = documented(borrow)
     assert squeezed(borrow(graph)) == after
 
