@@ -17,7 +17,8 @@ class Format:
     """How a float dtype keeps its bits.
 
     mantissa: explicit bits of it. bias: of the exponent. shifter: 1.5 · 2^mantissa; adding it to
-    a moderate float rounds that to an integer, which is then the distance to `shifter_bits`.
+    a moderate float rounds that to an integer. scaler: the same, and the exponent of 1/2 in its
+    bits: where it is added, the last bits of the sum are the exponent of half a power of two.
     """
 
     def __init__(self, mantissa: int, bias: int, integer: np.dtype[Any], suffix: str):
@@ -26,7 +27,8 @@ class Format:
         self.integer = integer
         self.suffix = suffix
         self.shifter = 1.5 * 2.0**mantissa
-        self.shifter_bits = (bias + mantissa << mantissa) | 1 << (mantissa - 1)
+        self.scaler = self.shifter + (bias - 1)
+        self.scaler_bits = (bias + mantissa << mantissa) + (1 << (mantissa - 1)) + bias - 1
         self.tiny = 2.0 ** -(mantissa + 2)  # too small to change 1 when added
         self.smallest_normal = 2.0 ** (1 - bias)
 
@@ -181,6 +183,15 @@ class Term:
         """Rounded towards minus infinity."""
         return Term(self.emitter, self.emitter.intrinsic("floor", self.value))
 
+    def nearest_integer(self) -> Term:
+        """The integer next to this float32, as int32; of two, the even one."""
+        emitter, function = self.emitter, self.emitter.function
+        lanes = "" if emitter.lanes == 1 else f"v{emitter.lanes}"
+        name = f"llvm.lrint.{lanes}i32.{lanes}f32"
+        source, target = emitter.type_of(FLOAT32), emitter.type_of(INT32)
+        function.module.declare(target, name, source)
+        return Term(emitter, emitter.let(f"call {target} @{name}({source} {self.value.text})", INT32))
+
     def is_negative(self) -> Term:
         """The mask of set sign bits: -0.0 counts, and so may NaN."""
         return self.bits() < 0
@@ -276,14 +287,26 @@ def nearly_sqrt(x: Term) -> Term:
     return fma(fma(-root, root, x), (0.5 / narrow).to(FLOAT64), root)
 
 
+def coefficients(x: Term, name: str) -> tuple[float, ...]:
+    """The polynomial `name` of COEFFICIENTS, of which it takes the variant for the dtype of `x`."""
+    base, _, variant = name.partition("/")
+    return COEFFICIENTS["_".join(part for part in (base, x.format.suffix, variant) if part)]
+
+
+def horner(x: Term, coefficients: Sequence[float]) -> Term:
+    """The polynomial with the `coefficients`, lowest power first, at `x`: the fewest steps."""
+    total = x.like(coefficients[-1])
+    for c in coefficients[-2::-1]:
+        total = fma(total, x, c)
+    return total
+
+
 def polynomial(x: Term, name: str) -> Term:
-    """The polynomial `name` of COEFFICIENTS at `x`, of which it takes the variant for its dtype.
+    """The polynomial `name` at `x`.
 
     Estrin's scheme: pairs, then pairs of pairs; shorter chains than Horner's.
     """
-    base, _, variant = name.partition("/")
-    full = "_".join(part for part in (base, x.format.suffix, variant) if part)
-    terms: Sequence[Term] = [x.like(c) for c in COEFFICIENTS[full]]
+    terms: Sequence[Term] = [x.like(c) for c in coefficients(x, name)]
     power = x
     while len(terms) > 1:
         pairs = [fma(terms[k + 1], power, terms[k]) for k in range(0, len(terms) - 1, 2)]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from .arithmetic import FLOAT32
-from .terms import Term, fma, polynomial, where
+from .terms import Term, coefficients, fma, horner, polynomial, where
 
 LOG2_E = 1 / math.log(2)
 # log(2) = high + low; the high part has so few bits that its multiples are exact
@@ -22,60 +22,64 @@ EXP_RANGE = {"f32": (-104.0, 89.0), "f64": (-746.0, 710.5)}
 EXP2_RANGE = {"f32": (-151.0, 129.0), "f64": (-1076.0, 1025.0)}
 # below it, expm1 is -1 to the last bit
 EXPM1_LOW = {"f32": -17.5, "f64": -38.0}
-# the float32 below 1/2; where it is added, what is cut off is what rounding would
-HALF = 0.5 - 2.0**-25
 # above it, tanh is 1 to the last bit
 TANH_HIGH = {"f32": 9.5, "f64": 20.0}
 
 
 def reduce_exp(x: Term) -> tuple[Term, Term]:
-    """r, and n plus the shifter of the format; of a NaN, NaN twice."""
-    shifted = fma(x, LOG2_E, x.format.shifter)
-    n = shifted - x.format.shifter
+    """r, and n plus the scaler of the format; of a NaN, NaN twice."""
+    shifted = fma(x, LOG2_E, x.format.scaler)
+    n = shifted - x.format.scaler
     high, low = LN2[x.format.suffix]
     return fma(n, -low, fma(n, -high, x)), shifted
 
 
-def exp_of_reduced(r: Term, variant: str = "") -> Term:
-    """exp(r) for |r| <= log(2)/2."""
-    return fma(polynomial(r, f"exp/{variant}"), r * r, r) + 1.0
+def exp_of_reduced(r: Term, variant: str = "", *, times: float = 1.0) -> Term:
+    """exp(r) for |r| <= log(2)/2, times a power of two, which costs nothing here.
+
+    Horner's scheme: loops wait for instructions to be issued, not for each other's results.
+    """
+    return horner(r, [times * c for c in (1.0, 1.0, *coefficients(r, f"exp/{variant}"))])
 
 
 def whole_part(shifted: Term) -> Term:
-    """n as an integer, which comes with the shifter."""
-    return shifted.bits() - shifted.format.shifter_bits
+    """n as an integer, which comes with the scaler."""
+    return shifted.bits() - shifted.format.scaler_bits
 
 
 def power_of_two(n: Term, model: Term) -> Term:
-    """2^n as a float like `model`; n is an integer for which it is a normal number.
-
-    n may come with the shifter, whose bits are zero where the power has room for any.
-    """
+    """2^n as a float like `model`; n is an integer for which it is a normal number."""
     form = model.format
     return ((n + form.bias) << form.mantissa).bits_as(model.value.dtype)
 
 
-def times_power_of_two(x: Term, shifted: Term) -> Term:
-    """x 2^n for x about 1; n comes with the shifter. NaN where both are.
+def half_power(bits: Term, model: Term) -> Term:
+    """2^(n - 1) as a float like `model`, of the bits of an n that comes with the scaler.
+
+    n - 1 is that of a normal number; the bits of the scaler leave where it has no room for them.
+    """
+    return (bits << model.format.mantissa).bits_as(model.value.dtype)
+
+
+def times_power_of_two(twice: Term, shifted: Term) -> Term:
+    """x 2^n for `twice` x about 1; n comes with the scaler. NaN where both are.
 
     Processors take long for products that are not normal numbers, zero for one. So where the
     result is none, the product is one of units of the last place, and what it is rounded to is
     the bits of the result.
     """
     form = shifted.format
-    low = shifted < form.shifter + (2 - form.bias)
-    units = form.bias + form.mantissa - 2  # 2x is taken, as 2^n may overflow where x 2^n does not
-    more = where(low, shifted.bits().like(form.bias + units), form.bias - 1)
-    power = (shifted.bits() + more) << form.mantissa
-    product = (x + x) * power.bits_as(x.value.dtype)
-    return where(low, rounded(product).bits_as(x.value.dtype), product)
+    bits, low = shifted.bits(), shifted < form.scaler + (2 - form.bias)
+    units = form.bias + form.mantissa - 1  # of which 2^n is so many
+    product = twice * half_power(where(low, bits + units, bits), twice)
+    return where(low, rounded(product), product.bits()).bits_as(twice.value.dtype)
 
 
 def rounded(x: Term) -> Term:
     """The integer next to x, which is from 0 to twice the first that has no fraction."""
     form = x.format
     if x.value.dtype == FLOAT32:
-        return (x + HALF).to(form.integer)
+        return x.nearest_integer()
     whole = 2.0**form.mantissa  # from here on there are no fractions
     large = x >= whole
     bits = where(large, x, x + whole).bits()
@@ -91,7 +95,7 @@ def within(x: Term, bounds: tuple[float, float]) -> Term:
 def exp(x: Term) -> Term:
     """e^x."""
     r, shifted = reduce_exp(within(x, EXP_RANGE[x.format.suffix]))
-    return times_power_of_two(exp_of_reduced(r), shifted)
+    return times_power_of_two(exp_of_reduced(r, times=2.0), shifted)
 
 
 def exp_of_sum(high: Term, low: Term) -> Term:
@@ -99,28 +103,28 @@ def exp_of_sum(high: Term, low: Term) -> Term:
     inside = within(high, EXP_RANGE[high.format.suffix])
     r, shifted = reduce_exp(inside)
     r = r + where(inside.equals(high), low, 0.0)  # out of range, `low` may be NaN
-    return times_power_of_two(exp_of_reduced(r), shifted)
+    return times_power_of_two(exp_of_reduced(r, times=2.0), shifted)
 
 
 def half_exp(x: Term) -> Term:
     """e^x / 2 for x >= 0, which overflows later than e^x."""
     r, shifted = reduce_exp(x.at_most(EXP_RANGE[x.format.suffix][1] + 1))
-    return times_power_of_two(exp_of_reduced(r), shifted - 1.0)
+    return exp_of_reduced(r, times=2.0) * half_power(shifted.bits() - 1, x)
 
 
 def exp_of_negative(x: Term, variant: str = "") -> Term:
     """e^x for x <= 0; zero where the result is not normal."""
     low = -87.3 if x.value.dtype == FLOAT32 else -708.0
     r, shifted = reduce_exp(x.at_least(low))
-    return where(x < low, 0.0, exp_of_reduced(r, variant) * power_of_two(shifted.bits(), x))
+    return where(x < low, 0.0, exp_of_reduced(r, variant) * half_power(shifted.bits() + 1, x))
 
 
 def exp2(x: Term) -> Term:
     """2^x."""
-    inside = within(x, EXP2_RANGE[x.format.suffix])
-    shifted = inside + x.format.shifter
-    r = (inside - (shifted - x.format.shifter)) * math.log(2)
-    return times_power_of_two(exp_of_reduced(r), shifted)
+    inside, scaler = within(x, EXP2_RANGE[x.format.suffix]), x.format.scaler
+    shifted = inside + scaler
+    r = (inside - (shifted - scaler)) * math.log(2)
+    return times_power_of_two(exp_of_reduced(r, times=2.0), shifted)
 
 
 def expm1(x: Term) -> Term:
@@ -128,7 +132,7 @@ def expm1(x: Term) -> Term:
     form = x.format
     r, shifted = reduce_exp(within(x, (EXPM1_LOW[form.suffix], EXP_RANGE[form.suffix][1])))
     p = fma(polynomial(r, "expm1"), r * r, r)
-    scale = power_of_two(shifted.bits() - 1, x)  # half of it, since 2^n itself may overflow
+    scale = half_power(shifted.bits(), x)  # half of it, since 2^n itself may overflow
     half = fma(p, scale, scale - 0.5)
     return where(abs(x) < form.tiny, x, half + half)
 
@@ -139,7 +143,7 @@ def expit(x: Term) -> Term:
     t = fma(polynomial(r, "exp"), r * r, r)
     p = t + 1.0
     lost = t - (p - 1.0)  # of the sum, to rounding
-    e = times_power_of_two(p, shifted)
+    e = times_power_of_two(p + p, shifted)
     below, whole = x < 0.0, e + 1.0
     lost = lost - (e - (whole - 1.0))  # and of the divisor
     y = where(below, e, 1.0) / whole
@@ -154,7 +158,7 @@ def tanh(x: Term) -> Term:
         t = expm1(bounded + bounded)
         return (t / (t + 2.0)).signed_as(x)
     r, shifted = reduce_exp(bounded + bounded)
-    e = exp_of_reduced(r, "short") * power_of_two(shifted.bits(), x)
+    e = exp_of_reduced(r, "short", times=2.0) * half_power(shifted.bits(), x)
     large = 1.0 - 2.0 / (e + 1.0)
     z = x * x
     small = fma(polynomial(z, "tanh") * z, a, a)

@@ -28,7 +28,7 @@ from .vecmath_exp import (
     exp_of_negative,
     exp_of_reduced,
     exp_of_sum,
-    power_of_two,
+    half_power,
     reduce_exp,
     within,
 )
@@ -219,7 +219,7 @@ def pow_float32(a: Term, y: Term) -> Term:
     wide = a.to(np.float64)
     logarithm = log_of_extremes(wide, log_of_wide(wide))
     r, shifted = reduce_exp(within(logarithm * y.to(np.float64), (-110.0, 100.0)))
-    return (exp_of_reduced(r, "short") * power_of_two(shifted.bits(), wide)).to(FLOAT32)
+    return (exp_of_reduced(r, "short") * half_power(shifted.bits() + 1, wide)).to(FLOAT32)
 
 
 def pow_float64(a: Term, y: Term) -> Term:
