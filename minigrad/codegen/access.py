@@ -17,6 +17,7 @@ from .folds import Copies, combined, folded, neutral
 from .items import memory_dtype
 from .loops import (
     DType,
+    Fetch,
     Load,
     Loop,
     LoopNest,
@@ -172,6 +173,15 @@ class Access:
         (old,) = self.load(place, vector)
         self.store(place, [combined(emitter, statement.op, old, values[0])], vector)
 
+    def fetch(self, statement: Fetch, vector: Vector) -> None:
+        """Have the lines of a vector come near."""
+        place = statement.place
+        for base in self.bases[place]:
+            for k in range(0, vector.filled, LINE // place.buffer.dtype.itemsize):
+                index = self.function.plus(vector.index, k)
+                dtype, written = place.buffer.dtype, statement.written
+                vector.emitter.prefetch(str(base), index, dtype, written=written)
+
     def in_block(self, values: list[Any]) -> list[Any]:
         """One value for each round of the block, also where all are the same."""
         return values if len(values) > 1 else values * self.block[1]
@@ -214,10 +224,11 @@ class Access:
     def prepare(self, body: Sequence[Statement], var: str, start: Index) -> None:
         """Compute where the places of statements begin, before the vector loop over `var`."""
         for statement in body:
-            if isinstance(statement, Load | Store | Update):
+            if isinstance(statement, Load | Store | Update | Fetch):
                 place = statement.place
                 along = self.function.times(start, place.stride(var))
                 beyond = isinstance(statement, Load) and bool(statement.inside)
+                beyond = beyond or isinstance(statement, Fetch)
                 self.bases[place] = [
                     self.moved(place, base, along, beyond=beyond)
                     for base in self.base(place, var, beyond=beyond)

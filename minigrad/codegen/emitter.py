@@ -223,14 +223,15 @@ class VectorEmitter(Arithmetic):
         operands = f"{kind} {x.text}, ptr {address}, i32 {align}, {masks} {mask.text}"
         self.function.do(f"call void @{name}({operands})")
 
-    def prefetch(self, pointer: str, index: Index, dtype: Any) -> None:
+    def prefetch(self, pointer: str, index: Index, dtype: Any, *, written: bool) -> None:
         """Have the line of element `index` of the array of `dtype` at `pointer` come near.
 
-        It will be written. There may be none of that number.
+        written: it will be stored to. There may be none of that number.
         """
-        address = self.function.address(pointer, index, lane_type(memory_dtype(np.dtype(dtype))))
+        kind = lane_type(memory_dtype(np.dtype(dtype)))
+        address, how = self.function.address(pointer, index, kind, beyond=True), int(written)
         self.function.module.declare("void", "llvm.prefetch.p0", "ptr, i32, i32, i32")
-        self.function.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
+        self.function.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 {how}, i32 3, i32 1)")
 
     def gather(
         self, pointer: str, indices: Value, dtype: Any, *, mask: Value | None = None

@@ -342,7 +342,7 @@ class Writer(Packer):
         if packed:  # where there is time until they are needed
             for i in range(rows):
                 for j in range(0, columns, self.plan.lanes):
-                    emitter.prefetch("%c", i * self.product.columns + j, dtype)
+                    emitter.prefetch("%c", i * self.product.columns + j, dtype, written=True)
         zero = emitter.const(0, dtype)
         sums = [zero] * (rows * len(vectors))
         sums = summed(self.levels(f, column, stride), "%a", "%b", sums)

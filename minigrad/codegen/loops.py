@@ -110,6 +110,17 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """Have what is at `place` come near, if there is anything; `written`: it will be stored to."""
+
+    place: Place
+    written: bool = False
+
+    def __str__(self) -> str:
+        return f"fetch {self.place}{', to store to it' if self.written else ''}"
+
+
+@dataclass(frozen=True)
 class Fold:
     """Combine `value` into `name` by the reduction `op`; `name` is known behind the loop.
 
@@ -263,7 +274,7 @@ class Loop:
         return f"for {self.var} in {self.extent}{by}{chunk}{calls}{shared}:"
 
 
-Statement: TypeAlias = Load | Apply | Store | Fold | Scan | Update | Draw | Transform | Loop
+Statement: TypeAlias = Load | Apply | Store | Fetch | Fold | Scan | Update | Draw | Transform | Loop
 
 
 @dataclass

@@ -20,6 +20,7 @@ from ..core.lowering import Scan as ScanRule
 from ..core.op import Op
 from ..graph import Graph
 from .abreast import lay_abreast
+from .ahead import fetch_ahead
 from .arithmetic import COMPLEX128, computed
 from .arrange import scans_backwards
 from .bodies import arriving, cost, instructions, is_sum, operand_dtypes
@@ -98,6 +99,7 @@ class Scheduler(Values):
         turn(nest)
         past_the_caches(nest)
         share(nest)
+        fetch_ahead(nest)
         return nest
 
     # Loops.

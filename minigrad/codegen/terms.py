@@ -190,7 +190,9 @@ class Term:
         name = f"llvm.lrint.{lanes}i32.{lanes}f32"
         source, target = emitter.type_of(FLOAT32), emitter.type_of(INT32)
         function.module.declare(target, name, source)
-        return Term(emitter, emitter.let(f"call {target} @{name}({source} {self.value.text})", INT32))
+        return Term(
+            emitter, emitter.let(f"call {target} @{name}({source} {self.value.text})", INT32)
+        )
 
     def is_negative(self) -> Term:
         """The mask of set sign bits: -0.0 counts, and so may NaN."""

@@ -7,7 +7,7 @@ twice instead, so none may see what another has left, nor add to it.
 from __future__ import annotations
 
 from .abreast import weight
-from .loops import Apply, Buffer, Fold, Load, Loop, Statement, Store, statements
+from .loops import Apply, Buffer, Fetch, Fold, Load, Loop, Statement, Store, statements
 
 LONG = 8
 """Instructions of a body that is not to be written twice."""
@@ -35,7 +35,7 @@ def is_made_again(statement: Statement) -> bool:
     """Whether `statement` may run twice, as far as it does not read what it has written."""
     if isinstance(statement, Store):
         return not statement.place.at  # one place may be written to by several rounds
-    return isinstance(statement, Load | Apply | Loop | Fold)
+    return isinstance(statement, Load | Apply | Fetch | Loop | Fold)
 
 
 def loaded(body: list[Statement]) -> set[Buffer]:

@@ -16,11 +16,12 @@ from ..core.lowering import Value
 from .access import Access
 from .bodies import mapped
 from .emitter import VectorEmitter
-from .folds import Copies, Slot, Totals, folded, joined, neutral, widened
+from .folds import Copies, Lanes, Slot, Totals, neutral, widened
 from .loops import (
     Apply,
     Draw,
     DType,
+    Fetch,
     Load,
     Loop,
     Scan,
@@ -84,6 +85,9 @@ class NestWriter(Access):
                     self.store(place, values, vector, past=past)
                 case Update():
                     self.update(statement, vector)
+                case Fetch():
+                    assert vector is not None
+                    self.fetch(statement, vector)
                 case Draw(place=place, state=state):
                     begins = [str(self.base(x, "")[0]) for x in (state, place)]
                     write_block(self.function, statement, self.indices, *begins)
@@ -201,10 +205,9 @@ class NestWriter(Access):
         for name in defined([*statements(loop.body)]):
             self.scalars.pop(name, None)  # of another strip, where there was one for each row
         self.prepare(loop.body, loop.var, start)
-        lanes, unroll, n = loop.lanes, loop.unroll, len(slots)
+        lanes, unroll = loop.lanes, loop.unroll
         emitter = self.vectors(lanes)
         ready = everywhere(loop, emitter, self.scalars)
-        sums = [neutral(emitter, slot.fold.op, slot.fold.dtype) for slot in slots] * unroll
         middle, backwards = length, loop.backwards
         if isinstance(length, int):
             middle = length // (lanes * unroll) * (lanes * unroll)
@@ -213,41 +216,34 @@ class NestWriter(Access):
             self.whole_rounds(loop, emitter, ready, start, length)
             return []
 
-        def add_round(index: Index, u: int, sums: Copies) -> Copies:
+        sums = Lanes(emitter, slots, unroll)
+        state = sums.start()
+
+        def part(index: Index) -> Copies:
             vector = Vector(
                 emitter, loop.var, start, index, None, lanes, ready, loop.calls, backwards
             )
-            parts = self.round(loop, slots, vector)
-            return [
-                *sums[: u * n],
-                *joined(emitter, slots, sums[u * n : u * n + n], parts),
-                *sums[u * n + n :],
-            ]
+            return self.round(loop, slots, vector)
 
         if backwards and isinstance(length, int) and length % lanes:
             self.tail(loop, slots, start, length)
         if middle:
-            with emitter.loop(0, middle, lanes * unroll, sums) as state:
-                sums = state.values
+            with emitter.loop(0, middle, lanes * unroll, state) as carried:
+                parts = []
                 for u in range(unroll):
-                    index = self.function.plus(state.index, u * lanes)
+                    index = self.function.plus(carried.index, u * lanes)
                     if backwards:
                         index = self.function.let(f"sub i64 {int(middle) - lanes}, {index}")
-                    sums = add_round(index, u, sums)
-                state.following = sums
-            sums = state.values
+                    parts.append(part(index))
+                carried.following = sums.add(carried.values, parts)
+            state = carried.values
         if isinstance(length, int) and isinstance(middle, int):
-            for u, index in enumerate(range(middle, length - lanes + 1, lanes)):
-                sums = add_round(index, u, sums)
+            parts = [part(index) for index in range(middle, length - lanes + 1, lanes)]
             if length % lanes and not backwards:
-                sums[-n or len(sums) :] = joined(
-                    emitter, slots, sums[-n or len(sums) :], self.tail(loop, slots, start, length)
-                )
-        while len(sums) > n:
-            half = len(sums) // 2
-            sums = joined(emitter, [*slots] * (half // n), sums[:half], sums[half:])
-        totals = [folded(emitter, slot.fold.op, x) for slot, x in zip(slots, sums, strict=True)]
-        return [self.scalar.cast(x, slot.fold.wide) for slot, x in zip(slots, totals, strict=True)]
+                parts.append(self.tail(loop, slots, start, length))
+            state = sums.add(state, parts) if parts else state
+        pairs = zip(slots, sums.finish(state), strict=True)
+        return [self.scalar.cast(x, slot.fold.wide) for slot, x in pairs]
 
     def ends_whole(self, loop: Loop) -> bool:
         """Whether the last vector of `loop` begins where it is whole: not, where it may store to
@@ -329,56 +325,47 @@ class NestWriter(Access):
             copy_window(self.vectors(loop.lanes), loop, self.bases, vector)
             return
         bases, emitter = dict(self.bases), vector.emitter
-        sums = [neutral(emitter, fold.op, fold.dtype) for fold in loop.folds]
+        sums = Lanes(emitter, [Slot(fold, 0) for fold in loop.folds])
+        state = sums.start()
         with dividing(loop, vector):
             if loop.extent * len(loop.body) <= WRITTEN_OUT:
                 for k in range(loop.extent):
-                    sums = self.inner_round(loop, vector, k, sums)
+                    state = sums.add(state, [self.part_of_round(loop, vector, k)])
             else:
-                sums = self.inner_chunks(loop, vector, sums)
-        for fold, x in zip(loop.folds, sums, strict=True):
+                state = self.inner_chunks(loop, vector, sums, state)
+        for fold, x in zip(loop.folds, sums.in_lanes(state), strict=True):
             vector.names[fold.name] = [emitter.cast(x, fold.wide)]
         self.bases = bases
 
-    def inner_chunks(self, loop: Loop, vector: Vector, sums: Copies) -> Copies:
+    def inner_chunks(self, loop: Loop, vector: Vector, sums: Lanes, state: Copies) -> Copies:
         """All rounds of an inner loop; sums of so many at a time are added up."""
-        slots = [Slot(fold, 0) for fold in loop.folds]
         start, size = 0, loop.chunk
-        if slots and size and 2 * size <= loop.extent:
-            zeros, start = list(sums), loop.extent // size * size
-            with vector.emitter.loop(0, start, size, sums) as state:
-                end = self.function.plus(state.index, size)
-                parts = self.inner_rounds(loop, vector, (state.index, end), zeros)
-                state.following = joined(vector.emitter, slots, state.values, parts)
-            sums = state.values
+        if sums.slots and size and 2 * size <= loop.extent:
+            zeros, start = list(state), loop.extent // size * size
+            with vector.emitter.loop(0, start, size, state) as carried:
+                end = self.function.plus(carried.index, size)
+                parts = self.inner_rounds(loop, vector, sums, (carried.index, end), zeros)
+                carried.following = sums.merge(carried.values, parts)
+            state = carried.values
         middle = start + (loop.extent - start) // loop.unroll * loop.unroll
-        sums = self.inner_rounds(loop, vector, (start, middle), sums)
+        state = self.inner_rounds(loop, vector, sums, (start, middle), state)
         for k in range(middle, loop.extent):
-            sums = self.inner_round(loop, vector, k, sums)
-        return sums
+            state = sums.add(state, [self.part_of_round(loop, vector, k)])
+        return state
 
     def inner_rounds(
-        self, loop: Loop, vector: Vector, span: tuple[Index, Index], sums: Copies
+        self, loop: Loop, vector: Vector, sums: Lanes, span: tuple[Index, Index], state: Copies
     ) -> Copies:
         """Rounds of an inner loop; what several in turn give is added among each other first."""
         if span[0] == span[1]:
-            return sums
-        with vector.emitter.loop(*span, loop.unroll, sums, surely=True) as state:
-            rounds = [self.function.plus(state.index, u) for u in range(loop.unroll)]
-            parts = [self.parts_of_round(loop, vector, index) for index in rounds]
-            slots = [Slot(fold, 0) for fold in loop.folds]
-            while len(parts) > 1:
-                pairs = zip(parts[::2], parts[1::2], strict=True)
-                parts = [joined(vector.emitter, slots, *pair) for pair in pairs]
-            state.following = joined(vector.emitter, slots, state.values, parts[0])
-        return state.values
+            return state
+        with vector.emitter.loop(*span, loop.unroll, state, surely=True) as carried:
+            rounds = [self.function.plus(carried.index, u) for u in range(loop.unroll)]
+            parts = [self.part_of_round(loop, vector, index) for index in rounds]
+            carried.following = sums.add(carried.values, parts)
+        return carried.values
 
-    def inner_round(self, loop: Loop, vector: Vector, index: Index, sums: Copies) -> Copies:
-        """One round of an inner loop; what its reductions have come to."""
-        parts = self.parts_of_round(loop, vector, index)
-        return joined(vector.emitter, [Slot(fold, 0) for fold in loop.folds], sums, parts)
-
-    def parts_of_round(self, loop: Loop, vector: Vector, index: Index) -> Copies:
+    def part_of_round(self, loop: Loop, vector: Vector, index: Index) -> Copies:
         """One round of an inner loop; what its reductions take from it."""
         self.indices[loop.var] = index
         self.prepare(loop.body, vector.var, vector.start)

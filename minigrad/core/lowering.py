@@ -103,12 +103,15 @@ class Reduce:
     """Fold along the attribute `axes`: start with `init`, then `combine(emitter, acc, x)`.
 
     init: a function of the dtype, giving the Python value that is neutral for `combine`.
+    of_numbers: the same as `combine` for floats that are not NaN, where it takes fewer
+    instructions; a NaN among them makes the result NaN, which loops then find out by themselves.
     The reduced axes are dropped from the result.
     """
 
     init: Callable[..., Any]
     combine: Callable[..., Value]
     kinds: str = "fiub"
+    of_numbers: Callable[..., Value] | None = None
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,18 @@ def extremum(b: Any, name: str, x1: Any, x2: Any) -> Any:
     return b.math(name, x1, x2)
 
 
+def chosen(b: Any, relation: str, x1: Any, x2: Any) -> Any:
+    """The number that is in `relation` to the other, "<" or ">", in a loop."""
+    return b.select(b.compare(relation, x1, x2), x1, x2)
+
+
 @primitive(
     infer=extreme_spec,
-    lower=Reduce(lowest, lambda b, top, x: extremum(b, "maximum", top, x)),
+    lower=Reduce(
+        lowest,
+        lambda b, top, x: extremum(b, "maximum", top, x),
+        of_numbers=lambda b, top, x: chosen(b, ">", top, x),
+    ),
 )
 def reduce_max(x: Any, /, *, axes: Axes) -> Any:
     """The largest element along `axes` (None: all), which are dropped; the op behind `max`."""
@@ -66,7 +75,11 @@ def reduce_max(x: Any, /, *, axes: Axes) -> Any:
 
 @primitive(
     infer=extreme_spec,
-    lower=Reduce(highest, lambda b, low, x: extremum(b, "minimum", low, x)),
+    lower=Reduce(
+        highest,
+        lambda b, low, x: extremum(b, "minimum", low, x),
+        of_numbers=lambda b, low, x: chosen(b, "<", low, x),
+    ),
 )
 def reduce_min(x: Any, /, *, axes: Axes) -> Any:
     """The smallest element along `axes` (None: all), which are dropped; the op behind `min`."""
