@@ -170,8 +170,9 @@ class Scheduler(Values):
     def widest(self) -> int:
         """The bytes of the widest elements that change along the columns."""
         makers, inner = self.nesting.makers, {*self.found.cols[-1:]}
+        along = [y for y in makers if (self.phases.changing[y] | self.nesting.folded(y)) & inner]
         dtypes = [y.dtype for y in makers if self.phases.changing[y] & inner]
-        dtypes += [dtype for node in makers.values() for dtype in operand_dtypes(node)]
+        dtypes += [dtype for y in along for dtype in operand_dtypes(makers[y])]
         return max([computed(dtype).itemsize for dtype in dtypes], default=4)
 
     def one_batch(self) -> list[Pending]:

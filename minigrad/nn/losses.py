@@ -119,8 +119,10 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
         classes = api.shape(logits)[-1]
         chosen = api.take_along_axis(logits, labels[..., None], axis=-1)
     else:
-        # a comparison and not an index: it joins the loop over the row
-        is_label = api.equal(labels[..., None], api.arange(classes, dtype=labels.dtype))
+        # a comparison and not an index: it joins the loop over the row; of four bytes, of which
+        # a vector holds as many as of scores: what is no class is found out below
+        narrow = api.astype(labels, np.int32) if labels.dtype.itemsize > 4 else labels
+        is_label = api.equal(narrow[..., None], api.arange(classes, dtype=narrow.dtype))
         chosen = api.sum(api.where(is_label, logits, 0), axis=-1, keepdims=True)
     loss = api.squeeze(total - chosen, -1)
     return api.where(api.logical_and(labels >= 0, labels < classes), loss, float("nan"))

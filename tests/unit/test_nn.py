@@ -102,6 +102,8 @@ def test_cross_entropy_of_large_logits_stays_finite() -> None:
 def test_a_label_that_is_no_class_gives_nan() -> None:
     loss = nn.softmax_cross_entropy(mg.zeros((3, 2)), [-1, 2, 1]).numpy()
     assert np.isnan(loss).tolist() == [True, True, False]
+    loss = nn.softmax_cross_entropy(mg.zeros((2, 2)), [2**32, 1]).numpy()  # 0 in four bytes
+    assert np.isnan(loss).tolist() == [True, False]
 
 
 def test_labels_of_another_rank_are_refused() -> None:
