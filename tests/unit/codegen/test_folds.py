@@ -1,6 +1,5 @@
 """Accumulators in lanes: of the largest and smallest numbers, NaN is looked for apart."""
 
-
 import numpy as np
 import pytest
 
