@@ -1,0 +1,60 @@
+"""Determinants and cofactors of matrices of up to three rows, written out: loops compute them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..core.registry import api
+
+ROWS = 3
+"""Rows of matrices whose determinant takes fewer instructions than a call takes."""
+
+Entries = list[list[Any]]
+
+
+def entries(x: Any) -> Entries | None:
+    """The entries of the matrices `x`, in double precision, by row and column; None of large ones.
+
+    NumPy decomposes matrices of any dtype in double precision.
+    """
+    n = x.shape[-1]
+    if n > ROWS:
+        return None
+    x = api.astype(x, np.complex128 if x.dtype.kind == "c" else np.float64)
+    return [[x[..., i, j] for j in range(n)] for i in range(n)]
+
+
+def minors(a: Entries) -> Entries:
+    """The determinants of what is left without a row and a column, with their signs."""
+    n = len(a)
+    if n == 1:
+        return [[api.ones_like(a[0][0])]]
+    if n == 2:
+        return [[a[1][1], -a[1][0]], [-a[0][1], a[0][0]]]
+    # of the next rows and columns, in turn: these have the signs of the permutations
+    return [
+        [a[i - 2][j - 2] * a[i - 1][j - 1] - a[i - 2][j - 1] * a[i - 1][j - 2] for j in range(n)]
+        for i in range(n)
+    ]
+
+
+def written_determinant(x: Any) -> Any:
+    """The determinant by its first row; None of large matrices."""
+    a = entries(x)
+    if a is None:
+        return None
+    first, *others = [y * z for y, z in zip(a[0], minors(a)[0], strict=True)]
+    for other in others:
+        first = first + other
+    return api.astype(first, x.dtype)
+
+
+def written_cofactors(x: Any) -> Any:
+    """The matrix of cofactors; None of large matrices."""
+    a = entries(x)
+    if a is None:
+        return None
+    rows = [api.stack(row, axis=-1) for row in minors(a)]
+    return api.astype(api.stack(rows, axis=-2), x.dtype)
