@@ -21,6 +21,7 @@ from .executable import executable
 from .fastcall import spread_ir, spread_name
 from .fused import ENTRY, fused_spec
 from .objects import loop_of
+from .substitution import TRIANGLES, substitution
 
 LOOP = "numpy.loop"
 LLVM = {"f": "float", "d": "double"}
@@ -30,6 +31,8 @@ LLVM = {"f": "float", "d": "double"}
 def address(node: Node) -> int | None:
     """Where the loop of `node` is; None where that is not known."""
     assert isinstance(node.op.lower, Borrowed)
+    if node.op.lower.name in TRIANGLES:
+        return substitution(node.op.lower.name) if node.inputs[0].dtype == np.float64 else None
     ufunc = getattr(getattr(np.linalg, "_umath_linalg", None), node.op.lower.name, None)
     operands = (*node.inputs, *node.outputs[:-1])
     if not isinstance(ufunc, np.ufunc) or ufunc.nargs != len(operands):

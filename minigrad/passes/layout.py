@@ -85,9 +85,9 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
             return None
         if any(isinstance(n.op.lower, Borrowed) and not has_loop(n) for n in graph.nodes):
             return None
-        apart = Draw | Transform | Borrowed | Require | None
+        apart = Draw | Transform | Borrowed | Require | Contract | None
         loops = [n for n, lower in lowered if not isinstance(lower, apart)]
-        return None if any(map(refusal, loops)) else graph
+        return None if any(map(refusal, loops)) or not multiplies(graph) else graph
     if len(specs) < len(node.inputs):
         return None
     if {x.dtype for x in specs} == {FLOAT16} and has_lanes(FLOAT16):
@@ -100,9 +100,14 @@ def meaning(node: Node, made: Mapping[Any, Node]) -> Graph | None:
     if graph is None:
         return None
     graph = lay_out(graph)
+    return graph if multiplies(graph) else None
+
+
+def multiplies(graph: Graph) -> bool:
+    """Whether all products in `graph` are native."""
     inside = makers(graph.nodes)
     products = [step for step in graph.nodes if isinstance(step.op.lower, Contract)]
-    return graph if all(native(p, inside).op is native_product for p in products) else None
+    return all(native(p, inside).op is native_product for p in products)
 
 
 def in_floats(node: Node) -> Callable[..., list[Any]]:

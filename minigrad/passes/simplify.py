@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.lowering import Move
 from ..core.op import Node, Op, using
+from ..core.registry import OPS
 from ..core.spec import SCALARS
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph, Tracer
@@ -313,6 +314,29 @@ def gathered_in_zeros(node: Node, made: Makers) -> Any:
     return Form(op, (v, x, *indices), node.attrs) if begins and v.dtype == x.dtype else None
 
 
+def triangular(node: Node, made: Makers) -> Any:
+    """A system whose matrix is made a triangle is solved by substitution."""
+    matrix, turned = made.get(node.inputs[0]), False
+    if matrix is not None and matrix.op is permute:
+        axes = matrix.attrs["axes"]
+        turned = axes[-2:] == (len(axes) - 1, len(axes) - 2)
+        matrix = made.get(matrix.inputs[0]) if turned else None
+    kind = None if matrix is None else TRIANGLES.get(matrix.op.name)
+    if matrix is None or kind is None:
+        return None
+    lower = kind(**matrix.attrs)
+    if lower is None:
+        return None
+    return Form(OPS["solve_triangle"], node.inputs, {"lower": lower is not turned})
+
+
+# whether the triangle that an op gives is the lower one; None where it gives none
+TRIANGLES: dict[str, Callable[..., bool | None]] = {
+    "cholesky_factor": lambda upper: not upper,
+    "lower_triangle": lambda k: True if k <= 0 else None,
+    "upper_triangle": lambda k: False if k >= 0 else None,
+}
+
 RULES: dict[str, Rule] = {
     "multiply": product,
     "add": total,
@@ -340,4 +364,5 @@ RULES: dict[str, Rule] = {
     "take_slice": sliced,
     "add_at": gathered_in_zeros,
     "join": joined,
+    "solve_matrix": triangular,
 }
