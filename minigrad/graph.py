@@ -192,4 +192,6 @@ def executing_eagerly() -> bool:
 def compiling() -> bool:
     """Whether a function is being traced that will be compiled."""
     interpreter = CONTEXT.get().interpreter
+    while hasattr(interpreter, "outer"):  # a batch: all examples are computed out there
+        interpreter = interpreter.outer.interpreter
     return type(interpreter) is Tracer and interpreter.compiles

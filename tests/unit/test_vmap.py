@@ -373,3 +373,18 @@ def test_images_are_folded_into_their_batch() -> None:
         rows = [(x[i] if axes[0] == 0 else x[0], w[i] if axes[1] == 0 else w[0]) for i in range(3)]
         given = [t if axis == 0 else t[0] for t, axis in zip((x, w), axes, strict=True)]
         same(mg.vmap(conv, in_axes=axes)(*given), np.stack([conv(*row) for row in rows]))
+
+
+def test_loops_of_examples_are_compiled_where_the_function_is() -> None:
+    def total(x: Any) -> Any:
+        def example(v: Any) -> Any:
+            return mg.scan(lambda h, t: (mg.tanh(h + t), None), v * 0, mg.stack([v, v]))[0]
+
+        return mg.sum(mg.vmap(example)(x))
+
+    x = mg.asarray(np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3))
+    for jit in (False, True):
+        f = mg.function(mg.grad(total), jit_compile=jit)
+        assert f"jit={jit}" in f.compiler_ir(x, stage="traced")
+        assert f"jit={not jit}" not in f.compiler_ir(x, stage="traced")
+        np.testing.assert_allclose(f(x), mg.grad(total)(x), rtol=1e-5)
