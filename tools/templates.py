@@ -2,7 +2,8 @@
 
 In a template {a}, {b} and {c} become earlier values, {w} a Variable, {axis} an axis of a, {axes}
 some of them, {n} a small number, {key} slices of a, {index} places along its first axis, {widths}
-of its margins, {shape} its shape.
+of its margins, {shape} its shape, {finite} its first columns without inf and NaN, and {matrix} a
+matrix made of them, near to the identity.
 """
 
 from __future__ import annotations
@@ -78,6 +79,13 @@ LINES = {
         mg.grad(lambda z: mg.sum(mg.sin(z) * {a}))({a})
         mg.vmap(lambda z: mg.sum(mg.tanh(z)) * z)({a})
         mg.linalg.vector_norm({a}, axis={axis}) + 1
+        mg.linalg.inv({matrix})
+        mg.linalg.solve({matrix}, {finite}.mT)
+        mg.linalg.cholesky({matrix})
+        mg.linalg.solve(mg.linalg.cholesky({matrix}).mT, {finite}.mT)
+        mg.linalg.solve(mg.tril({matrix}), {finite}.mT)
+        mg.linalg.det({matrix})
+        mg.linalg.slogdet({matrix})[1]
     """,
     # that only move values, or change them exactly: the result is as exact as they are
     "moves": """
@@ -298,7 +306,7 @@ def fill(text: str, draw: Draw) -> str | None:
     rng, shape = draw.rng, draw.values[draw.names[0]].tensor.shape
     if "{w}" in text and not draw.variables:
         return None
-    rank = max(1, len(shape))
+    rank, first = max(1, len(shape)), f"{draw.names[0]}[..., :5]"
     some = rng.permutation(rank)[: rng.integers(1, rank + 1)]
     places = {
         **dict(zip("abc", draw.names, strict=True)),
@@ -311,6 +319,8 @@ def fill(text: str, draw: Draw) -> str | None:
         "index": index_along(rng, shape[0] if shape else 1),
         "widths": tuple([tuple(int(k) for k in rng.integers(0, 4, 2)) for _ in shape]),
         "shape": tuple(int(n) for n in shape),
+        "finite": (finite := f"mg.where(mg.isfinite({first}), {first}, 0)"),
+        "matrix": f"mg.tanh({finite}.mT @ {finite}) * 0.1 + mg.eye({min(5, *shape[-1:], 5)})",
     }
     return text.format(**places)
 
