@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .core.batch import is_shared, raised
-from .core.op import CONTEXT, Attrs, Context, Inputs, Op, Outputs, here, notice_cells, using
+from .core.op import CONTEXT, Attrs, Context, Inputs, Op, Outputs, notice_cells, using
 from .core.registry import api
 from .core.tensor import Symbol, Tensor
+from .core.where import here
 from .errors import SpecError, TraceError, leak_message, made_at
 from .graph import Graph
 

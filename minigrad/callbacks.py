@@ -10,13 +10,14 @@ import numpy as np
 
 from . import tree
 from .core.convert import as_tensor, holds, is_tensor_like
-from .core.op import here
-from .core.spec import SCALARS, Spec, as_dtype
+from .core.spec import DTYPES, SCALARS, Spec, as_dtype
 from .core.tensor import Symbol, Tensor
+from .core.where import here
 from .errors import CallbackError, SpecError, TraceError, made_at
 from .reach import closed_over, reachable
 
 KINDS = "biufc"  # of dtypes that are numbers
+ANY_SHAPE = {dtype: Spec(None, dtype) for dtype in DTYPES.values()}  # what most declare
 
 
 class Body:
@@ -44,7 +45,8 @@ class Body:
         self.door = door
         self.name = name or getattr(func, "__name__", type(func).__name__)
         self.single = not isinstance(inp, (list, tuple))
-        self.inputs = [as_tensor(x) for x in ([inp] if self.single else inp)]
+        given = [inp] if self.single else inp
+        self.inputs = [x if type(x) is Tensor else as_tensor(x) for x in given]
         leaves, self.structure = tree.flatten(Tout)
         self.specs = tuple([declared(leaf, self) for leaf in leaves])
         self.where = here()
@@ -95,6 +97,8 @@ class Body:
 
 def declared(leaf: Any, body: Body) -> Spec:
     """One leaf of `Tout` as a spec; a dtype alone leaves the shape unknown."""
+    if isinstance(leaf, np.dtype) and leaf in ANY_SHAPE:
+        return ANY_SHAPE[leaf]
     if isinstance(leaf, Spec):
         return leaf
     if leaf is None:
@@ -151,6 +155,10 @@ def outputs_fit(body: Body, returned: Any) -> list[np.ndarray[Any, Any]]:
 
 def results_as(body: Body, returned: Any) -> list[Tensor]:
     """The tensors that a traced body returned, checked against `Tout`."""
+    if body.structure is tree.LEAF and type(returned) is Tensor:
+        (spec,) = body.specs
+        if spec.shape is None and returned._value.dtype is spec.dtype:
+            return [returned]  # the usual case, in a fifth of the time
     tensors = []
     for i, (y, spec) in enumerate(zip(returned_leaves(body, returned), body.specs, strict=True)):
         if y is None:
@@ -160,9 +168,7 @@ def results_as(body: Body, returned: Any) -> list[Tensor]:
         except SpecError:
             came = f"{type(y).__name__} {y!r:.40} as result {i}"
             raise mismatch(body, came, str(spec), "return a tensor") from None
-        # most declare a dtype alone, and it is the one that came: the specs are not needed then
-        if tensor.dtype != spec.dtype or spec.shape is not None:
-            check(body, i, tensor.spec, spec)
+        check(body, i, tensor.spec, spec)
         tensors.append(tensor)
     return tensors
 

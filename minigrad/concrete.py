@@ -15,7 +15,7 @@ from .core.later import later
 from .core.lowering import Body
 from .core.op import CONTEXT, EAGER, Op, notice_cells, raw, wrapped
 from .core.spec import Spec
-from .core.tensor import Tensor
+from .core.tensor import Tensor, tensor_of
 from .errors import SpecError, UncompilableError
 from .graph import Graph, Tracer, evaluate
 from .tree import Structure
@@ -181,7 +181,8 @@ class ConcreteFunction:
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The nest of results for argument tensors that fit."""
-        interpreter, listeners = CONTEXT.get()
+        context = CONTEXT.get()
+        interpreter, listeners = context.interpreter, context.listeners
         if interpreter is EAGER and not listeners:
             return self.compute([raw(x) for x in tensors])
         graph = self.graph
@@ -202,7 +203,7 @@ class ConcreteFunction:
             run = self._runner = compiler.runner(self.graph, jit=self.jit)
         arrays = run(*values, *self._captured)
         if self._single and type(arrays[0]) is np.ndarray:
-            return Tensor(arrays[0])
+            return tensor_of(arrays[0])
         return self.assembled([wrapped(y) for y in arrays])
 
     @functools.cached_property
@@ -232,7 +233,14 @@ class ConcreteFunction:
 
     def assembled(self, outputs: Sequence[Any]) -> Any:
         """The nest of results, tensors and Python values in their places."""
-        return nest(outputs, self.result, None if self._tensors_only else self.constants)
+        return self._nested(outputs)
+
+    @functools.cached_property
+    def _nested(self) -> Callable[[Any], Any]:
+        """What makes the nest of results of the tensors among them."""
+        if self._tensors_only:
+            return tree.builder(self.result)
+        return lambda outputs: nest(outputs, self.result, self.constants)
 
     def check_compilable(self) -> None:
         """Raise UncompilableError if `jit` is asked of a graph that cannot be compiled."""
@@ -257,10 +265,8 @@ def blame_opaque(tracer: Tracer, error: Exception) -> None:
         raise UncompilableError(compiler.rejection(tracer.name, blocked)) from error
 
 
-def nest(outputs: Sequence[Any], result: Structure, constants: Sequence[Any] | None) -> Any:
+def nest(outputs: Sequence[Any], result: Structure, constants: Sequence[Any]) -> Any:
     """The nest `result` of tensors, and of Python values where there are `constants`."""
-    if constants is None:
-        return tree.unflatten(result, outputs)
     tensors = iter(outputs)
     return tree.unflatten(result, [next(tensors) if c is None else c[0] for c in constants])
 

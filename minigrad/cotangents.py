@@ -10,7 +10,7 @@ import numpy as np
 from . import tree
 from .core.convert import as_tensor
 from .core.registry import api
-from .core.tensor import Tensor
+from .core.tensor import Tensor, tensor_of
 from .errors import GradientError, SpecError
 
 
@@ -51,14 +51,14 @@ def ones(x: Any) -> Tensor:
     if type(x) is Tensor:  # NumPy's `ones_like` takes four times as long
         made = np.empty(x._value.shape, x._value.dtype)
         made.fill(1)
-        return Tensor(made)
-    like: Tensor = api.ones_like(x if isinstance(x, Tensor) else Tensor(x._value))
+        return tensor_of(made)
+    like: Tensor = api.ones_like(x if isinstance(x, Tensor) else tensor_of(x._value))
     return like
 
 
 def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:
     """The cotangents that a walk starts with, by target."""
-    if output_gradients is None and type(target) is Tensor and target.dtype.kind in "fc":
+    if output_gradients is None and type(target) is Tensor and target._value.dtype.kind in "fc":
         return {target: ones(target)}
     leaves, structure = tree.flatten(target)
     targets = [key_of(y, "gradient") for y in leaves]

@@ -15,7 +15,7 @@ from .core.convert import as_tensor
 from .core.define import pointwise
 from .core.leaving import leaving_allowed
 from .core.lowering import Body
-from .core.op import CONTEXT, EAGER, Context, Listener, Node, Op, using
+from .core.op import CONTEXT, EAGER, Listener, Node, Op, using
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .errors import GradientError
@@ -127,7 +127,8 @@ def custom_gradient(func: Callable[..., Any]) -> Callable[..., Any]:
         leaves = [as_tensor(x) if hasattr(x, "__array__") else x for x in leaves]
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         given_args, given_kwargs = tree.unflatten(structure, leaves)
-        interpreter, listeners = CONTEXT.get()
+        context = CONTEXT.get()
+        interpreter, listeners = context.interpreter, context.listeners
         unheard = interpreter is EAGER and not listeners
         reads = Reads(listeners)
         # in the open: the rule may use what is computed here, and be differentiated itself
@@ -326,7 +327,8 @@ def recompute_grad(func: Callable[..., Any]) -> Callable[..., Any]:
 
         def block(values: Any, args: Any, kwargs: Any) -> Any:
             tensors = [x for x in tree.flatten((args, kwargs))[0] if isinstance(x, Tensor)]
-            interpreter, listeners = CONTEXT.get()
+            context = CONTEXT.get()
+            interpreter, listeners = context.interpreter, context.listeners
             others = tuple([one for one in listeners if not isinstance(one, GradientTape)])
             with using(interpreter, others):
                 beginning = Beginning([x for x in found if not isinstance(x, Tensor)])
@@ -359,4 +361,4 @@ def recompute_grad(func: Callable[..., Any]) -> Callable[..., Any]:
 
 def init_scope() -> Any:
     """A block whose ops run at once and are recorded by nobody, even inside a trace."""
-    return using(*Context(EAGER, ()))
+    return using(EAGER, ())

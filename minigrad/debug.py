@@ -8,22 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .core.op import (
-    CONTEXT,
-    EAGER,
-    Attrs,
-    Eager,
-    Inputs,
-    Node,
-    Op,
-    Outputs,
-    here,
-    raw,
-    using,
-    wrapped,
-)
+from .core.op import CONTEXT, EAGER, Attrs, Eager, Inputs, Node, Op, Outputs, raw, using, wrapped
 from .core.quiet import loud, quiet
 from .core.tensor import Tensor
+from .core.where import here
 from .errors import NumericsError, TraceError
 from .graph import Graph
 from .pullback import differentiated
@@ -58,7 +46,8 @@ def check_numerics(*, inf: bool = True) -> Iterator[None]:
     Only this thread or coroutine is affected. Raises NumericsError there, TraceError where the
     block stands in a function that is being traced.
     """
-    interpreter, listeners = CONTEXT.get()
+    context = CONTEXT.get()
+    interpreter, listeners = context.interpreter, context.listeners
     if not isinstance(interpreter, Eager):
         raise TraceError(
             f"mg.debug.check_numerics was entered at {here()} while a function is traced: there "

@@ -27,9 +27,10 @@ from . import batch, compiler, fft, linalg, nn, random, special
 from .core import define as ours
 from .core.define import Domain, PointwiseFunction
 from .core.lowering import Emitter, Lowering, Move, Pointwise, Reduce, Value
-from .core.op import LIBRARY, Op
+from .core.op import Op
 from .core.registry import OPS
 from .core.spec import Spec, broadcast_shapes
+from .core.where import LIBRARY
 from .errors import DefinitionError
 
 __all__ = ["Domain", "Emitter", "Move", "Op", "Pointwise", "PointwiseFunction", "Reduce", "Spec"]

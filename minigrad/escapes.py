@@ -26,9 +26,10 @@ from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 from .core.leaving import WATCHER
-from .core.op import CONTEXT, LIBRARY, Context, Node, Op, here, raw
+from .core.op import CONTEXT, Context, Listener, Node, Op, raw
 from .core.spec import Spec
 from .core.tensor import Tensor
+from .core.where import LIBRARY, here
 from .errors import EscapedGradientError
 
 
@@ -39,7 +40,7 @@ class Escapes:
     when something has left.
     """
 
-    def __init__(self, given: Callable[[], Sequence[Any]]) -> None:
+    def __init__(self, given: Callable[[], Sequence[Any]], tapes: Sequence[Listener]) -> None:
         self._given = given
         self._known: set[Any] = set()
         self._made: set[Any] = set()
@@ -49,7 +50,7 @@ class Escapes:
         self.record: Callable[[Node], None] = self._waiting.append
         self._before: list[Any] = []  # numbers that were there when the first value left
         self.escaped: dict[Any, str] = {}
-        self._tapes = CONTEXT.get().listeners
+        self._tapes = tapes
 
     def leaves(self, x: Any) -> None:
         """The value of `x` is being taken out."""
@@ -195,24 +196,25 @@ def may_hold_numbers(x: Any) -> bool:
 
 
 class watching:  # noqa: N801  (it reads as the function it would be)
-    """A block in which a body runs; gives the function that marks its results afterwards."""
+    """A block in which a body runs, in `context`; gives the function that marks its results."""
 
-    def __init__(self, given: Callable[[], Sequence[Any]]) -> None:
+    def __init__(self, given: Callable[[], Sequence[Any]], context: Context) -> None:
         self._given = given
+        self._context = context
 
     def __enter__(self) -> Callable[[Sequence[Tensor]], list[Tensor]]:
-        interpreter, listeners = CONTEXT.get()
+        interpreter, listeners = self._context.interpreter, self._context.listeners
         self._watches = bool(listeners)
         if not listeners:
             return list
-        escapes = Escapes(self._given)
+        escapes = Escapes(self._given, listeners)
         self._watcher = WATCHER.set(escapes.leaves)
-        self._context = CONTEXT.set(Context(interpreter, (*listeners, escapes)))
+        self._outside = CONTEXT.set(Context(interpreter, (*listeners, escapes)))
         return escapes.guarded
 
     def __exit__(self, *exception: object) -> None:
         if self._watches:
-            CONTEXT.reset(self._context)
+            CONTEXT.reset(self._outside)
             WATCHER.reset(self._watcher)
 
 

@@ -15,10 +15,11 @@ from . import tree
 from .concrete import NOTHING, ConcreteFunction, blame_opaque, fitted, refusing, static_key
 from .core.convert import as_tensor, is_tensor_like
 from .core.later import later
-from .core.op import CONTEXT, EAGER, ORDINARY, here
+from .core.op import CONTEXT, EAGER, ORDINARY
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .core.turns import turn
+from .core.where import here
 from .errors import RetraceWarning, SpecError, TraceError
 from .graph import Graph, Tracer, traced_by
 from .signatures import checked_signature, differences
@@ -100,7 +101,7 @@ class Function:
             found = self._direct(*args)
             if found is not None:
                 return None if found is NOTHING else found
-        interpreter, listeners = context
+        interpreter, listeners = context.interpreter, context.listeners
         key = None
         if interpreter is EAGER and self._plain and not (kwargs or listeners):
             values = []

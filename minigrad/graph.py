@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .core.later import later
-from .core.op import CONTEXT, EAGER, Attrs, Inputs, Node, Op, Outputs, Where, here, using
+from .core.op import CONTEXT, EAGER, Attrs, Inputs, Node, Op, Outputs, using
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
+from .core.where import Where, here
 from .errors import TraceError, leak_message
 
 text = later("text")

@@ -10,9 +10,8 @@ from typing import Any, overload
 import numpy as np
 
 from .callbacks import Body, noted, outputs_fit, results_as
-from .core.op import CONTEXT, EAGER, Eager, Listener, Op, notice_cells, raw, using
+from .core.op import CONTEXT, EAGER, Context, Eager, Listener, Op, notice_cells, raw, wrapped
 from .core.spec import OPAQUE, Spec
-from .core.tensor import Tensor
 from .errors import SpecError
 from .escapes import watching
 from .replay import Record, Strays, pulled_back
@@ -54,9 +53,9 @@ def py_function(
     body = Body(func, inp, Tout, name, "py_function")
     interpreter = CONTEXT.get().interpreter
     if isinstance(interpreter, Eager) or getattr(interpreter, "compiles", False):
-        with watching(lambda: [*body.inputs, *body.hidden()]) as guarded:
-            outputs = results_as(body, called(body, body.inputs))
-        return body.nested(guarded(outputs))
+        given = lambda: [*body.inputs, *body.hidden()]  # noqa: E731
+        with watching(given, CONTEXT.get()) as guarded:
+            return body.nested(guarded(results_as(body, called(body, body.inputs))))
     body.reject_symbols()
     hidden = body.hidden()
     notice_cells(hidden, CONTEXT.get().listeners)
@@ -90,20 +89,21 @@ def python_call_kernel(
     *arrays: Any, func: Any, specs: Any, name: str, count: int, body: Body
 ) -> tuple[Any, ...]:
     """Run the body, eagerly, under a tape of its own; the tape's nodes are one more output."""
-    inputs = [Tensor(np.asarray(x)) for x in arrays[:count]]
+    inputs = [wrapped(x) for x in arrays[:count]]
     sources = (*inputs, *body.hidden())
     tape = GradientTape(persistent=True)
     tape.follow([x for x in sources if x.dtype.kind in "fc"])
-    interpreter, listeners = CONTEXT.get()
-    strays = Strays(sources, listeners)
-    watchers: tuple[Listener, ...] = (tape, strays) if listeners else (tape,)
-    with using(interpreter if isinstance(interpreter, Eager) else EAGER, watchers):
-        with watching(lambda: sources) as guarded:
-            returned = results_as(body, called(body, inputs))
+    context = CONTEXT.get()
+    interpreter, listeners = context.interpreter, context.listeners
+    eager = interpreter if isinstance(interpreter, Eager) else EAGER
+    strays = Strays(sources, listeners) if listeners else None
+    watchers: tuple[Listener, ...] = (tape,) if strays is None else (tape, strays)
+    with watching(lambda: sources, Context(eager, watchers)) as guarded:
+        returned = results_as(body, called(body, inputs))
         outputs = guarded(returned)
-    if listeners:
+    if strays is not None:
         strays.look(returned)
-    record = Record(tape, sources, outputs, name, strays.found)
+    record = Record(tape, sources, outputs, name, {} if strays is None else strays.found)
     return (*[raw(y) for y in outputs], record)
 
 

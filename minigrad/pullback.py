@@ -9,8 +9,9 @@ from typing import Any
 
 from .core.op import CONTEXT, EAGER, Node
 from .core.registry import api
-from .core.tensor import Tensor
+from .core.tensor import Tensor, tensor_of
 from .errors import GradientError, SpecError
+from .steps import conform, step_of
 
 
 def pullback(
@@ -22,10 +23,11 @@ def pullback(
     """
     wanted = set(sources)
     found = {}
-    interpreter, listeners = CONTEXT.get()
+    context = CONTEXT.get()
+    interpreter, listeners = context.interpreter, context.listeners
     unheard = interpreter is EAGER and not listeners  # sums then need no op: half the time
     # a cotangent is complex if a target is, or beyond an op that is not holomorphic
-    may_be_complex = any(g.dtype.kind == "c" for g in bars.values())
+    may_be_complex = any([g.dtype.kind == "c" for g in bars.values()])
     for node in reversed(nodes):
         outputs = node.outputs
         if len(outputs) == 1:
@@ -33,9 +35,14 @@ def pullback(
             g = bars.pop(y, None)
             if g is None:
                 continue
-            gs = [g]
             if y in wanted:
                 found[y] = g
+            op = node.op
+            if unheard and type(g) is Tensor and not node.attrs:
+                dtype = g._value.dtype
+                if (op.steps.get(dtype) or step_of(op, dtype))(node, g, bars, reach):
+                    continue
+            gs = [g]
         else:
             gs = [bars.pop(y, None) for y in outputs]
             if all(bar is None for bar in gs):
@@ -81,7 +88,7 @@ def pullback(
                         if have is None:
                             bars[x] = bar
                         elif unheard and type(have) is Tensor is type(bar) and have._value.ndim:
-                            bars[x] = Tensor(have._value + bar._value)
+                            bars[x] = tensor_of(have._value + bar._value)
                         else:
                             bars[x] = have + bar
             continue
@@ -141,20 +148,3 @@ def jointly_pulled(node: Node, gs: list[Any], reach: set[Any]) -> Iterator[tuple
     for x, bar, need in zip(inputs, answers, needed, strict=True):
         if need and bar is not None:
             yield x, api.conj(bar) if conjugate else bar
-
-
-def conform(bar: Any, x: Any, op: Any) -> Any:
-    """`bar` as a cotangent of `x`: broadcasting and promotion undone. None for integers."""
-    if x.dtype.kind not in "fc":
-        return None
-    if bar.dtype.kind == "c" and x.dtype.kind != "c":
-        bar = api.real(bar)
-    if op.broadcasts:
-        if bar.shape != x.shape or bar.shape is None or None in bar.shape:
-            bar = api.unbroadcast(bar, x)
-    elif not x.spec.is_compatible_with(api.astype(bar, x.dtype).spec):
-        raise GradientError(
-            f"the derivative rule of {op.name} gave {bar.spec} for an input of {x.spec}: a "
-            "cotangent has the shape of its input; correct the rule"
-        )
-    return bar if bar.dtype == x.dtype else api.astype(bar, x.dtype)

@@ -12,8 +12,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .core.op import LIBRARY
 from .core.tensor import Tensor
+from .core.where import LIBRARY
 
 CONTAINERS = (list, tuple, set, frozenset)
 MOST = 10_000  # values looked at: a body is no place to search a data set

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import numpy as np
+
 from .core.define import primitive
 from .core.op import CONTEXT, EAGER, Listener, Node, Op, raw, using
 from .core.spec import OPAQUE, Spec
-from .core.tensor import Tensor
+from .core.tensor import Tensor, tensor_of
 from .errors import GradientError
-from .pullback import dependents, pullback
+from .pullback import pullback
 from .tape import GradientTape
 
 
@@ -77,8 +79,7 @@ class Record:
         for i, g in zip(given, gs, strict=True):
             y = self.outputs[i]
             bars[y] = bars[y] + g if y in bars else g
-        nodes = self.tape.nodes
-        found = pullback(nodes, bars, sources, dependents(nodes, sources))
+        found = pullback(self.tape.nodes, bars, sources, self.tape.reach(sources))
         return [found.get(x) for x in sources]
 
     def own(self, values: Sequence[Any]) -> Sequence[Any]:
@@ -213,13 +214,21 @@ def replay_kernel(record: Run, *arrays: Any, program: Program, asked: Any) -> tu
     """Cotangents of the inputs that are asked for; None where the run had no path to one."""
     record.check()
     with using(EAGER, ()):
-        tensors = [Tensor(x) if hasattr(x, "__array_interface__") else x for x in arrays]
         if program[1] == "body":
-            bars = record.pulled(program[3], program[4], tensors[program[2] :])
+            gs = [as_value(g) for g in arrays[program[2] :]]
+            bars = record.pulled(program[3], program[4], gs)
         else:
+            tensors = [as_value(x) for x in arrays]
             own = record.own(tensors[: body_inputs(program)])
             bars = run_program(record, program, [*own, *tensors[len(own) :]])
     return tuple([None if bar is None else raw(bar) for bar in bars])
+
+
+def as_value(value: Any) -> Any:
+    """What kernels give or keep as ops take it: arrays as tensors, records as they are."""
+    if type(value) is np.ndarray:
+        return tensor_of(value)
+    return tensor_of(np.asarray(value)) if isinstance(value, np.generic) else value
 
 
 def body_inputs(program: Program) -> int:
@@ -230,7 +239,7 @@ def body_inputs(program: Program) -> int:
 
 def value_of(x: Any) -> Any:
     """A tensor as it is; the present value of a cell, so that a tape can watch it."""
-    return x if isinstance(x, Tensor) else Tensor(x._value)
+    return x if isinstance(x, Tensor) else tensor_of(x._value)
 
 
 def replay_spec(record: Any, *inputs: Any, program: Program, asked: Any) -> tuple[Spec, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from .batch import Batch, Batched, draws
 from .core.op import CONTEXT, Node
 from .core.registry import api
-from .core.tensor import Tensor
+from .core.tensor import tensor_of
 from .errors import MinigradError
 from .graph import Graph
 from .pullback import pullback
@@ -35,7 +35,7 @@ def columns(
             batch = Batch(len(some), CONTEXT.get(), "a jacobian")
             try:
                 with batch.inside():
-                    bars = {target: Batched(Tensor(some), batch)}
+                    bars = {target: Batched(tensor_of(some), batch)}
                     found = pullback(nodes, bars, wanted, reach)
                 parts.append({x: batch.whole(found[x]) for x in wanted if x in found})
             finally:

@@ -15,9 +15,9 @@ from . import laps
 from .core.later import later
 from .core.op import raw
 from .core.registry import api
-from .core.tensor import Tensor
+from .core.tensor import tensor_of
 from .graph import Graph
-from .replay import again, value_of
+from .replay import again, as_value, value_of
 
 compiler = later("compiler")
 split = later("passes.split")
@@ -184,11 +184,6 @@ def added(x: Any, y: Any) -> Any:
     return y if x is None else x if y is None else x + y
 
 
-def as_value(value: Any) -> Any:
-    """A residual as ops take it: arrays as tensors, records as they are."""
-    return Tensor(np.asarray(value)) if hasattr(value, "__array_interface__") else value
-
-
 def tensors_or_none(arrays: Sequence[Any]) -> list[Any]:
     """Arrays as tensors, None as None."""
-    return [None if x is None else Tensor(np.asarray(x)) for x in arrays]
+    return [None if x is None else tensor_of(np.asarray(x)) for x in arrays]

@@ -12,10 +12,10 @@ import numpy as np
 from . import tree
 from .core.convert import as_tensor
 from .core.later import later
-from .core.op import CONTEXT, ORDINARY, Context, Node, using
+from .core.op import CONTEXT, EAGER, ORDINARY, Context, Node, using
 from .core.quiet import loud, quiet
 from .core.registry import api
-from .core.tensor import Tensor
+from .core.tensor import Tensor, tensor_of
 from .cotangents import key_of, seeds, units, zeros
 from .errors import GradientError
 from .explain import Explanation, disconnected, explain
@@ -52,6 +52,7 @@ class GradientTape:
         self._followed: set[Any] = set()
         self._nodes: list[Node] = []
         self._spent = self._freed = False
+        self._outside = self._inside = ORDINARY
 
     def __enter__(self) -> GradientTape:
         context = CONTEXT.get()
@@ -60,13 +61,21 @@ class GradientTape:
                 "a tape was entered that records already: one block per tape at a time; "
                 "open another mg.GradientTape() inside"
             )
-        CONTEXT.set(Context(context.interpreter, (*context.listeners, self)))
+        self._outside = context
+        self._inside = Context(context.interpreter, (*context.listeners, self))
+        CONTEXT.set(self._inside)
         return self
 
     def __exit__(self, *exception: object) -> None:
         context = CONTEXT.get()
-        left = Context(context.interpreter, without(self, context.listeners))
-        CONTEXT.set(ORDINARY if left == ORDINARY else left)  # calls of native code ask which it is
+        if context is self._inside:  # as it is where blocks end in the order of their beginnings
+            left = self._outside
+        else:
+            left = Context(context.interpreter, without(self, context.listeners))
+        if left.interpreter is EAGER and not left.listeners:
+            left = ORDINARY  # calls of native code ask which it is
+        CONTEXT.set(left)
+        self._outside = self._inside = ORDINARY  # or tape and context would name each other
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -85,7 +94,8 @@ class GradientTape:
         followed = self._followed
         if not followed.isdisjoint(node.inputs):
             self._nodes.append(node)
-            followed.update(node.outputs)
+            for y in node.outputs:  # `update` takes twice as long for one
+                followed.add(y)
 
     def notice(self, cell: Any) -> None:
         """Follow the cell of a Variable that is being read."""
@@ -102,6 +112,10 @@ class GradientTape:
 
         Raises GradientError for integers and bools, which have no derivative.
         """
+        if type(tensors) is Tensor and tensors._value.dtype.kind in "fc":
+            self._watched[tensors] = None
+            self._followed.add(tensors)
+            return
         sources = [key_of(x, "watch") for x in tree.flatten(tensors)[0]]
         for source in sources:
             if source.dtype.kind not in "fc":
@@ -152,23 +166,10 @@ class GradientTape:
         GradientError that says why.
         """
         self._check_unspent()
-        missing = unconnected(unconnected_gradients)
         leaves, structure = tree.flatten(sources)
-        keys = [key_of(x, "gradient") for x in leaves]
-        with Aside(self):
-            bars = seeds(target, output_gradients)
-            # of what is not followed, some uses may not have been recorded
-            wanted = [x for x in keys if x in self._followed]
-            found = pullback(self._nodes, bars, wanted, self._reach(wanted))
-            results = [found.get(x) if x in self._followed else None for x in keys]
-            if missing is UnconnectedGradients.ZERO:
-                pairs = zip(results, leaves, strict=True)
-                results = [zeros(x) if g is None else g for g, x in pairs]
-            elif missing is UnconnectedGradients.RAISE and any(g is None for g in results):
-                source = next(x for g, x in zip(results, leaves, strict=True) if g is None)
-                raise disconnected(self.explain(target, source))
+        results = self._results(target, leaves, output_gradients, unconnected_gradients)
         if not self.persistent:
-            self._spend(kept=any(g is None for g in results))
+            self._spend(kept=any([g is None for g in results]))
         return tree.unflatten(structure, results)
 
     def jacobian(
@@ -236,23 +237,23 @@ class GradientTape:
     ) -> list[Any]:
         """The gradient by each of the sources `leaves`. The record stays as it is."""
         missing = mode if type(mode) is UnconnectedGradients else unconnected(mode)
-        keys = [key_of(x, "gradient") for x in leaves]
+        keys = [x if type(x) is Tensor else key_of(x, "gradient") for x in leaves]
         followed = self._followed
         with Aside(self):
             bars = seeds(target, output_gradients)
             # of what is not followed, some uses may not have been recorded
             wanted = [x for x in keys if x in followed]
-            found = pullback(self._nodes, bars, wanted, self._reach(wanted))
+            found = pullback(self._nodes, bars, wanted, self.reach(wanted))
             results = [found.get(x) if x in followed else None for x in keys]
             if missing is not DEFAULT and any([g is None for g in results]):
                 pairs = list(zip(results, leaves, strict=True))
                 if missing is UnconnectedGradients.ZERO:
                     return [zeros(x) if g is None else g for g, x in pairs]
                 source = next(x for g, x in pairs if g is None)
-                raise GradientError(str(self.explain(target, source)))
+                raise disconnected(self.explain(target, source))
         return results
 
-    def _reach(self, keys: Sequence[Any]) -> set[Any]:
+    def reach(self, keys: Iterable[Any]) -> set[Any]:
         """What depends on the sources, which are followed: all that is, if all that is watched."""
         if set(keys).issuperset(self._watched):
             return self._followed
@@ -266,7 +267,7 @@ class GradientTape:
         columns = self._together(target, leaves, mode, rows, size) if size >= FEW else None
         if columns is None:
             seeds = units(target, rows, size, 1)
-            found = [self._results(target, leaves, Tensor(seed[0]), mode) for seed in seeds]
+            found = [self._results(target, leaves, tensor_of(seed[0]), mode) for seed in seeds]
             several = zip(*found, strict=True)
             columns = [None if c[0] is None else api.stack(list(c))[:size] for c in several]
         if not self.persistent:
@@ -285,7 +286,7 @@ class GradientTape:
         y = key_of(target, "gradient")
         with Aside(self):
             seeds = units(target, rows, size, CHUNK)
-            found = many.columns(self._nodes, y, seeds, wanted, self._reach(wanted))
+            found = many.columns(self._nodes, y, seeds, wanted, self.reach(wanted))
             if found is None or missing is DEFAULT or all([x in found for x in keys]):
                 return None if found is None else [found.get(x) for x in keys]
             if missing is UnconnectedGradients.RAISE:
@@ -316,15 +317,17 @@ class Aside:
         self.tape = tape
 
     def __enter__(self) -> None:
-        interpreter, listeners = CONTEXT.get()
-        if not self.tape.listens_to_itself:
-            listeners = without(self.tape, listeners)
-        self._context = CONTEXT.set(Context(interpreter, listeners))
+        context = CONTEXT.get()
+        interpreter, listeners = context.interpreter, context.listeners
+        self._listens = self.tape in listeners and not self.tape.listens_to_itself
+        if self._listens:
+            self._context = CONTEXT.set(Context(interpreter, without(self.tape, listeners)))
         self._warnings = quiet()
 
     def __exit__(self, *exception: object) -> None:
         loud(self._warnings)
-        CONTEXT.reset(self._context)
+        if self._listens:
+            CONTEXT.reset(self._context)
 
 
 def without(tape: GradientTape, listeners: tuple[Any, ...]) -> tuple[Any, ...]:

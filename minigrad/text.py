@@ -16,7 +16,7 @@ import numpy as np
 from .core.lowering import Body
 from .core.op import Node
 from .core.spec import DTYPES, SCALARS, Spec, default_dtype
-from .core.tensor import Symbol, Tensor
+from .core.tensor import Symbol, Tensor, tensor_of
 from .graph import Graph, trace
 
 COMMENT_COLUMN = 52
@@ -211,7 +211,7 @@ class Writer:
         if not self.kernels or not numbers or mixed or not node.op.broadcasts:
             return node.inputs
         dtype = default_dtype(*map(type, numbers))
-        return [Tensor(np.asarray(x, dtype)) for x in numbers]
+        return [tensor_of(np.asarray(x, dtype)) for x in numbers]
 
     def operand(self, x: Any, values: dict[Any, str]) -> str:
         """How to write the input `x` of a node."""
@@ -261,6 +261,8 @@ class Writer:
         if isinstance(value, np.dtype) and value.name in DTYPES:
             self.namespace[value.name] = value
             return value.name
+        if kind is Spec and self.kernels:  # made once, and not at each call
+            return self.bound(value, "spec", str(value))
         if kind is Spec:
             self.namespace["TensorSpec"] = Spec
             return f"TensorSpec({value.shape}, {self.literal(value.dtype, wish)})"

@@ -44,16 +44,24 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
 
 
 def _collect(tree: Any, leaves: list[Any]) -> Structure:
-    if type(tree) in LEAVES:
+    kind = type(tree)
+    if kind in LEAVES:
         leaves.append(tree)
         return LEAF
+    if kind is list or kind is tuple:
+        for part in tree:
+            if type(part) not in LEAVES:
+                break
+        else:  # the common nest, at a third of the time
+            leaves += tree
+            return tuple.__new__(Structure, (kind, (), (LEAF,) * len(tree)))
     parts = _open(tree)
     if parts is None:
-        LEAVES.add(type(tree))
+        LEAVES.add(kind)
         leaves.append(tree)
         return LEAF
     keys, values = parts
-    return Structure(type(tree), keys, tuple([_collect(value, leaves) for value in values]))
+    return Structure(kind, keys, tuple([_collect(value, leaves) for value in values]))
 
 
 def _open(tree: Any) -> tuple[tuple[Any, ...], Any] | None:
@@ -77,6 +85,8 @@ def unflatten(structure: Structure, leaves: Any) -> Any:
     """
     leaves = list(leaves)
     kind, _, children = structure
+    if kind is None and len(leaves) == 1:
+        return leaves[0]
     if kind is list and children.count(LEAF) == len(children) == len(leaves):
         return leaves  # the common case, at a third of the time
     if len(leaves) != count(structure):

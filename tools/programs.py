@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import tensor_of
 from tools.templates import Draw, Template, fill, templates
 
 SIZES = (0, 1, 2, 3, 7, 8, 16, 63, 65, 130, 1000)
@@ -46,7 +46,7 @@ class Program:
         self.lines: list[str] = []
         self.has_control = False
         for i in range(self.rng.integers(1, 4)):
-            self.values[f"x{i}"] = Value(Tensor(self._argument()), True)
+            self.values[f"x{i}"] = Value(tensor_of(self._argument()), True)
         self.arguments = list(self.values)
         self.inputs = [self.values[name].tensor for name in self.arguments]
         self.generator = mg.random.Generator(seed)

@@ -18,7 +18,7 @@ import numpy as np
 from ..core.lowering import Body, Move
 from ..core.op import Node, explain_failure
 from ..core.quiet import loud, quiet
-from ..core.tensor import Tensor
+from ..core.tensor import tensor_of
 from ..graph import Graph
 from ..text import Source, source
 
@@ -103,4 +103,4 @@ def explained(nodes: dict[int, Node], values: dict[Any, str], error: Exception) 
 
 def as_input(x: Any) -> Any:
     """A local value of a graph as its op takes it: arrays as tensors."""
-    return Tensor(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x
+    return tensor_of(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.tensor import Tensor
+from ..core.tensor import tensor_of
 from ..variable import Cell
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -94,7 +94,7 @@ def holders_are_counted() -> bool:
 def slot_of_tensors() -> int:
     """Where a Tensor keeps its array, in bytes from its start; 0 if that is not clear."""
     array = np.zeros(1)
-    return slot(Tensor(array), array)
+    return slot(tensor_of(array), array)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from ..errors import SpecError
 from .refusals import check_fits, too_large
 from .registry import api
 from .spec import DEFAULTS, DTYPES, KNOWN, SCALARS, DType, as_dtype, said
-from .tensor import Symbol, Tensor
+from .tensor import Symbol, Tensor, tensor_of
 
 # what needs no conversion on its way into an op
 PLAIN = frozenset({Tensor, Symbol, *SCALARS})
@@ -41,7 +41,7 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
         return as_tensor(x.__as_tensor__(), dtype)
     if isinstance(x, (list, tuple)) and holds_tensors(x):
         return as_tensor(api.stack([as_tensor(part) for part in x]), dtype)
-    return Tensor(as_array(x, dtype))
+    return tensor_of(as_array(x, dtype))
 
 
 def holds_tensors(x: Any) -> bool:
@@ -61,6 +61,8 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
             return np.array(x, wanted, order="C")
         except (MemoryError, ValueError) as error:
             raise too_large(f"a copy of {said(x)}", error) from None
+    if type(x) is float and wanted is None:
+        return np.array(x, DEFAULTS[float])
     if isinstance(x, np.ma.MaskedArray):
         raise SpecError(
             f"{said(x)} was to become a tensor: tensors have no mask, and what is masked would "

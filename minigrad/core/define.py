@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
-from numpy import asarray, generic, ndarray
 
 from ..errors import SpecError
 from .lowering import Lowering, Pointwise
-from .op import CONTEXT, EAGER, Node, Op
+from .op import Op
 from .registry import OPERATORS, api, publish
+from .short_way import short_way
 from .spec import SCALARS, Spec, UnknownRankError, broadcast_shapes, default_dtype, spec_of
 from .tensor import Tensor
 
@@ -97,68 +97,6 @@ def pointwise(
         return made
 
     return define
-
-
-def short_way(op: Op) -> Callable[..., Any]:
-    """A function that does what calling `op` does.
-
-    Python enters a function in half the time that it takes to call an object: above NumPy, this
-    takes 0.6 of what `op` takes. Whatever is no tensor is left to `op`, and so are errors.
-    """
-    kernel = op.kernel
-    context = CONTEXT.get
-
-    def unary(x: Any, /) -> Any:
-        interpreter, listeners = context()
-        if interpreter is EAGER and type(x) is Tensor:
-            try:
-                y = kernel(x._value)
-            except Exception:
-                return op(x)
-            if type(y) is ndarray or isinstance(y, generic):
-                output = Tensor(y if type(y) is ndarray else asarray(y))
-                if listeners:
-                    node = Node(op, (x,), {}, (output,))
-                    for listener in listeners:
-                        listener.record(node)
-                return output
-        return op(x)
-
-    def binary(x1: Any, x2: Any, /) -> Any:
-        interpreter, listeners = context()
-        kind1, kind2 = type(x1), type(x2)
-        if interpreter is not EAGER:
-            return op(x1, x2)
-        if kind1 is Tensor and kind2 is Tensor:
-            value1, value2 = x1._value, x2._value
-        elif kind1 is Tensor and (kind2 is float or kind2 is int):
-            value1, value2 = x1._value, x2
-        elif kind2 is Tensor and (kind1 is float or kind1 is int):
-            value1, value2 = x1, x2._value
-        else:
-            return op(x1, x2)
-        try:
-            y = kernel(value1, value2)
-        except Exception:
-            return op(x1, x2)
-        if type(y) is not ndarray:  # of 0-d arrays, NumPy gives scalars
-            if not isinstance(y, generic):
-                return op(x1, x2)
-            y = asarray(y)
-        output = Tensor(y)
-        if listeners:
-            node = Node(op, (x1, x2), {}, (output,))
-            for listener in listeners:
-                listener.record(node)
-        return output
-
-    def any_number(*inputs: Any, **attrs: Any) -> Any:
-        return op(*inputs, **attrs)
-
-    code = kernel.__code__
-    if code.co_kwonlyargcount or code.co_argcount not in (1, 2):
-        return any_number
-    return unary if code.co_argcount == 1 else binary
 
 
 def composite(function: F) -> F:

@@ -47,4 +47,8 @@ OPERATORS = {
     "multiply": "__mul__",
     "divide": "__truediv__",
     "negative": "__neg__",
+    "less": "__lt__",
+    "less_equal": "__le__",
+    "greater": "__gt__",
+    "greater_equal": "__ge__",
 }

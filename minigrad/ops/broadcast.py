@@ -116,6 +116,8 @@ def sum(x: Any, /, axis: Any = None, *, dtype: Any = None, keepdims: bool = Fals
 
 def widened(x: Any, dtype: Any) -> Tensor:
     """`x` in `dtype`; for None, what is narrower than the default integer gets its width."""
+    if dtype is None and type(x) is Tensor and x._value.dtype.kind in "fc":
+        return x
     tensor, integer = as_tensor(as_tensor(x), dtype), DEFAULTS[int]
     kind = tensor.dtype.kind
     if dtype is not None or kind in "fc" or tensor.dtype.itemsize >= integer.itemsize:
@@ -168,6 +170,11 @@ def require_broadcast(x: Any, target: Any) -> None:
 @primitive(infer=broadcast_spec, lower=Move("broadcast"), linear="jointly")
 def broadcast(x: Any, /, *, shape: tuple[int, ...]) -> Any:
     """`x` repeated along new axes in front and axes of length 1; behind `broadcast_to`."""
+    return laid_out(x, shape)
+
+
+def laid_out(x: Any, shape: tuple[int, ...]) -> Any:
+    """The array `x` broadcast to `shape`: a view, or a copy where that is quicker."""
     if math.prod(shape) > SMALL or x.ndim > len(shape):
         return np.broadcast_to(x, shape)
     y = np.empty(shape, x.dtype)
@@ -192,7 +199,7 @@ def broadcast_dynamic_spec(x: Any, shape: Any) -> Spec:
 @primitive(infer=broadcast_dynamic_spec, linear="jointly")
 def broadcast_dynamic(x: Any, shape: Any, /) -> Any:
     """`x` broadcast to a shape that is itself a tensor."""
-    return np.broadcast_to(x, tuple(shape.tolist()))
+    return laid_out(x, tuple(shape.tolist()))
 
 
 broadcast_dynamic.defvjp(lambda g, y, x, shape: unbroadcast(g, x), None)
@@ -259,7 +266,7 @@ def broadcast_like_spec(g: Any, x: Any) -> Spec:
 @primitive(infer=broadcast_like_spec, linear="jointly")
 def broadcast_like(g: Any, x: Any, /) -> Any:
     """`g` broadcast to the shape that `x` has at run time; the adjoint of `sum_like`."""
-    return g if g.shape == x.shape else np.broadcast_to(g, x.shape)
+    return g if g.shape == x.shape else laid_out(g, x.shape)
 
 
 broadcast_like.defvjp(lambda gg, y, g, x: unbroadcast(gg, g), None)

@@ -23,7 +23,7 @@ from ..core.spec import (
     default_dtype,
     said,
 )
-from ..core.tensor import Symbol, Tensor
+from ..core.tensor import Symbol, Tensor, tensor_of
 from ..errors import SpecError
 from .broadcast import broadcast_like, broadcast_to, reduce_sum
 from .shape import is_static, static_dims
@@ -109,7 +109,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
     if isinstance(x, np.ndarray):
         tensor = as_tensor(np.array(x) if copy else x)
     elif type(x).__module__.partition(".")[0] in IMMUTABLE and not copy:
-        return Tensor(imported(x))
+        return tensor_of(imported(x))
     else:
         tensor = as_tensor(imported(x))  # copied: the array is a view of what others own
     if copy is False and not shares(tensor, x):
@@ -383,4 +383,4 @@ def eye(
     wanted = as_dtype(np.float32 if dtype is None else dtype)
     (n, m) = static_dims("eye", (n_rows, n_rows if n_cols is None else n_cols)) or (0, 0)
     diagonal = as_int("eye", "k", k)
-    return Tensor(allocated(f"eye: {n} × {m}", lambda: np.eye(n, m, k=diagonal, dtype=wanted)))
+    return tensor_of(allocated(f"eye: {n} × {m}", lambda: np.eye(n, m, k=diagonal, dtype=wanted)))

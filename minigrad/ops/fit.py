@@ -10,7 +10,7 @@ from ..core.batch import alone, has_one_row, whole
 from ..core.define import primitive
 from ..core.registry import api
 from ..core.spec import Spec, canonical_axis
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, tensor_of
 from ..errors import SpecError
 
 
@@ -41,7 +41,7 @@ def known_length(name: str, n: Any) -> int | None:
 
 def given_length(name: str, n: Any) -> int:
     """The int that a kernel is given, as itself, as an array or as a number of NumPy's."""
-    known_length(name, n if type(n) is int else Tensor(np.asarray(n)))
+    known_length(name, n if type(n) is int else tensor_of(np.asarray(n)))
     return int(n)
 
 

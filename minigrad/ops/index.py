@@ -12,7 +12,7 @@ from ..core.define import composite, primitive, ranked
 from ..core.lowering import Composed
 from ..core.registry import api
 from ..core.spec import Shape, Spec, broadcast_shapes, canonical_axis
-from ..core.tensor import Symbol, Tensor
+from ..core.tensor import Symbol, Tensor, tensor_of
 from ..errors import IndexSpecError, SpecError, TraceError
 from .adding import add_at, filled_key
 from .broadcast import require_broadcast, unbroadcast
@@ -283,7 +283,7 @@ def index_of(part: Any) -> Tensor:
     if index.dtype.kind in "iub":
         return index
     if isinstance(part, list) and index.size == 0:
-        return Tensor(np.zeros(index.shape, np.int64))
+        return tensor_of(np.zeros(index.shape, np.int64))
     raise IndexSpecError(
         f"an index of {index.spec} came; integers and bools index; "
         "convert it, as in mg.astype(i, mg.int32)"
@@ -333,7 +333,7 @@ def with_places(x: Tensor, key: Key, indices: tuple[Tensor, ...]) -> tuple[Key, 
         else:
             places = np.nonzero(index._value)
             parts += [ARRAY] * len(places)
-            several += [Tensor(i) for i in places]
+            several += [tensor_of(i) for i in places]
     return tuple(parts), tuple(several)
 
 

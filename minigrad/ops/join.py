@@ -13,7 +13,7 @@ from ..core.lowering import Composed
 from ..core.refusals import allocated
 from ..core.registry import api
 from ..core.spec import Spec, as_int, canonical_axis, promote, said
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, tensor_of
 from ..errors import SpecError
 from .axes import drop_axes, insert_axes, several_axes
 from .boxes import joined, rolled
@@ -331,7 +331,7 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
         if min(counts, default=0) < 0:
             raise SpecError(f"repeat: {repeats} came; each counts how often; write ints from 0 on")
         places = allocated("repeat", lambda: np.repeat(np.arange(len(counts)), counts))
-        return api.take(x, Tensor(places), axis=axis)
+        return api.take(x, tensor_of(places), axis=axis)
     dims = dims_of(x)
     wide = broadcast_to(
         insert_axes(x, axes=(axis + 1,)), [*dims[: axis + 1], *counts, *dims[axis + 1 :]]

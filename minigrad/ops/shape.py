@@ -14,7 +14,7 @@ from ..core.define import composite, pointwise, primitive
 from ..core.lowering import Move
 from ..core.registry import api
 from ..core.spec import Shape, Spec, as_shape, unknown_rank
-from ..core.tensor import Symbol, Tensor
+from ..core.tensor import Symbol, Tensor, tensor_of
 from ..errors import SpecError, TraceError
 
 # Ops that take the shape of a tensor at run time, and what they are where it is known: for
@@ -68,7 +68,7 @@ def shape(x: Any, /) -> Any:
     is when the graph runs. `x.shape` is what is known now.
     """
     x = api.asarray(x)
-    return Tensor(np.array(x.shape, np.int32)) if is_static(x) else shape_of(x)
+    return tensor_of(np.array(x.shape, np.int32)) if is_static(x) else shape_of(x)
 
 
 @composite

@@ -17,7 +17,7 @@ from ..core.define import primitive
 from ..core.lowering import Transform
 from ..core.registry import api
 from ..core.spec import Spec, complex_dtype, real_dtype
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, tensor_of
 
 PRIMES = (5, 3, 7, 11, 13)
 SHORTEST, LONGEST = 16, 1 << 23
@@ -119,7 +119,7 @@ def table(kind: str, n: int, dtype: Any, scale: float, *, weighted: bool) -> Ten
         turned = roots(np.arange(n // 2) * (-1 if kind == "real" else 1), n)
         parts += halves(turned * join_scale(kind, scale, weighted))
     flat = np.concatenate(parts) if parts else np.zeros(1)
-    return Tensor(flat.astype(real_dtype(dtype)))
+    return tensor_of(flat.astype(real_dtype(dtype)))
 
 
 def join_scale(kind: str, scale: float, weighted: bool) -> float:

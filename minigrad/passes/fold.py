@@ -11,7 +11,7 @@ import numpy as np
 from ..core.lowering import Body
 from ..core.op import EAGER, Node
 from ..core.spec import SCALARS, Spec
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, tensor_of
 from ..graph import Graph
 from ..ops.shape import is_static, shape_of
 from .rewrite import makers, mapped, rebuilt
@@ -82,7 +82,7 @@ def constants(node: Node, known: Mapping[Any, Tensor]) -> tuple[Tensor, ...] | N
     """
     inputs = mapped(node.inputs, known)
     if node.op is shape_of and is_static(node.inputs[0]):
-        return (Tensor(np.array(node.inputs[0].shape, np.int32)),)
+        return (tensor_of(np.array(node.inputs[0].shape, np.int32)),)
     if not all(map(is_constant, inputs)) or not inputs or node.op.stateful:
         return None
     if isinstance(node.op.lower, Body):

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.lowering import Body
 from ..core.op import Node
 from ..core.spec import SCALARS
-from ..core.tensor import Symbol, Tensor
+from ..core.tensor import Symbol, tensor_of
 from ..graph import Graph
 from .rewrite import fresh, makers, mapped, rebuilt
 
@@ -70,4 +70,4 @@ def expanded(nodes: Sequence[Node], values: dict[Any, Any], transparent: bool) -
 
 def strong(value: Any, x: Symbol) -> Any:
     """`value` as the input `x` of a body: a Python number is weak outside, and not inside."""
-    return Tensor(np.asarray(value, x.dtype)) if type(value) in SCALARS else value
+    return tensor_of(np.asarray(value, x.dtype)) if type(value) in SCALARS else value

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.lowering import Move, Pointwise
 from ..core.op import Node
-from ..core.tensor import Symbol, Tensor
+from ..core.tensor import Symbol, Tensor, tensor_of
 from ..graph import Graph
 from ..ops.join import join
 from ..ops.shape import is_static, reshape_to
@@ -91,7 +91,7 @@ class Elements:
         if not isinstance(x, Tensor) or x.shape == ():
             return x
         if type(x) is Tensor:  # a constant
-            return Tensor(np.array(x._value.flat[number], x.dtype))
+            return tensor_of(np.array(x._value.flat[number], x.dtype))
         if (x, number) not in self.known:
             found = self.followed(x, number, asked, depth) if depth < DEEPEST else None
             if found is None:

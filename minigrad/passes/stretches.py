@@ -15,8 +15,9 @@ from ..codegen.bodies import is_array
 from ..codegen.driver import is_native, is_view, size_of
 from ..codegen.repeat import native_loop
 from ..codegen.stretch import stateful_stretch, stretch
-from ..core.op import Node, Op, here
+from ..core.op import Node, Op
 from ..core.tensor import Symbol, Tensor
+from ..core.where import here
 from ..graph import Graph
 from ..variable import assign_variable, read_variable
 from .rewrite import makers, mapped

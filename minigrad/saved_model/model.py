@@ -11,7 +11,7 @@ from .. import fft, linalg, nn, random, special
 from ..concrete import ConcreteFunction
 from ..core.registry import OPS
 from ..core.spec import Spec
-from ..core.tensor import Tensor
+from ..core.tensor import tensor_of
 from ..errors import SaveError, SpecError, UncompilableError
 from ..function import Function, Method
 from ..module import Module, walk
@@ -185,7 +185,7 @@ def model_of(archive: Archive, callbacks: Mapping[str, Any], jit: bool | None) -
     check_ops(ops, head["minigrad"])
     check_callbacks(needed, callbacks)
     tensors = [
-        Tensor(archive.array(f"constants/{i}.npy", spec_from(text)))
+        tensor_of(archive.array(f"constants/{i}.npy", spec_from(text)))
         for i, text in enumerate(constants)
     ]
     owners = [variable(archive, i, row) for i, row in enumerate(variables)]

@@ -8,10 +8,11 @@ from types import CodeType
 from typing import Any
 
 from ..callbacks import Body
-from ..core.op import Node, Op, Where
+from ..core.op import Node, Op
 from ..core.registry import OPS
 from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor
+from ..core.where import Where
 from ..errors import SaveError
 from ..graph import Graph
 from ..interop import VMAP_METHODS

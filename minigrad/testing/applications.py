@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.define import pointwise_spec
-from ..core.op import HOME, Op
+from ..core.op import Op
 from ..core.tensor import Tensor
+from ..core.where import HOME
 from ..ops.create import constant
 from .report import importing, literal, name_of
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.convert import as_tensor
 from ..core.later import later
 from ..core.op import EAGER, Op
-from ..core.tensor import Tensor
+from ..core.tensor import tensor_of
 from ..errors import LinAlgError, MinigradError, SpecError
 from .agree import assert_modes_agree
 from .applications import Application, is_inexact
@@ -79,7 +79,7 @@ def any_layout_and_nothing_written(application: Application, layouts: Sequence[i
     before = [x.tobytes() if isinstance(x, np.ndarray) else x for x in arrays]
     again = EAGER.run(
         application.op,
-        tuple([Tensor(x) if isinstance(x, np.ndarray) else x for x in arrays]),
+        tuple([tensor_of(x) if isinstance(x, np.ndarray) else x for x in arrays]),
         application.attrs,
     )
     after = [x.tobytes() if isinstance(x, np.ndarray) else x for x in arrays]

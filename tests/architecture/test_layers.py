@@ -22,7 +22,7 @@ LAYERS = (
     ("errors", "tree"),
     ("core",),
     ("ops",),
-    ("tape", "cotangents", "explain", "inside", "pullback", "graph", "ranks", "variable"),
+    ("tape", "cotangents", "explain", "inside", "pullback", "steps", "graph", "ranks", "variable"),
     ("text",),
     ("codegen",),
     ("passes",),

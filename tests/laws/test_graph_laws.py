@@ -15,7 +15,7 @@ from minigrad.codegen import jit
 from minigrad.codegen.executable import executable
 from minigrad.compiler import fused
 from minigrad.core.spec import Spec
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, tensor_of
 from minigrad.graph import Graph, evaluate, trace
 from minigrad.passes.cse import cse
 from minigrad.passes.dce import dce
@@ -83,7 +83,7 @@ def test_lifting_makes_variables_inputs_and_outputs(program: Program) -> None:
     expected = program.run()
     state.assign(1.0)
     values = [
-        capture if isinstance(capture, Tensor) else Tensor(capture._value)
+        capture if isinstance(capture, Tensor) else tensor_of(capture._value)
         for capture in graph.captures
     ]
     names = [node.op.name for node in lifted.graph.nodes]
@@ -148,7 +148,7 @@ def test_the_executable_is_the_graph(program: Program) -> None:
     state.assign(1.0)
     given = [x if not isinstance(x, Tensor) else x.numpy() for x in graph.captures]
     outputs = executable(graph)(*program.arrays, *given)
-    assert_same([Tensor(np.asarray(y)) for y in outputs], program.run())
+    assert_same([tensor_of(np.asarray(y)) for y in outputs], program.run())
 
 
 @examples(0.5)

@@ -11,7 +11,7 @@ import numpy as np
 import minigrad as mg
 from minigrad.core.registry import OPS
 from minigrad.core.spec import Spec
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import tensor_of
 from minigrad.graph import Graph, evaluate, trace
 from minigrad.variable import Cell
 
@@ -132,7 +132,7 @@ def graph_of(body: Callable[..., Any], *specs: Spec) -> Graph:
 def run(graph: Graph, inputs: tuple[Any, ...]) -> list[Array]:
     """The outputs of `graph`, op by op."""
     STATE.assign(np.ones(3))
-    tensors = [Tensor(x) if isinstance(x, np.ndarray) else x for x in inputs]
+    tensors = [tensor_of(x) if isinstance(x, np.ndarray) else x for x in inputs]
     with np.errstate(all="ignore"):
         outputs = evaluate(graph, tensors)
     return [y.numpy() for y in outputs]

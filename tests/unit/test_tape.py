@@ -1,5 +1,6 @@
 """GradientTape: what it answers, and what it says when it cannot."""
 
+import gc
 import weakref
 from typing import Any
 
@@ -361,3 +362,31 @@ def test_behind_a_tape_all_is_as_before_it() -> None:
     with mg.GradientTape() as outer, mg.GradientTape():
         outer.watch(mg.constant(1.0))
     assert CONTEXT.get() is before  # the same object: calls of native code ask for it
+
+
+def test_tapes_may_end_in_the_order_in_which_they_began() -> None:
+    before = CONTEXT.get()
+    x = mg.constant(2.0)
+    first, second = mg.GradientTape(persistent=True), mg.GradientTape()
+    first.__enter__().watch(x)
+    second.__enter__().watch(x)
+    y = x * x
+    first.__exit__(None, None, None)
+    z = y * x
+    second.__exit__(None, None, None)
+    assert CONTEXT.get() is before
+    assert (float(first.gradient(y, x)), first.gradient(z, x)) == (4.0, None)
+    assert float(second.gradient(z, x)) == 12.0
+
+
+def test_a_tape_goes_as_soon_as_nobody_names_it() -> None:
+    tape = mg.GradientTape()
+    with tape:
+        tape.watch(mg.constant(1.0))
+    seen = weakref.ref(tape)
+    gc.disable()
+    try:
+        del tape
+        assert seen() is None
+    finally:
+        gc.enable()

@@ -13,7 +13,7 @@ from minigrad.codegen.call import PortableCall, compile_callable, fast_path
 from minigrad.codegen.emitter import VectorEmitter
 from minigrad.codegen.fastcall import ArraySpec, Signature
 from minigrad.codegen.text import Module
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import tensor_of
 from minigrad.errors import SpecError
 from minigrad.variable import Cell
 from tests.unit.codegen.native import needs_llvm
@@ -209,7 +209,7 @@ def test_what_a_cell_alone_holds_is_written_over(path):
         lambda cell: cell._value.__dlpack__(),
         lambda cell: np.from_dlpack(cell._value),
         lambda cell: weakref.ref(cell._value),
-        lambda cell: Tensor(cell._value),
+        lambda cell: tensor_of(cell._value),
         lambda cell: Cell(cell._value, None, trainable=True),
         lambda cell: np.frombuffer(cell._value, np.uint8),
         lambda cell: [cell._value],

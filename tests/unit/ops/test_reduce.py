@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.core.spec import Spec
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import tensor_of
 from minigrad.errors import SpecError
 from minigrad.graph import trace
 from minigrad.ops.accumulate import recurrence
@@ -203,7 +203,7 @@ def test_sums_of_many_narrow_numbers_are_exact_to_rounding(shape: Any, axis: Any
     """Added one by one, they would be wrong by the number of them."""
     values = np.random.default_rng(0).random(shape, dtype=np.float32)
     for array in (values, np.asfortranarray(values), values[::-1]):
-        x, exact = Tensor(array), array.astype(np.float64)
+        x, exact = tensor_of(array), array.astype(np.float64)
         np.testing.assert_allclose(mg.sum(x, axis=axis).numpy(), exact.sum(axis=axis), rtol=1e-6)
         compiled = mg.function(lambda x: mg.sum(x * 1.0, axis=axis), jit_compile=True)
         np.testing.assert_allclose(compiled(x).numpy(), exact.sum(axis=axis), rtol=2e-6)
