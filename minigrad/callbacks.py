@@ -81,6 +81,10 @@ class Body:
         self._hidden = list(found)
         return self._hidden
 
+    def known(self) -> list[Any]:
+        """All that it has from outside: what it is given, and what is hidden."""
+        return [*self.inputs, *self.hidden()]
+
     def reject_symbols(self) -> None:
         """Raise TraceError where the function, which will run later, closes over a symbol."""
         for value in closed_over(inspect.unwrap(self.func)):

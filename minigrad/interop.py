@@ -53,8 +53,7 @@ def py_function(
     body = Body(func, inp, Tout, name, "py_function")
     interpreter = CONTEXT.get().interpreter
     if isinstance(interpreter, Eager) or getattr(interpreter, "compiles", False):
-        given = lambda: [*body.inputs, *body.hidden()]  # noqa: E731
-        with watching(given, CONTEXT.get()) as guarded:
+        with watching(body.known, CONTEXT.get()) as guarded:
             return body.nested(guarded(results_as(body, called(body, body.inputs))))
     body.reject_symbols()
     hidden = body.hidden()

@@ -44,7 +44,9 @@ def add_at(y: Any, key: Key, indices: tuple[Any, ...], g: Any) -> None:
 def combine_at(ufunc: Any, y: Any, key: Any, v: Any) -> None:
     """`ufunc.at(y, key, v)` for a `v` that broadcasts to `y[key]`."""
     # NumPy 2.4 reads past the end of a `v` of one axis that it broadcasts over several of indices
-    ufunc.at(y, key, np.broadcast_to(v, y[key].shape) if v.ndim else v)
+    if v.ndim and v.shape != (shape := y[key].shape):
+        v = np.broadcast_to(v, shape)
+    ufunc.at(y, key, v)
 
 
 def add_rows(y: Any, indices: tuple[Any, ...], g: Any) -> None:

@@ -149,15 +149,16 @@ def matmul(x1: Any, x2: Any, /) -> Any:
             f"matmul: {x1.spec} @ {x2.spec}: both need an axis to sum over; "
             "to multiply by a number write x1 * x2"
         )
-    if x1.ndim == 1:
+    rank1, rank2 = ranks
+    if rank1 == 1:
         return api.squeeze(matmul(api.expand_dims(x1, axis=0), x2), row_axis(x2))
-    if x2.ndim == 1:
+    if rank2 == 1:
         return api.squeeze(matmul(x1, api.expand_dims(x2, axis=1)), -1)
-    if x2.ndim == 2 and x1.ndim is not None and x1.ndim > 2 and known(x1, x2):
+    if rank1 > 2 and rank2 == 2 and known(x1, x2):
         # one product of a tall matrix: the derivative for x2 then needs no sum over the batch
         rows = api.reshape(x1, (math.prod(x1.shape[:-1]), x1.shape[-1]))
         return api.reshape(matrix_product(rows, x2), (*x1.shape[:-1], x2.shape[-1]))
-    if x1.ndim == 2 and x2.ndim is not None and x2.ndim > 2 and known(x1, x2) and x2.shape[-1] == 1:
+    if rank1 == 2 and rank2 > 2 and known(x1, x2) and x2.shape[-1] == 1:
         # likewise of many vectors: they are the rows of the tall matrix
         rows = api.reshape(x2, (math.prod(x2.shape[:-2]), x2.shape[-2]))
         y = matrix_product(rows, api.matrix_transpose(x1))
