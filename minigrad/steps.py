@@ -18,8 +18,9 @@ from numpy import asarray, ndarray
 from .core.op import Node, Op
 from .core.registry import api
 from .core.spec import DType
-from .core.tensor import Tensor, tensor_of
+from .core.tensor import Tensor
 from .errors import GradientError
+from .ops.broadcast import reduce_sum
 
 # enters in `bars` what a node gives its inputs, if it can, and says whether it could;
 # `step(node, g, bars, reach)`
@@ -52,11 +53,11 @@ def step_of(op: Op, dtype: DType) -> Step:
     vjps = op.vjps or ()
     rules = [rule and on_arrays(rule, 2 + len(vjps), dtype) for rule in vjps]
     step: Step = never
-    if op.elementwise and dtype.kind == "f" and NotImplemented not in rules:
+    if op.elementwise and op.broadcasts and dtype.kind == "f" and NotImplemented not in rules:
         if len(rules) == 1:
             step = unary(dtype, *rules)
         elif len(rules) == 2:
-            step = binary(op, dtype, *rules)
+            step = binary(dtype, *rules)
     op.steps[dtype] = step
     return step
 
@@ -84,7 +85,7 @@ def unary(dtype: DType, rule: Any) -> Step:
     return step
 
 
-def binary(op: Op, dtype: DType, rule1: Any, rule2: Any) -> Step:
+def binary(dtype: DType, rule1: Any, rule2: Any) -> Step:
     """The step of an op of two inputs."""
 
     def step(node: Node, g: Tensor, bars: dict[Any, Any], reach: set[Any]) -> bool:
@@ -101,17 +102,20 @@ def binary(op: Op, dtype: DType, rule1: Any, rule2: Any) -> Step:
             return False
         alike = value1.shape == value2.shape
         if bar1 is not None:
-            enter(bars, x1, bar1 if alike else fitted(bar1, x1, op))
+            enter(bars, x1, bar1 if alike else fitted(bar1, x1))
         if bar2 is not None:
-            enter(bars, x2, bar2 if alike else fitted(bar2, x2, op))
+            enter(bars, x2, bar2 if alike else fitted(bar2, x2))
         return True
 
     return step
 
 
-def fitted(bar: Any, x: Tensor, op: Op) -> Any:
-    """The array `bar` in the shape of `x`, which was broadcast."""
-    return bar if bar.shape == x._value.shape else conform(tensor_of(asarray(bar)), x, op)._value
+def fitted(bar: Any, x: Tensor) -> Any:
+    """The array `bar` summed to the shape of `x`, which was broadcast: what `unbroadcast` does."""
+    shape = x._value.shape
+    lead = bar.ndim - len(shape)
+    axes = tuple([i for i, n in enumerate(bar.shape) if i < lead or n != shape[i - lead]])
+    return reduce_sum.kernel(bar, axes=axes).reshape(shape) if axes else bar
 
 
 def enter(bars: dict[Any, Any], x: Tensor, bar: Any) -> None:
