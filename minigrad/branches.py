@@ -18,7 +18,7 @@ from .errors import SpecError, TraceError
 from .graph import Graph, compiling, trace
 from .replay import pulled_back
 
-compiler = later("compiler")
+runners = later("runners")
 laps = later("laps")
 runs = later("runs")
 
@@ -32,7 +32,7 @@ def switch_kernel(
     if saving:
         run = runs.GraphRun.of(graph, values, jit=jit)
         return (*run.outputs, run)
-    outputs: tuple[Any, ...] = compiler.runner(graph, jit=jit)(*values)
+    outputs: tuple[Any, ...] = runners.runner(graph, jit=jit)(*values)
     return outputs
 
 
@@ -79,7 +79,7 @@ def loop_kernel(
             if not saving:
                 return tuple(results)
             return (*results, runs.LoopRun([], values, results, kept=left, **sizes))
-    holds = None if condition is None else compiler.runner(condition, jit=jit)
+    holds = None if condition is None else runners.runner(condition, jit=jit)
     if jit and condition is not None and holds and rounds is None and not saving:
         # before the condition is asked, for asking it once more may have effects
         native = laps.deciding_loop(values, condition, body, carried)
@@ -87,7 +87,7 @@ def loop_kernel(
             last = laps.until(native, values, carried) if bool(holds(*values)[0]) else carry
             if last is not None:
                 return tuple(last)
-    step = None if saving else compiler.runner(body, jit=jit)
+    step = None if saving else runners.runner(body, jit=jit)
     kept = []
     rows = []
     t = 0

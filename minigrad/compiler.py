@@ -1,21 +1,19 @@
-"""From a graph to something that runs: through the passes, by NumPy or by native code."""
+"""From a graph to native code: through the passes, and the loops that run in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .codegen.call import tensor_callable
-from .codegen.executable import executable
-from .codegen.jit import available
+from .codegen.executable import Runner, executable
 from .codegen.repeat import native_loop_node
 from .codegen.rounds import Rounds, rounds
 from .codegen.stretch import native_code
+from .compilable import reject_opaque
 from .core.op import CONTEXT, Node
-from .core.spec import OPAQUE, Spec
+from .core.spec import Spec
 from .core.tensor import Tensor
-from .errors import UncompilableError
 from .graph import Graph
 from .passes.borrow import borrow
 from .passes.copies import copy_moves
@@ -23,54 +21,17 @@ from .passes.dce import dce
 from .passes.draws import native_draws
 from .passes.finish import finish_products
 from .passes.fuse import fuse
-from .passes.inline import inline
 from .passes.layout import lay_out
 from .passes.lift import lift, liftable
-from .passes.pipeline import optimize
+from .passes.pipeline import optimize, optimized
 from .passes.products import native_products
-from .passes.rewrite import regrouped
+from .passes.regroup import regrouped
 from .passes.sink import sink
 from .passes.specialize import specialize
 from .passes.spread import spread
 from .passes.stretches import stretches
 from .passes.totals import part_totals
-from .text import nested_graphs
-
-Runner = Callable[..., tuple[Any, ...]]
-
-
-def runner(graph: Graph, *, jit: bool) -> Runner:
-    """What runs `graph` on arrays and cells (arguments, then captures); made once for each graph.
-
-    jit: compile; then the values come with the shapes that the code is for, and a graph with
-    unknown dims has one runner per shape underneath. An interpreter that looks at every op runs
-    it by itself, compiled or not.
-    """
-    stepwise = getattr(CONTEXT.get().interpreter, "stepwise", None)
-    if stepwise is not None:
-        steps: Runner = stepwise(graph)
-        return steps
-    key = ("runner", jit)
-    if key not in graph.cache:
-        if jit and not all(x.spec.known for x in graph.inputs):
-            graph.cache[key] = by_shape(graph)
-        else:
-            graph.cache[key] = native(graph) if jit else plain(graph)
-    made: Runner = graph.cache[key]
-    return made
-
-
-def plain(graph: Graph) -> Runner:
-    """A runner by NumPy kernels."""
-    return executable(optimized(graph))
-
-
-def optimized(graph: Graph) -> Graph:
-    """`graph` through the passes that keep every value to the bit."""
-    if "optimized" not in graph.cache:
-        graph.cache["optimized"] = optimize(graph)
-    made: Graph = graph.cache["optimized"]
-    return made
+from .recipes import Native
 
 
 class Fused(NamedTuple):
@@ -131,16 +92,6 @@ def ready_to_fuse(graph: Graph) -> Graph:
     return dce(part_totals(spread(lay_out(sink(graph)))))
 
 
-def native(graph: Graph) -> Runner:
-    """A runner by fused native kernels and library calls."""
-    whole = program(graph)
-    node = only_node(whole)
-    if node is None or node.op.prepare is None:
-        return executable(whole)
-    made: Runner = node.op.prepare(**node.attrs)
-    return made
-
-
 def only_node(graph: Graph) -> Node | None:
     """The node that is all of `graph`, if there is one."""
     if len(graph.nodes) != 1:
@@ -153,20 +104,17 @@ def only_node(graph: Graph) -> Node | None:
     return node if same else None
 
 
-def direct(graph: Graph, captured: Sequence[Any], *, single: bool) -> Runner | None:
-    """A native function of tensors that does all of `graph`; None where it needs Python.
-
-    It returns None for anything but tensors of the specs of the arguments; else a tuple of
-    tensors, or if `single` one. captured: arrays and cells behind the arguments.
-    """
-    if not available() or not all(x.spec.known for x in graph.inputs):
-        return None
+def compiled(graph: Graph) -> Native | None:
+    """The native code of `graph` and how it is called; None where not all of it is native."""
     node = only_node(program(graph))
-    found = None if node is None else native_code(node)
-    if found is None:
-        return None
-    code, signature = found
-    return tensor_callable(code, signature._replace(packed=not single), captured)
+    return None if node is None else native_code(node)
+
+
+def reference(graph: Graph) -> Runner:
+    """What does the same as `compiled` kernel by kernel: where one may not go on, it says why."""
+    node = only_node(program(graph))
+    assert node is not None
+    return executable(node.attrs["graph"])
 
 
 def program(graph: Graph) -> Graph:
@@ -240,64 +188,3 @@ def looped(
     body = replace(compiled, outputs=tuple(outputs), cache={})
     run = rounds(body, carried, scanned, until=until)
     return None if writes or run is None else Loop(run, reads, taken, again)
-
-
-def by_shape(graph: Graph) -> Runner:
-    """A runner that compiles for each combination of shapes that it meets."""
-    versions: dict[Any, Runner] = {}
-
-    def run(*values: Any) -> tuple[Any, ...]:
-        # what a loop or a body has left for its derivative has no shape
-        shapes = tuple([getattr(x, "shape", None) for x in values])
-        if shapes not in versions:
-            specs = [Spec(x.shape, x.dtype) if hasattr(x, "shape") else OPAQUE for x in values]
-            versions[shapes] = native(specialize(graph, specs))
-        return versions[shapes](*values)
-
-    return run
-
-
-def blockers(graph: Graph) -> list[Node]:
-    """The nodes of `graph`, nested graphs included, that have no compiled form."""
-    found = []
-    for node in inline(graph).nodes:
-        if obstacle(node):
-            found.append(node)
-        for inner in nested_graphs(node):
-            found.extend(blockers(inner))
-    return found
-
-
-def obstacle(node: Node) -> str | None:
-    """Why `node` has no compiled form; None if it has one."""
-    if node.op.name == "py_function":  # compiled functions trace its body, and have no such node
-        return "its body is Python that was kept as such when the graph was traced"
-    return node.op.opaque
-
-
-def reject_opaque(graph: Graph) -> None:
-    """Raise UncompilableError, naming every node that cannot be compiled, or return."""
-    found = blockers(graph)
-    if found:
-        raise UncompilableError(rejection(graph.name, found))
-
-
-def rejection(name: str, nodes: Sequence[Node]) -> str:
-    """The message of UncompilableError."""
-    lines = "\n".join(
-        f"  {node.title} at {node.where}{defined_at(node)}: {obstacle(node)}" for node in nodes
-    )
-    count = f"{len(nodes)} nodes have" if len(nodes) > 1 else "1 node has"
-    return (
-        f"function {name} was to be compiled (jit_compile=True), and {count} no compiled form:\n"
-        f"{lines}\n"
-        "compiled code cannot call back into NumPy, so nothing was run. Ways out: write the body "
-        "with minigrad's functions, directly or in mg.py_function, which is traced and fused; "
-        "call it outside of the compiled function; or leave jit_compile=True out"
-    )
-
-
-def defined_at(node: Node) -> str:
-    """Where the callable of a callback node was written."""
-    code = getattr(node.attrs.get("func"), "__code__", None)
-    return f" (defined at {code.co_filename}:{code.co_firstlineno})" if code else ""

@@ -20,7 +20,8 @@ from .errors import SpecError, UncompilableError
 from .graph import Graph, Tracer, evaluate
 from .tree import Structure
 
-compiler = later("compiler")
+compilable = later("compilable")
+runners = later("runners")
 saved_model = later("saved_model")
 split = later("passes.split")
 
@@ -32,7 +33,7 @@ def call_spec(*inputs: Any, graph: Graph, jit: bool) -> tuple[Spec, ...]:
 
 def run_graph(*inputs: Any, graph: Graph, jit: bool) -> tuple[Any, ...]:
     """Run a graph, compiled or not, on the values of its arguments and captures."""
-    outputs: tuple[Any, ...] = compiler.runner(graph, jit=jit)(*inputs)
+    outputs: tuple[Any, ...] = runners.runner(graph, jit=jit)(*inputs)
     return outputs
 
 
@@ -200,7 +201,7 @@ class ConcreteFunction:
         if run is None:
             # the runner last: who finds it finds all
             self._captured = [raw(x) for x in self.graph.captures]
-            run = self._runner = compiler.runner(self.graph, jit=self.jit)
+            run = self._runner = runners.runner(self.graph, jit=self.jit)
         arrays = run(*values, *self._captured)
         if self._single and type(arrays[0]) is np.ndarray:
             return tensor_of(arrays[0])
@@ -218,7 +219,7 @@ class ConcreteFunction:
             return refusing
         captured = [raw(x) for x in self.graph.captures]
         native: Callable[..., Any] | None
-        native = compiler.direct(self.graph, captured, single=self._single)
+        native = runners.direct(self.graph, captured, single=self._single)
         if native is None:
             return refusing
         if self._single or void:
@@ -245,7 +246,7 @@ class ConcreteFunction:
     def check_compilable(self) -> None:
         """Raise UncompilableError if `jit` is asked of a graph that cannot be compiled."""
         if self.jit:
-            compiler.reject_opaque(self.graph)
+            compilable.reject_opaque(self.graph)
 
     def __reduce__(self) -> Any:
         return saved_model.reduced(self)
@@ -262,7 +263,7 @@ def blame_opaque(tracer: Tracer, error: Exception) -> None:
     """
     blocked = [node for node in tracer.nodes if node.op.opaque is not None]
     if tracer.compiles and blocked:
-        raise UncompilableError(compiler.rejection(tracer.name, blocked)) from error
+        raise UncompilableError(compilable.rejection(tracer.name, blocked)) from error
 
 
 def nest(outputs: Sequence[Any], result: Structure, constants: Sequence[Any]) -> Any:

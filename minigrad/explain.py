@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -112,7 +111,7 @@ class Explanation:
         return "\n".join([said, *[f"and by {cut}" for cut in self.cuts[1:]]])
 
     def _repr_html_(self) -> str:
-        words = f'<pre style="white-space:pre-wrap">{html.escape(str(self))}</pre>'
+        words = f'<pre style="white-space:pre-wrap">{visualize.escape(str(self))}</pre>'
         return words + (visualize.svg(self)._repr_html_() if self.sketch else "")
 
 

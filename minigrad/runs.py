@@ -19,7 +19,7 @@ from .core.tensor import tensor_of
 from .graph import Graph
 from .replay import again, as_value, value_of
 
-compiler = later("compiler")
+runners = later("runners")
 split = later("passes.split")
 
 
@@ -42,7 +42,7 @@ class GraphRun:
     def of(cls, graph: Graph, values: Sequence[Any], *, jit: bool) -> GraphRun:
         """Run `graph` on arrays and cells."""
         cut = split.split(graph)
-        return cls(cut, values, compiler.runner(cut.forward, jit=jit)(*values), jit=jit)
+        return cls(cut, values, runners.runner(cut.forward, jit=jit)(*values), jit=jit)
 
     def check(self) -> None:
         """Nothing: a graph knows all that it uses."""
@@ -64,7 +64,7 @@ class GraphRun:
             available = (*self.values, *self.kept)
             values = [*[g for g in gs if g is not None], *[available[i] for i in places]]
             for i, bar in zip(
-                targets, compiler.runner(backward, jit=self.jit)(*values), strict=True
+                targets, runners.runner(backward, jit=self.jit)(*values), strict=True
             ):
                 bars[i] = bar
         return bars

@@ -10,7 +10,8 @@ from .codegen.fused import fused as fused_op
 from .codegen.fused import llvm, loops
 from .codegen.products import native_product, product_llvm
 from .codegen.stretch import memory_report, stateful_stretch, stretch
-from .compiler import fused, obstacle, optimized, program
+from .compilable import obstacle
+from .compiler import fused, program
 from .core.lowering import Contract
 from .core.op import Node
 from .core.spec import Spec
@@ -18,6 +19,7 @@ from .errors import SpecError
 from .graph import Graph
 from .passes.fuse import fusion_report
 from .passes.inline import inline
+from .passes.pipeline import optimized
 from .passes.specialize import specialize
 from .text import nested_graphs
 

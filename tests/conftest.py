@@ -2,9 +2,13 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
+
+from minigrad import runners
 
 # SciPy and scikit-learn ask for it when they are first imported, to take tensors as they are
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -26,6 +30,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.stash[_cache_dir] = tempfile.TemporaryDirectory(prefix="minigrad-tests-")
         os.environ["MINIGRAD_CACHE_DIR"] = config.stash[_cache_dir].name
+
+
+@pytest.fixture(autouse=True)
+def compiled_as_patched(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Neither recall nor remember what a test compiles that patches the compiler."""
+    if "monkeypatch" not in request.fixturenames:
+        yield
+        return
+    with (
+        patch.object(runners, "recalled", lambda graph: None),
+        patch.object(runners, "remember", lambda graph, native: None),
+    ):
+        yield
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

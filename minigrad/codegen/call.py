@@ -30,7 +30,11 @@ Callee = Callable[..., Any]
 
 
 def compile_callable(
-    ir: str, signature: Signature, imports: Mapping[str, int] | None = None, *, sroa: bool = False
+    ir: str,
+    signature: Signature,
+    imports: Mapping[str, jit.Import] | None = None,
+    *,
+    sroa: bool = False,
 ) -> Callee:
     """Compile the LLVM assembly `ir`, and make a Python function of its kernel.
 
@@ -47,20 +51,19 @@ def kernel_code(
     ir: str,
     entry: str,
     count: int,
-    imports: Mapping[str, int] | None = None,
+    imports: Mapping[str, jit.Import] | None = None,
     *,
     sroa: bool = False,
 ) -> jit.Code:
     """The code of a kernel of `count` pointers, with the function that builtins call.
 
-    imports, sroa: as in `jit.compile_module`; the pool of threads is imported where it is named.
+    imports, sroa: as in `jit.compile_module`.
     """
     begin_builtins()
-    text, found, ahead = ir + spread_ir(entry, count), dict(imports or {}), None
-    if pool.SUBMIT in ir:
-        ahead = None if sroa or pool.kept else jit.begin(text)  # while the pool is made, once
-        found |= pool.imports()
-    code = jit.compile_module(text, [entry, spread_name(entry)], found, sroa=sroa)
+    text, ahead = ir + spread_ir(entry, count), None
+    if pool.SUBMIT in ir and not pool.kept:
+        ahead = None if sroa else jit.begin(text)  # while the pool is made, once
+    code = jit.compile_module(text, [entry, spread_name(entry)], imports, sroa=sroa)
     del ahead  # kept so far, as what is made ahead is made for those who keep it
     return code
 

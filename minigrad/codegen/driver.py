@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 
 from ..core.lowering import Move, Require
 from ..core.op import Node, Op
-from . import jit, pool
+from . import jit
 from .bodies import is_array
 from .fused import ENTRY, fused
 from .fused import begin_code as begin_fused
@@ -22,7 +21,6 @@ from .products import code as product_code
 from .products import native_product, product_llvm
 
 Array = np.ndarray[Any, Any]
-COPY = "minigrad.copy"
 
 
 class Kernel(NamedTuple):
@@ -83,14 +81,10 @@ def is_view(node: Node) -> bool:
 
 
 class Calls:
-    """The calls of kernels in one module, with what the module declares for them.
-
-    imports: addresses, by symbol.
-    """
+    """The calls of kernels in one module, with what the module declares for them."""
 
     def __init__(self) -> None:
-        self._kept: list[Any] = []
-        self.imports: dict[str, int] = {}
+        self._imports: dict[str, jit.Import] = {}
         self._names: dict[jit.Code, str] = {}
         self._declarations: dict[str, str] = {}
         self.checks = 0
@@ -104,8 +98,7 @@ class Calls:
         """
         code = kernel(node, over)
         name = self._names.setdefault(code, f"kernel{len(self._names)}")
-        self._kept.append(code)
-        self.imports[name] = code[ENTRY]
+        self._imports[name] = jit.Export(code, ENTRY)
         kinds = ", ".join(["ptr"] * len(pointers))
         self._declarations[name] = f"declare void @{name}({kinds})"
         return f"  call void @{name}({arguments(pointers)})"
@@ -127,16 +120,13 @@ class Calls:
 
     def copy(self, target: str, source: str, size: int) -> str:
         """The line that copies `size` bytes."""
-        self.imports[COPY] = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
-        self._declarations[COPY] = f'declare ptr @"{COPY}"(ptr, ptr, i64)'
-        return f'  call ptr @"{COPY}"(ptr {target}, ptr {source}, i64 {size})'
+        self._declarations[jit.COPY] = f'declare ptr @"{jit.COPY}"(ptr, ptr, i64)'
+        return f'  call ptr @"{jit.COPY}"(ptr {target}, ptr {source}, i64 {size})'
 
     def constant(self, x: Any) -> str:
         """The pointer to the elements of a constant tensor."""
-        array = contiguous(x._value)
-        name = f"constant{len(self._kept)}"
-        self._kept.append(array)
-        self.imports[name] = array.ctypes.data
+        name = f"constant{len(self._imports)}"
+        self._imports[name] = contiguous(x._value)
         self._declarations[name] = f"@{name} = external global i8"
         return f"@{name}"
 
@@ -146,9 +136,7 @@ class Calls:
         quick: as in `jit.compile_module`.
         """
         text = "\n".join([*self._declarations.values(), *lines, ""])
-        code = jit.compile_module(text, symbols, self.imports, quick=quick)
-        code.kept = self._kept
-        return code
+        return jit.compile_module(text, symbols, self._imports, quick=quick)
 
 
 def arguments(pointers: Sequence[str]) -> str:
@@ -167,16 +155,13 @@ def begin_kernel(node: Node, over: frozenset[int] = frozenset()) -> Any:
     return None if begin is None else begin(node, over)
 
 
-def kernel_text(node: Node, over: frozenset[int]) -> tuple[str, dict[str, int]] | None:
-    """The LLVM text of a kernel, and what it imports; for who compiles it with other text.
+def kernel_text(node: Node, over: frozenset[int]) -> str | None:
+    """The LLVM text of a kernel, for who compiles it with other text.
 
     None for a kernel that calls others.
     """
     write = KERNELS[node.op].text
-    if write is None:
-        return None
-    text = write(node, over)
-    return text, dict(pool.imports()) if pool.SUBMIT in text else {}
+    return None if write is None else write(node, over)
 
 
 def contiguous(x: Array) -> Array:

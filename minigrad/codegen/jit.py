@@ -16,7 +16,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from . import cache
 from .workers import Job, Library, Workers, processors
@@ -27,8 +29,13 @@ OPTIONS = "opt=3 jitlink sroa"
 DECLARED = re.compile(r'^declare [^@\n]*@"((minigrad\.\w+)[^"]*)"', re.MULTILINE)
 """Functions of ours that a module declares: the name, and its beginning."""
 
-shared: dict[str, Callable[[str], int]] = {}
-"""What gives the addresses of functions that modules share, by the beginning of their names."""
+COPY = "minigrad.copy"
+"""`ptr copy(ptr target, ptr source, i64 bytes)`, of the C library."""
+
+shared: dict[str, Callable[[str], Import]] = {
+    COPY: lambda name: ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
+}
+"""What gives the functions that modules share, by the beginning of their names."""
 
 lock = threading.RLock()
 serial = itertools.count()
@@ -118,12 +125,15 @@ def linker() -> Any:
 class Code:
     """Native code in memory. It is unloaded when the last reference to this object is gone.
 
-    kept: what the code refers to, and must live as long.
+    key: the name of its object in the cache. imports: what it refers to, which lives as long.
     """
 
-    def __init__(self, tracker: Any, symbols: Sequence[str]):
+    def __init__(
+        self, tracker: Any, symbols: Sequence[str], key: str, imports: Mapping[str, Import]
+    ) -> None:
         self.tracker = tracker
-        self.kept: Sequence[Any] = ()
+        self.key = key
+        self.imports = imports
         self.addresses = {name: int(tracker[name]) for name in symbols}
 
     def __getitem__(self, symbol: str) -> int:
@@ -131,10 +141,24 @@ class Code:
         return self.addresses[symbol]
 
 
+class Export(NamedTuple):
+    """A function of other code."""
+
+    code: Code
+    symbol: str
+
+
+Import: TypeAlias = "int | np.ndarray[Any, Any] | Export"
+"""What is behind a symbol that a module declares: an address, elements, or other code's function.
+
+It is not part of the object, and may differ from one process to the next.
+"""
+
+
 def compile_module(
     ir: str,
     symbols: Sequence[str],
-    imports: Mapping[str, int] | None = None,
+    imports: Mapping[str, Import] | None = None,
     *,
     sroa: bool = False,
     quick: bool = False,
@@ -142,8 +166,7 @@ def compile_module(
     """Compile the LLVM assembly `ir`, or take its object from the cache, and load it.
 
     symbols: functions of `ir` whose addresses are wanted.
-    imports: addresses of the external symbols that `ir` declares; they are not in the cache.
-    Those of `shared` need not be given.
+    imports: the external symbols that `ir` declares. Those of `shared` need not be given.
     sroa: turn allocas of scalars and vectors into registers first.
     quick: in a third of the time, to code that takes a few times as long; for what runs seldom,
     or only calls what takes time.
@@ -156,17 +179,30 @@ def compile_module(
         image = made(key, ir, partial(emit_object, sroa=sroa, quick=quick))
     else:
         image = begun.result()
+    return load(image, key, symbols, imports)
+
+
+def load(image: bytes, key: str, symbols: Sequence[str], imports: Mapping[str, Import]) -> Code:
+    """The code of the object `image`, whose name in the cache is `key`."""
     with lock:
         library = llvm().JITLibraryBuilder().add_object_img(image)
-        for name, address in imports.items():
-            library.import_symbol(name, address)
+        for name, found in imports.items():
+            library.import_symbol(name, address(found))
         for name in symbols:
             library.export_symbol(name)
-        return Code(library.link(linker(), f"minigrad{next(serial)}"), symbols)
+        tracker = library.link(linker(), f"minigrad{next(serial)}")
+        return Code(tracker, symbols, key, imports)
 
 
-def shared_imports(ir: str) -> dict[str, int]:
-    """The addresses of the functions in `shared` that `ir` declares."""
+def address(found: Import) -> int:
+    """Where in memory an import is."""
+    if isinstance(found, Export):
+        return found.code[found.symbol]
+    return int(found.ctypes.data) if isinstance(found, np.ndarray) else found
+
+
+def shared_imports(ir: str) -> dict[str, Import]:
+    """The functions in `shared` that `ir` declares."""
     found = [(name, beginning) for name, beginning in DECLARED.findall(ir) if beginning in shared]
     return {name: shared[beginning](name) for name, beginning in found}
 
@@ -240,10 +276,19 @@ def parse(ir: str, *, sroa: bool) -> Any:
 
 def cache_key(ir: str, *, sroa: bool, quick: bool = False) -> str:
     """The name of the object of `ir`: a hash of all that decides it."""
+    return digest(*circumstances(), str(sroa), str(quick), ir)
+
+
+def digest(*parts: str) -> str:
+    """A hash of `parts`, of which none but the last may have lines."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@functools.cache
+def circumstances() -> tuple[str, ...]:
+    """What decides an object besides its text: the versions of LLVM, the machine, our choices."""
     import llvmlite
 
     machine = host()
     version = ".".join(map(str, llvm().llvm_version_info))
-    choices = [llvmlite.__version__, version, machine.triple, machine.cpu, machine.features]
-    text = "\n".join([*choices, OPTIONS, str(sroa), str(quick), ir])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return llvmlite.__version__, version, machine.triple, machine.cpu, machine.features, OPTIONS

@@ -183,7 +183,7 @@ def square_ir(name: str, dtype: np.dtype[Any], lanes: int, count: int) -> str:
     return module.render()
 
 
-jit.shared[SQUARE] = lambda name: square_code(name)[name]
+jit.shared[SQUARE] = lambda name: jit.Export(square_code(name), name)
 
 
 def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:

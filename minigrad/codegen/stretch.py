@@ -293,11 +293,10 @@ class Text:
         head = [f'define i64 @"{symbol}"(ptr %pointers) {{']
         only = kernel_text(self.steps[0], self.plan.aliased[0]) if len(self.steps) == 1 else None
         if only is not None:
-            (node,), (text, imports) = self.steps, only
+            (node,) = self.steps
             pointers = [self.pointer(x) for x in (*node.inputs, *node.outputs)]
-            self.calls.imports |= imports
             call = f"  call void @{ENTRY}({arguments(pointers)})"
-            lines = [text, *head, *self.lines, call, *self.calls.ending()]
+            lines = [only, *head, *self.lines, call, *self.calls.ending()]
             return self.calls.compiled(lines, symbol)
         over = iter(self.plan.aliased)
         for node in self.steps:

@@ -63,7 +63,7 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
             raise too_large(f"a copy of {said(x)}", error) from None
     if type(x) is float and wanted is None:
         return np.array(x, DEFAULTS[float])
-    if isinstance(x, np.ma.MaskedArray):
+    if hasattr(x, "mask") and isinstance(x, np.ma.MaskedArray):  # np.ma loads when it is named
         raise SpecError(
             f"{said(x)} was to become a tensor: tensors have no mask, and what is masked would "
             "count; write x.filled(0), or take x.data and the mask apart"

@@ -6,8 +6,12 @@ them. The layers of the package hold for these names as for imports.
 
 from __future__ import annotations
 
+import time
 from importlib import import_module
 from typing import Any
+
+BEGUN = time.time_ns()
+"""When loading this package began, in nanoseconds since the epoch."""
 
 
 class Later:

@@ -2,6 +2,9 @@
 
 An op without a lowering is not compilable into a loop; the compiled schedule then calls its
 NumPy kernel. Nothing here knows LLVM: an `Emitter` writes LLVM text, and another could write C.
+
+Records are told apart by their type, and nobody writes to them. They are dataclasses of as little
+as can be: each method that Python has to make takes as long as loading a small module.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ class Emitter(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Pointwise:
     """Each element of the result is `rule(emitter, *elements of the inputs)`.
 
@@ -98,7 +101,7 @@ class Pointwise:
     halves: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Reduce:
     """Fold along the attribute `axes`: start with `init`, then `combine(emitter, acc, x)`.
 
@@ -114,7 +117,7 @@ class Reduce:
     of_numbers: Callable[..., Value] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Scan:
     """Running results along the attribute `axis`: `combine(emitter, result so far, *elements)`.
 
@@ -140,7 +143,6 @@ class Move:
     kind: str
 
 
-@dataclass(frozen=True)
 class Lookup:
     """Each element is one of a table, the first input, in a place that the other inputs say.
 
@@ -149,7 +151,7 @@ class Lookup:
     """
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Scatter:
     """What arrives in places, which are said as of `Lookup`, in a tensor of the attribute `shape`.
 
@@ -162,22 +164,19 @@ class Scatter:
     onto: bool = False
 
 
-@dataclass(frozen=True)
 class Count:
     """Element k is k: a loop knows that without reading or computing anything."""
 
 
-@dataclass(frozen=True)
 class Draw:
     """Words of the random bits of the state that is the input: a loop of its own makes them."""
 
 
-@dataclass(frozen=True)
 class Transform:
     """A Fourier transform along the last axis, with a table of factors: a loop of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Borrowed:
     """The inner loop of a ufunc of matrices that NumPy keeps, `name`, called by its address.
 
@@ -187,7 +186,7 @@ class Borrowed:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Require:
     """An input, a truth, has to be false; the kernel raises what is to be said if it is not.
 
@@ -199,7 +198,7 @@ class Require:
     truth: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Contract:
     """Sums of products: of matrices, in the last two axes; or as `operands` says.
 
@@ -217,7 +216,7 @@ class Contract:
     thin: Callable[..., Any] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Composed:
     """In loops the op is made of others: `means(*inputs, **attrs)`, written out for known shapes.
 
@@ -227,7 +226,7 @@ class Composed:
     means: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Body:
     """The op means a graph: `graph(attrs)` is inlined where the op stands.
 

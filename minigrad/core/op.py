@@ -104,7 +104,6 @@ class Op:
         self.__doc__ = kernel.__doc__
         self.__name__ = self.name
         self.__module__ = kernel.__module__
-        self.__signature__ = inspect.signature(kernel)
         if self.name in OPS:
             raise ValueError(f"the op {self.name} is defined twice; rename one of them")
         OPS[self.name] = self
@@ -127,6 +126,11 @@ class Op:
     def no_gradient(self, reason: str, *, cut: str = "no derivative") -> None:
         """State that the derivative is zero or has no meaning, and why."""
         self.zero_gradient, self.cut = reason, cut
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """That of the kernel; asked for seldom, and it takes longer than the rest of an op."""
+        return inspect.signature(self.kernel)
 
     @property
     def differentiable(self) -> bool:

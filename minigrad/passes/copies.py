@@ -9,7 +9,7 @@ from ..codegen.driver import is_native, is_view, size_of
 from ..codegen.views import MisfitError, moved, whole
 from ..core.op import Node
 from ..graph import Graph
-from .rewrite import in_a_group, regrouped
+from .regroup import in_a_group, regrouped
 
 SMALL = 1 << 16
 """Bytes that are copied in less time than Python takes to be asked for a view."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..core.lowering import Draw, Transform
 from ..core.op import Node
 from ..graph import Graph
-from .rewrite import in_a_group, regrouped
+from .regroup import in_a_group, regrouped
 
 
 def native_draws(graph: Graph) -> Graph:

@@ -11,7 +11,8 @@ from ..codegen.products import followed, is_followed, native_product
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
-from .rewrite import fresh, regrouped
+from .regroup import regrouped
+from .rewrite import fresh
 
 
 def finish_products(graph: Graph, updated: Sequence[int] = ()) -> Graph:

@@ -32,3 +32,11 @@ def optimize(graph: Graph, *, check: bool = CHECKED) -> Graph:
         if check:
             verify(graph, step.__name__)
     return graph
+
+
+def optimized(graph: Graph) -> Graph:
+    """`graph` through the passes that keep every value to the bit."""
+    if "optimized" not in graph.cache:
+        graph.cache["optimized"] = optimize(graph)
+    made: Graph = graph.cache["optimized"]
+    return made

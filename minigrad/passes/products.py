@@ -15,7 +15,8 @@ from ..core.op import Node
 from ..core.tensor import Symbol, Tensor
 from ..graph import Graph
 from .dce import dce
-from .rewrite import fresh, makers, regrouped
+from .regroup import regrouped
+from .rewrite import fresh, makers
 
 LEVEL, LARGEST_FILTER = 1 << 10, 1 << 19
 """Where the summed axis is of several levels, how much of the second operand, which is read where

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import is_
 from typing import Any
 
-from ..codegen.bodies import is_array
-from ..codegen.fused import fused
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
@@ -41,27 +38,6 @@ def rebuilt(
             outputs[i] = Symbol(y.shape, y.dtype, was.trace, was.where)
             nodes.append((origins or {})[was].replaced((y,), (outputs[i],), {}, identity.op))
     return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), tuple(outputs))
-
-
-def in_a_group(node: Node, name: str, *, copied: bool = False) -> Node:
-    """`node` as a group of its own. copied: it gives a view, of which the group makes a copy."""
-    names = {x: Symbol(x.shape, x.dtype, None) for x in node.inputs if is_array(x)}
-    inputs = tuple([names[x] if is_array(x) else x for x in node.inputs])
-    steps = [node.replaced(inputs, fresh(node.outputs))]
-    if copied:
-        steps.append(node.replaced(steps[0].outputs, fresh(node.outputs), {}, identity.op))
-    graph = Graph(name, tuple(names.values()), (), tuple(steps), steps[-1].outputs)
-    return node.replaced(tuple(names), node.outputs, {"graph": graph}, fused)
-
-
-def regrouped(graph: Graph, nodes: Sequence[Node]) -> Graph:
-    """`graph` of other nodes, with what is told of its groups; itself if these are its own."""
-    if len(nodes) == len(graph.nodes) and all(map(is_, nodes, graph.nodes)):
-        return graph
-    found = rebuilt(graph, nodes, {})
-    if "fusion" in graph.cache:
-        found.cache["fusion"] = graph.cache["fusion"]
-    return found
 
 
 def makers(nodes: Iterable[Node]) -> dict[Any, Node]:

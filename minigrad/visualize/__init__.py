@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from ..errors import SpecError
@@ -11,7 +12,7 @@ from ..tape import GradientTape
 from .diagram import of_explanation, of_graph, of_record
 from .picture import SVG, picture
 
-__all__ = ["SVG", "svg"]
+__all__ = ["SVG", "escape", "svg"]
 
 
 def svg(what: Any, /) -> SVG:

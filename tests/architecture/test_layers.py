@@ -26,7 +26,17 @@ LAYERS = (
     ("text",),
     ("codegen",),
     ("passes",),
-    ("function", "signatures", "concrete", "compiler", "stages"),
+    (
+        "function",
+        "signatures",
+        "concrete",
+        "compiler",
+        "compilable",
+        "fingerprints",
+        "recipes",
+        "runners",
+        "stages",
+    ),
     ("everything else",),
     ("__init__",),
     ("__main__", "tour"),  # programs: they use the public names as any user does

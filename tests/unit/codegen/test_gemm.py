@@ -45,8 +45,7 @@ def problem(m: int, n: int, k: int, x1: Array, x2: Array) -> Product:
 def run(product: Product, plan: Plan, x1: Array, x2: Array) -> Array:
     """The product as native code computes it by `plan`; around y nothing may be written."""
     text = render(product, plan, "kernel")
-    shared = pool.imports() if pool.SUBMIT in text else None
-    code = jit.compile_module(text, ["kernel"], shared)
+    code = jit.compile_module(text, ["kernel"])
     size = int(np.prod(product.batch)) * product.rows * product.columns
     guarded = np.full(size + 64, 77, product.dtype)
     y = guarded[32 : 32 + size]
