@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from .codegen.call import begin_builtins
 from .codegen.executable import Runner, executable
 from .codegen.repeat import native_loop_node
 from .codegen.rounds import Rounds, rounds
@@ -106,6 +107,7 @@ def only_node(graph: Graph) -> Node | None:
 
 def compiled(graph: Graph) -> Native | None:
     """The native code of `graph` and how it is called; None where not all of it is native."""
+    begin_builtins()  # other threads have nothing else to do, until there are kernels
     node = only_node(program(graph))
     return None if node is None else native_code(node)
 

@@ -84,8 +84,8 @@ class Calls:
     """The calls of kernels in one module, with what the module declares for them."""
 
     def __init__(self) -> None:
-        self._imports: dict[str, jit.Import] = {}
-        self._names: dict[jit.Code, str] = {}
+        self._kernels: dict[str, tuple[Node, frozenset[int]]] = {}
+        self._constants: dict[str, Array] = {}
         self._declarations: dict[str, str] = {}
         self.checks = 0
 
@@ -96,9 +96,8 @@ class Calls:
 
         over: the outputs, by number, that may be in the memory of an input.
         """
-        code = kernel(node, over)
-        name = self._names.setdefault(code, f"kernel{len(self._names)}")
-        self._imports[name] = jit.Export(code, ENTRY)
+        name = f"kernel{len(self._kernels)}"
+        self._kernels[name] = node, over
         kinds = ", ".join(["ptr"] * len(pointers))
         self._declarations[name] = f"declare void @{name}({kinds})"
         return f"  call void @{name}({arguments(pointers)})"
@@ -125,8 +124,8 @@ class Calls:
 
     def constant(self, x: Any) -> str:
         """The pointer to the elements of a constant tensor."""
-        name = f"constant{len(self._imports)}"
-        self._imports[name] = contiguous(x._value)
+        name = f"constant{len(self._constants)}"
+        self._constants[name] = contiguous(x._value)
         self._declarations[name] = f"@{name} = external global i8"
         return f"@{name}"
 
@@ -136,7 +135,11 @@ class Calls:
         quick: as in `jit.compile_module`.
         """
         text = "\n".join([*self._declarations.values(), *lines, ""])
-        return jit.compile_module(text, symbols, self._imports, quick=quick)
+        ahead = jit.begin(text, quick=quick) if self._kernels else None  # while those are made
+        kernels = {name: jit.Export(kernel(*one), ENTRY) for name, one in self._kernels.items()}
+        code = jit.compile_module(text, symbols, {**self._constants, **kernels}, quick=quick)
+        del ahead  # kept so far, as what is made ahead is made for those who keep it
+        return code
 
 
 def arguments(pointers: Sequence[str]) -> str:

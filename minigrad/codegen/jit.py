@@ -26,7 +26,7 @@ from .workers import Job, Library, Workers, processors
 OPTIONS = "opt=3 jitlink sroa"
 """What of our own choices decides the object; part of the cache key."""
 
-DECLARED = re.compile(r'^declare [^@\n]*@"((minigrad\.\w+)[^"]*)"', re.MULTILINE)
+DECLARED = re.compile(r'declare [^@\n]*@"((minigrad\.\w+)[^"]*)"')
 """Functions of ours that a module declares: the name, and its beginning."""
 
 COPY = "minigrad.copy"
@@ -36,6 +36,9 @@ shared: dict[str, Callable[[str], Import]] = {
     COPY: lambda name: ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
 }
 """What gives the functions that modules share, by the beginning of their names."""
+
+ahead: dict[str, Callable[[str], Job | None]] = {}
+"""What has other threads begin with those of `shared` that are compiled."""
 
 lock = threading.RLock()
 serial = itertools.count()
@@ -210,12 +213,19 @@ def shared_imports(ir: str) -> dict[str, Import]:
 def begin(ir: str, *, quick: bool = False) -> Job | None:
     """Have the object of `ir` made by another thread, for a `compile_module` that follows.
 
-    It is made while the result is kept. None where nothing is gained: on one processor, or where
-    threads cannot work at the same time. quick: as there.
+    And those of functions that it shares with others. They are made while the result is kept. None
+    where nothing is gained: on one processor, or where threads cannot work at the same time. quick:
+    as there.
     """
     if workers().most == 1:
         return None
-    return workers().begin(cache_key(ir, sroa=False, quick=quick), ir, quick=quick)
+    job = workers().begin(cache_key(ir, sroa=False, quick=quick), ir, quick=quick)
+    if job is not None:
+        found = [
+            (name, beginning) for name, beginning in DECLARED.findall(ir) if beginning in ahead
+        ]
+        job.others = [ahead[beginning](name) for name, beginning in found]
+    return job
 
 
 def made(key: str, ir: str, emit: Callable[[str], bytes]) -> bytes:

@@ -160,17 +160,17 @@ def square_code(name: str) -> jit.Code:
     """
     with LOCK:
         if name not in SQUARES:
-            kind, lanes, count = name.removeprefix(f"{SQUARE}.").split(".")
-            text = square_ir(name, np.dtype(kind), int(lanes), int(count))
-            SQUARES[name] = jit.compile_module(text, [name])
+            SQUARES[name] = jit.compile_module(square_ir(name), [name])
         return SQUARES[name]
 
 
-def square_ir(name: str, dtype: np.dtype[Any], lanes: int, count: int) -> str:
-    """The module of a function that transposes `count` rows, of which %length elements count.
+def square_ir(name: str) -> str:
+    """The module of `name`, which transposes rows, of which %length elements count.
 
     %row, %width: how far apart rows are, from %b on, and what were columns, from %c on.
     """
+    kind, *numbers = name.removeprefix(f"{SQUARE}.").split(".")
+    dtype, (lanes, count) = np.dtype(kind), map(int, numbers)
     module = Module()
     parameters = ["ptr %b", "i64 %row", "ptr %c", "i64 %width", "i64 %length"]
     f = module.function(f'"{name}"', parameters, quick=True)  # each step is an instruction already
@@ -184,6 +184,7 @@ def square_ir(name: str, dtype: np.dtype[Any], lanes: int, count: int) -> str:
 
 
 jit.shared[SQUARE] = lambda name: jit.Export(square_code(name), name)
+jit.ahead[SQUARE] = lambda name: None if name in SQUARES else jit.begin(square_ir(name))
 
 
 def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:

@@ -302,12 +302,19 @@ kept: list[Alone | Pool] = []
 @functools.cache
 def submit() -> int:
     """The address of `submit`, for modules whose kernels call it. Starts the threads."""
-    shared = os.name == "posix" and processors() > 1
-    made: Pool | Alone = Pool(processors() - 1) if shared else Alone()
+    made: Pool | Alone = Pool(processors() - 1) if is_shared() else Alone()
     return made.code["submit"]
 
 
+def is_shared() -> bool:
+    """Whether there is more than one thread."""
+    return os.name == "posix" and processors() > 1
+
+
 jit.shared[SUBMIT] = lambda name: submit()
+jit.ahead[SUBMIT] = lambda name: (
+    None if kept else jit.begin(shared_ir() if is_shared() else SERIAL + QUICK, quick=True)
+)
 
 
 class Alone:

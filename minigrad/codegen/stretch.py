@@ -36,6 +36,7 @@ from .executable import executable
 from .fastcall import ArraySpec, Signature, spread_name
 from .fused import ENTRY, fused, loops, signature
 from .inplace import overwrites
+from .products import native_product
 
 NAME = "stretch"
 
@@ -88,9 +89,12 @@ def compiled(graph: Graph) -> tuple[jit.Code, Signature]:
             over=found.over,
             checked=any(map(is_check, graph.nodes)),
         )
-        ahead = begun(graph=graph)
         begin_builtins()
-        graph.cache["code"] = Text(graph, found).compiled(), called
+        ahead = begin_kernels(graph, found)
+        text = Text(graph, found)
+        for node, over in longest_first(graph, found) if ahead else []:
+            kernel(node, over)  # loaded in the order in which they are made
+        graph.cache["code"] = text.compiled(), called
         del ahead  # kept so far, as what is made ahead is made for those who keep it
     made: tuple[jit.Code, Signature] = graph.cache["code"]
     return made
@@ -100,10 +104,25 @@ def begun(*, graph: Graph) -> Any:
     """Have other threads compile the kernels; whoever keeps what this gives can wait for them."""
     if not jit.available() or "code" in graph.cache:
         return None
-    kernels = [node for node in graph.nodes if is_native(node)]
+    return begin_kernels(graph, plan(graph))
+
+
+def begin_kernels(graph: Graph, found: Plan) -> list[Any]:
+    """As `begun`, of a stretch that is planned."""
+    kernels = longest_first(graph, found)
     if len(kernels) == 1:
-        return None  # it is compiled with its call, here
-    return [begin_kernel(*pair) for pair in zip(kernels, plan(graph).aliased, strict=True)]
+        return []  # it is compiled with its call, here
+    return [begin_kernel(node, over) for node, over in kernels]
+
+
+def longest_first(graph: Graph, found: Plan) -> list[tuple[Node, frozenset[int]]]:
+    """The kernels, and what of them may be in the memory of an input; products before others.
+
+    They take LLVM longest, and what takes long had better not come last.
+    """
+    kernels = [node for node in graph.nodes if is_native(node)]
+    pairs = list(zip(kernels, found.aliased, strict=True))
+    return sorted(pairs, key=lambda pair: pair[0].op is not native_product)
 
 
 def native_code(node: Node) -> tuple[jit.Code, Signature] | None:

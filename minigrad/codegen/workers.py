@@ -99,7 +99,10 @@ def message(said: ctypes.c_void_p) -> str:
 
 
 class Job:
-    """An object that is being made of `ir`, or has been; nothing is made for nobody."""
+    """An object that is being made of `ir`, or has been; nothing is made for nobody.
+
+    others: those that it will be linked with; they are made as long as this is kept.
+    """
 
     def __init__(self, key: str, ir: str, *, quick: bool) -> None:
         self.key = key
@@ -107,6 +110,7 @@ class Job:
         self.quick = quick
         self.done = threading.Event()
         self.image: bytes | None = None
+        self.others: list[Job | None] = []
         self.error: BaseException | None = None
 
     def result(self) -> bytes:
