@@ -11,7 +11,8 @@ from ..core.op import Node
 from ..graph import Graph
 from .dce import dce
 from .products import seen_through, views
-from .rewrite import makers, regrouped
+from .regroup import regrouped
+from .rewrite import makers
 
 
 def borrow(graph: Graph) -> Graph:
