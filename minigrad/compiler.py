@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .codegen.call import begin_builtins
+from .codegen.driver import begin_kernel
 from .codegen.executable import Runner, executable
 from .codegen.repeat import native_loop_node
 from .codegen.rounds import Rounds, rounds
@@ -47,8 +48,11 @@ class Fused(NamedTuple):
     writes: tuple[tuple[int, int], ...]
 
 
-def fused(graph: Graph) -> Fused:
-    """`graph` as it will be compiled. Raises UncompilableError where it cannot be."""
+def fused(graph: Graph, settled: Callable[[Node], Any] = lambda node: None) -> Fused:
+    """`graph` as it will be compiled. Raises UncompilableError where it cannot be.
+
+    settled: as of `finish_products`.
+    """
     if "fused" not in graph.cache:
         reject_opaque(graph)
         simple = optimized(graph)
@@ -58,7 +62,7 @@ def fused(graph: Graph) -> Fused:
         grouped = native_draws(fuse(ready_to_fuse(optimize(lifted.graph))))
         updated = [result for _, result in lifted.writes]
         grouped = borrow(native_products(with_loops(grouped)))
-        compiled = copy_moves(finish_products(grouped, updated))
+        compiled = copy_moves(finish_products(grouped, updated, settled))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made
@@ -108,6 +112,8 @@ def only_node(graph: Graph) -> Node | None:
 def compiled(graph: Graph) -> Native | None:
     """The native code of `graph` and how it is called; None where not all of it is native."""
     begin_builtins()  # other threads have nothing else to do, until there are kernels
+    ahead: list[Any] = []  # kept so long, as what is made ahead is made for those who keep it
+    fused(graph, lambda product: ahead.append(begin_kernel(product)))
     node = only_node(program(graph))
     return None if node is None else native_code(node)
 

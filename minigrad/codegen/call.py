@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..variable import Cell
-from . import jit
+from . import jit, pool
 from .fastcall import ArraySpec, Signature, begin_body, body, spread_ir, spread_name, table
 from .objects import Array, layout_is_known
 
@@ -61,8 +61,8 @@ def kernel_code(
     """
     begin_builtins()
     text, ahead = ir + spread_ir(entry, count), None
-    if jit.DECLARED.search(ir) and not sroa:
-        ahead = jit.begin(text)  # while what it shares is made
+    if pool.SUBMIT in ir and not pool.kept:
+        ahead = None if sroa else jit.begin(text)  # while the pool is made, once
     code = jit.compile_module(text, [entry, spread_name(entry)], imports, sroa=sroa)
     del ahead  # kept so far, as what is made ahead is made for those who keep it
     return code

@@ -118,11 +118,16 @@ def begin_kernels(graph: Graph, found: Plan) -> list[Any]:
 def longest_first(graph: Graph, found: Plan) -> list[tuple[Node, frozenset[int]]]:
     """The kernels, and what of them may be in the memory of an input; products before others.
 
-    They take LLVM longest, and what takes long had better not come last.
+    What takes LLVM long had better not come last: others would have nothing to do meanwhile.
     """
     kernels = [node for node in graph.nodes if is_native(node)]
     pairs = list(zip(kernels, found.aliased, strict=True))
-    return sorted(pairs, key=lambda pair: pair[0].op is not native_product)
+
+    def rank(pair: tuple[Node, frozenset[int]]) -> tuple[bool, int]:
+        (node, _) = pair
+        return node.op is not native_product, -len(node.attrs["graph"].nodes)
+
+    return sorted(pairs, key=rank)
 
 
 def native_code(node: Node) -> tuple[jit.Code, Signature] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..codegen.bodies import is_array
@@ -15,13 +15,18 @@ from .regroup import regrouped
 from .rewrite import fresh
 
 
-def finish_products(graph: Graph, updated: Sequence[int] = ()) -> Graph:
+def finish_products(
+    graph: Graph,
+    updated: Sequence[int] = (),
+    settled: Callable[[Node], Any] = lambda node: None,
+) -> Graph:
     """`graph`, in products and groups, with products that make at once what a group made of them.
 
     It is made of a part of the product that is in the cache then. Where others need the product
     as well, it is an output too.
     updated: outputs, by number, that groups may write over an input: a Variable's old value. A
     product is written before that is read.
+    settled: is told of each product, as soon as it will stay as it is.
 
     Before::
 
@@ -53,18 +58,24 @@ def finish_products(graph: Graph, updated: Sequence[int] = ()) -> Graph:
     for k, node in enumerate(graph.nodes):
         for x in dict.fromkeys(x for x in node.inputs if is_array(x)):
             takers.setdefault(x, []).append(k)
+    groups = {
+        k
+        for k, node in enumerate(graph.nodes)
+        if node.op is fused and updates.isdisjoint(node.outputs)
+    }
+    first_takers = {y: ks[0] for y, ks in takers.items()}
     for k, node in enumerate(graph.nodes):
-        if node.op is not fused or not updates.isdisjoint(node.outputs):
-            continue
-        for first in products_before(nodes, makers, node):
+        if node.op is native_product and first_takers.get(node.outputs[0]) not in groups:
+            settled(node)
+        for first in products_before(nodes, makers, node) if k in groups else ():
             made = graph.nodes[first].outputs[0]
-            others = [t for t in takers[made] if t != k]
-            needed = bool(others) or made in outputs
-            if all(t > k for t in others):
-                whole = finished(graph.nodes[first], node, needed=needed)
+            if first_takers[made] == k:
+                needed = len(takers[made]) > 1 or made in outputs
+                one = graph.nodes[first]
+                whole = finished(one, node, needed=needed) if nodes[k] is node else None
                 if whole is not None:
                     nodes[first], nodes[k] = None, whole
-                    break
+                settled(whole or one)
     return regrouped(graph, [node for node in nodes if node is not None])
 
 

@@ -66,6 +66,17 @@ def test_what_builtins_need_is_begun_before_they_ask_for_it(folder, several, mon
 
 
 @needs_llvm
+def test_what_modules_share_is_begun_with_them(folder, several, monkeypatch):
+    shared = IR.replace("@twice", '@"minigrad.times.2"')
+    monkeypatch.setitem(jit.shared, "minigrad.times", lambda name: 0)
+    monkeypatch.setitem(jit.ahead, "minigrad.times", lambda name: jit.begin(shared))
+    declared = 'declare double @"minigrad.times.2"(double)\n'
+    job = jit.begin(declared + IR)
+    assert [other.result() for other in job.others] == [jit.emit_object(shared, sroa=False)]
+    assert jit.begin(IR).others == []
+
+
+@needs_llvm
 def test_what_was_begun_and_is_wrong_raises_where_it_is_wanted(folder, several):
     wrong = "define void @f() { ret i32 1 }"
     job = jit.begin(wrong)

@@ -26,10 +26,17 @@ def random(*shape: int, dtype: Any = np.float32) -> Any:
 
 
 def assert_same(body: Any, *xs: Any) -> Graph:
-    """Compiled, `body` gives what NumPy gives, but for rounding; returns what it became."""
+    """Compiled, `body` gives what NumPy gives, but for rounding; returns what it became.
+
+    Each product is told of once, when it is what it will be.
+    """
     graph = trace(body, [Spec(x.shape, x.dtype) for x in xs])[0]
-    compiled = fused(graph).graph
+    settled: list[Any] = []
+    compiled = fused(graph, settled.append).graph
     verify(compiled, "finish_products")
+    products = [node for node in compiled.nodes if node.op is native_product]
+    told, there = ([id(node.attrs["graph"]) for node in nodes] for nodes in (settled, products))
+    assert sorted(told) == sorted(there)
     captured = [x._value for x in graph.captures]
     pairs = zip(
         executable(compiled)(*xs, *captured), executable(graph)(*xs, *captured), strict=True

@@ -12,7 +12,7 @@ import minigrad as mg
 from minigrad.codegen import jit
 from minigrad.codegen.call import fast_path
 from minigrad.codegen.executable import executable
-from minigrad.codegen.stretch import plan, stateful_stretch, stretch
+from minigrad.codegen.stretch import longest_first, plan, stateful_stretch, stretch
 from minigrad.compiler import fused, program
 from minigrad.core.spec import Spec
 from minigrad.graph import Graph, trace
@@ -126,6 +126,20 @@ def test_what_is_forgotten_takes_turns_in_the_arena() -> None:
     assert found.arena == 2 * 64 * 32 * 4
     # each hyperbolic tangent is written over what it is of
     assert [bool(outputs) for outputs in found.aliased] == [False, True] * 20
+
+
+def test_what_takes_llvm_longest_is_begun_first() -> None:
+    def body(x: Any) -> list[Any]:
+        y = mg.exp(x) @ x
+        return [mg.sum(mg.tanh(mg.exp(y)) * y, axis=0), y]
+
+    graph = lowered(body, SQUARE)
+    kernels = longest_first(graph, plan(graph))
+    assert names(graph) == ["fused", "native_product", "fused"]
+    lengths = [len(node.attrs["graph"].nodes) for node, _ in kernels]
+    assert lengths == [1, 4, 1] and kernels[0][0].op.name == "native_product"
+    aliased = dict(zip(graph.nodes, plan(graph).aliased, strict=True))
+    assert dict(kernels) == aliased
 
 
 def test_constants_are_part_of_the_code() -> None:
