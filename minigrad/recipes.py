@@ -13,7 +13,8 @@ import numpy as np
 
 from .codegen import cache, jit
 from .codegen.fastcall import ArraySpec, Signature
-from .fingerprints import UnknownError, fingerprint, unchanged
+from .codegen.spelling import UnknownError, called
+from .fingerprints import fingerprint, unchanged
 from .graph import Graph
 
 Native = tuple[jit.Code, Signature]
@@ -79,7 +80,7 @@ def recipe(code: jit.Code, signature: Signature) -> dict[str, Any]:
     place(code)
     if sum(len(content) for _, _, content in arrays) > LARGEST:
         raise UnknownError("constants too large to keep")
-    called = {
+    settings = {
         **signature._asdict(),
         "inputs": list(map(plain, signature.inputs)),
         "outputs": list(map(plain, signature.outputs)),
@@ -87,14 +88,12 @@ def recipe(code: jit.Code, signature: Signature) -> dict[str, Any]:
         "written": list(signature.written.items()),
         "over": sorted(signature.over),
     }
-    return {"modules": list(modules.values()), "arrays": arrays, "signature": called}
+    return {"modules": list(modules.values()), "arrays": arrays, "signature": settings}
 
 
 def plain(x: Any) -> tuple[str, list[int]]:
-    """Dtype and shape of an array or its spec. Raises UnknownError for dtypes with two objects."""
-    if np.dtype(x.dtype.str) is not x.dtype:
-        raise UnknownError(f"the dtype {x.dtype!r}")
-    return x.dtype.str, list(x.shape)
+    """Dtype and shape of an array or its spec. Raises UnknownError."""
+    return called(x.dtype), list(x.shape)
 
 
 def followed(content: dict[str, Any]) -> Native | None:
@@ -118,9 +117,9 @@ def followed(content: dict[str, Any]) -> Native | None:
                     else jit.Export(made[source[0]], source[1])
                 )
         made.append(jit.load(image, key, symbols, found))
-    called = content["signature"]
-    called["inputs"] = [ArraySpec(tuple(shape), np.dtype(x)) for x, shape in called["inputs"]]
-    called["outputs"] = [ArraySpec(tuple(shape), np.dtype(x)) for x, shape in called["outputs"]]
-    called["cells"], called["over"] = frozenset(called["cells"]), frozenset(called["over"])
-    called["written"] = dict(called["written"])
-    return made[-1], Signature(**called)
+    settings = content["signature"]
+    for side in ("inputs", "outputs"):
+        settings[side] = [ArraySpec(tuple(shape), np.dtype(name)) for name, shape in settings[side]]
+    settings["cells"], settings["over"] = frozenset(settings["cells"]), frozenset(settings["over"])
+    settings["written"] = dict(settings["written"])
+    return made[-1], Signature(**settings)

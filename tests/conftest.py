@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from minigrad import runners
+from minigrad.codegen import spelling
 
 # SciPy and scikit-learn ask for it when they are first imported, to take tensors as they are
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -38,11 +39,13 @@ def compiled_as_patched(request: pytest.FixtureRequest) -> Iterator[None]:
     if "monkeypatch" not in request.fixturenames:
         yield
         return
+    spelling.GRAPHS.clear()
     with (
         patch.object(runners, "recalled", lambda graph: None),
         patch.object(runners, "remember", lambda graph, native: None),
     ):
         yield
+    spelling.GRAPHS.clear()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

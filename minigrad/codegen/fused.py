@@ -16,6 +16,7 @@ from .fastcall import ArraySpec, Signature
 from .loops import LoopNest
 from .schedule import loop_nest
 from .sharing import render
+from .spelling import twin
 
 ENTRY = "kernel"
 PORTABLE_VECTOR_BYTES = 32
@@ -65,7 +66,7 @@ def code(graph: Graph, over: frozenset[int] = frozenset()) -> jit.Code:
 
     over: the outputs, by number, that may be in the memory of an input.
     """
-    key = ("code", over)
+    graph, key = twin(graph), ("code", over)
     if key not in graph.cache:
         pointers = len(graph.inputs) + len(graph.outputs)
         graph.cache[key] = kernel_code(llvm(graph, over), ENTRY, pointers)
@@ -80,6 +81,7 @@ def begun(*, graph: Graph) -> Any:
 
 def begin_code(graph: Graph, over: frozenset[int] = frozenset()) -> Any:
     """Have another thread begin with `code`."""
+    graph = twin(graph)
     if ("code", over) in graph.cache:
         return None
     return begin_kernel(llvm(graph, over), ENTRY, len(graph.inputs) + len(graph.outputs))
@@ -87,6 +89,7 @@ def begin_code(graph: Graph, over: frozenset[int] = frozenset()) -> Any:
 
 def loops(graph: Graph) -> LoopNest:
     """The loop nest of a group; printed, it can be read."""
+    graph = twin(graph)
     if "loops" not in graph.cache:
         width = jit.host().vector_bytes if jit.available() else PORTABLE_VECTOR_BYTES
         graph.cache["loops"] = loop_nest(graph, width)
@@ -96,7 +99,7 @@ def loops(graph: Graph) -> LoopNest:
 
 def llvm(graph: Graph, over: frozenset[int] = frozenset()) -> str:
     """The LLVM assembly of a group. over: as in `code`."""
-    key = ("llvm", over)
+    graph, key = twin(graph), ("llvm", over)
     if key not in graph.cache:
         graph.cache[key] = render(loops(graph), ENTRY, over)
     made: str = graph.cache[key]

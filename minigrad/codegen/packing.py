@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -164,6 +165,7 @@ def square_code(name: str) -> jit.Code:
         return SQUARES[name]
 
 
+@functools.cache
 def square_ir(name: str) -> str:
     """The module of `name`, which transposes rows, of which %length elements count.
 

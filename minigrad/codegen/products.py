@@ -19,6 +19,7 @@ from .executable import executable
 from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused, fused_spec, loops, signature
 from .gemm import render
 from .loops import Loop
+from .spelling import twin
 
 
 def run_product(*inputs: Any, graph: Graph) -> tuple[Any, ...]:
@@ -42,6 +43,7 @@ def prepared(*, graph: Graph) -> Callee:
 
 def code(graph: Graph) -> jit.Code:
     """The native code of a product; made once, and kept with it."""
+    graph = twin(graph)
     if "code" not in graph.cache:
         pointers = len(graph.inputs) + len(graph.outputs)
         graph.cache["code"] = kernel_code(product_llvm(graph), ENTRY, pointers)
@@ -56,6 +58,7 @@ def begun(*, graph: Graph) -> Any:
 
 def begin_code(graph: Graph) -> Any:
     """Have another thread begin with `code`."""
+    graph = twin(graph)
     if "code" in graph.cache:
         return None
     return begin_kernel(product_llvm(graph), ENTRY, len(graph.inputs) + len(graph.outputs))
@@ -63,6 +66,7 @@ def begin_code(graph: Graph) -> Any:
 
 def product_llvm(graph: Graph) -> str:
     """The LLVM assembly of a product."""
+    graph = twin(graph)
     if "llvm" not in graph.cache:
         follows = is_followed(graph)
         found = product(graph.nodes[0].attrs["graph"] if follows else graph)

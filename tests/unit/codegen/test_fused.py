@@ -62,6 +62,7 @@ def test_loops_for_narrower_machines_give_the_same(seed: int, vector_bytes: int)
     for node in compiled.nodes:
         if node.op is fused:
             group = node.attrs["graph"]
+            group.cache["twin"] = None  # not what an equal group was made for
             group.cache["loops"] = loop_nest(group, vector_bytes)
     xs = programs.data(graph, seed)
     for y, z in zip(executable(graph)(*xs), executable(compiled)(*xs), strict=True):
