@@ -38,7 +38,7 @@ shared: dict[str, Callable[[str], Import]] = {
 """What gives the functions that modules share, by the beginning of their names."""
 
 ahead: dict[str, Callable[[str], Job | None]] = {}
-"""What has other threads begin with those of `shared` that are compiled."""
+"""What has other threads begin with those of `shared` that are compiled; asked again and again."""
 
 lock = threading.RLock()
 serial = itertools.count()

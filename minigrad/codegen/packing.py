@@ -165,7 +165,6 @@ def square_code(name: str) -> jit.Code:
         return SQUARES[name]
 
 
-@functools.cache
 def square_ir(name: str) -> str:
     """The module of `name`, which transposes rows, of which %length elements count.
 
@@ -186,7 +185,7 @@ def square_ir(name: str) -> str:
 
 
 jit.shared[SQUARE] = lambda name: jit.Export(square_code(name), name)
-jit.ahead[SQUARE] = lambda name: None if name in SQUARES else jit.begin(square_ir(name))
+jit.ahead[SQUARE] = functools.cache(lambda name: jit.begin(square_ir(name)))
 
 
 def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:

@@ -312,8 +312,8 @@ def is_shared() -> bool:
 
 
 jit.shared[SUBMIT] = lambda name: submit()
-jit.ahead[SUBMIT] = lambda name: (
-    None if kept else jit.begin(shared_ir() if is_shared() else SERIAL + QUICK, quick=True)
+jit.ahead[SUBMIT] = functools.cache(
+    lambda name: jit.begin(shared_ir() if is_shared() else SERIAL + QUICK, quick=True)
 )
 
 
