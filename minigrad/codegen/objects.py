@@ -10,7 +10,6 @@ import ctypes
 import functools
 import importlib
 import sys
-import sysconfig
 import weakref
 from typing import Any
 
@@ -43,9 +42,9 @@ def word(address: int, kind: Any = ctypes.c_size_t) -> Any:
 @functools.cache
 def layout_is_known() -> bool:
     """Whether objects and arrays are laid out in memory as this file says: tried out."""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if sys.implementation.name != "cpython" or sys.byteorder != "little":
         return False
-    if ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little" or HEAD != 16:
+    if ctypes.sizeof(ctypes.c_void_p) != 8 or HEAD != 16:  # 32 without an interpreter's lock
         return False
     frozen = np.zeros((2, 3))
     frozen.flags.writeable = False
