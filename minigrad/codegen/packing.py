@@ -165,6 +165,12 @@ def square_code(name: str) -> jit.Code:
         return SQUARES[name]
 
 
+@functools.cache
+def begin_square(name: str) -> Any:
+    """Have another thread begin with `square_code`; kept, as it is asked for again and again."""
+    return jit.begin(square_ir(name))
+
+
 def square_ir(name: str) -> str:
     """The module of `name`, which transposes rows, of which %length elements count.
 
@@ -185,7 +191,7 @@ def square_ir(name: str) -> str:
 
 
 jit.shared[SQUARE] = lambda name: jit.Export(square_code(name), name)
-jit.ahead[SQUARE] = functools.cache(lambda name: jit.begin(square_ir(name)))
+jit.ahead[SQUARE] = begin_square
 
 
 def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:

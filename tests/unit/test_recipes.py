@@ -45,6 +45,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     # what an earlier test has loaded would have no object here
     with patch.dict(os.environ, MINIGRAD_CACHE_DIR=str(tmp_path)), patch.dict(packing.SQUARES):
         packing.SQUARES.clear()
+        packing.begin_square.cache_clear()
         spelling.GRAPHS.clear()
         yield tmp_path / "objects"
 
