@@ -8,7 +8,7 @@ out, on an operand that knows no more; so no rule has to say it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ from numpy import asarray, ndarray
 
 from .core.op import Node, Op
 from .core.registry import api
+from .core.short_way import as_array_of, ufunc_of
 from .core.spec import DType
 from .core.tensor import Tensor
 from .errors import GradientError
@@ -57,7 +58,7 @@ def step_of(op: Op, dtype: DType) -> Step:
         if len(rules) == 1:
             step = unary(dtype, *rules)
         elif len(rules) == 2:
-            step = binary(dtype, *rules)
+            step = binary(dtype, rules[0], rules[1], beside_a_number(dtype, vjps, rules))
     op.steps[dtype] = step
     return step
 
@@ -85,13 +86,13 @@ def unary(dtype: DType, rule: Any) -> Step:
     return step
 
 
-def binary(dtype: DType, rule1: Any, rule2: Any) -> Step:
-    """The step of an op of two inputs."""
+def binary(dtype: DType, rule1: Any, rule2: Any, numbered: Step) -> Step:
+    """The step of an op of two inputs; `numbered` is taken where one is a Python number."""
 
     def step(node: Node, g: Tensor, bars: dict[Any, Any], reach: set[Any]) -> bool:
         x1, x2 = node.inputs
         if not type(x1) is Tensor is type(x2):
-            return False
+            return numbered(node, g, bars, reach)
         bar, y, value1, value2 = g._value, node.outputs[0]._value, x1._value, x2._value
         if not value1.dtype is dtype is value2.dtype:
             return False
@@ -105,6 +106,31 @@ def binary(dtype: DType, rule1: Any, rule2: Any) -> Step:
             enter(bars, x1, bar1 if alike else fitted(bar1, x1))
         if bar2 is not None:
             enter(bars, x2, bar2 if alike else fitted(bar2, x2))
+        return True
+
+    return step
+
+
+def beside_a_number(dtype: DType, vjps: Sequence[Any], rules: Sequence[Any]) -> Step:
+    """The step of an op of two inputs where one is a Python number."""
+    takes = [rule is not None and takes_a_number(rule, 1 - i) for i, rule in enumerate(vjps)]
+
+    def step(node: Node, g: Tensor, bars: dict[Any, Any], reach: set[Any]) -> bool:
+        inputs = node.inputs
+        i = 0 if type(inputs[0]) is Tensor else 1
+        x, number = inputs[i], inputs[1 - i]
+        if not takes[i] or type(x) is not Tensor or type(number) not in (int, float):
+            return False
+        if x._value.dtype is not dtype:
+            return False
+        if x in reach:
+            values = [as_array_of(number, dtype)] * 2
+            values[i] = x._value
+            try:
+                bar = rules[i](g._value, node.outputs[0]._value, *values)
+            except Exception:
+                return False
+            enter(bars, x, bar)
         return True
 
     return step
@@ -128,15 +154,18 @@ def enter(bars: dict[Any, Any], x: Tensor, bar: Any) -> None:
 
 
 class Operand:
-    """What may be added, subtracted, multiplied, divided and negated, and nothing else."""
+    """What may be added, subtracted, multiplied, divided and negated, and nothing else.
 
-    def __add__(self, other: Any) -> Operand:
-        return self
+    NUMBER, which stands for a Python number, meets none: Python would compute with both exactly.
+    """
+
+    def __add__(self, *others: Any) -> Operand:
+        if self is NUMBER and not any([x is OPERAND for x in others]):
+            raise TypeError("a number has met a number")
+        return OPERAND
 
     __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-
-    def __neg__(self) -> Operand:
-        return self
+    __neg__ = __add__
 
     def _refuse(self, *others: Any) -> NoReturn:
         raise TypeError("this is not arithmetic")
@@ -146,7 +175,7 @@ class Operand:
     __hash__ = None  # type: ignore[assignment]  # how Python says that there is none
 
 
-OPERAND = Operand()
+OPERAND, NUMBER = Operand(), Operand()
 
 
 def on_arrays(rule: Any, count: int, dtype: DType) -> Any:
@@ -165,7 +194,7 @@ def on_arrays(rule: Any, count: int, dtype: DType) -> Any:
     # under our name, as NumPy's warnings are kept from users by the module that they come of
     kernels = {"__name__": __name__, **{name: known[name].op.kernel for name in ops}}
     try:
-        trial = FunctionType(code, dict.fromkeys(ops, operand))(*[OPERAND] * count)
+        trial = tried(rule, [OPERAND] * count)
         numbers = [np.array(x, dtype) if type(x) in (int, float) else x for x in code.co_consts]
         made = FunctionType(code.replace(co_consts=tuple(numbers)), kernels)
         sample = made(*[np.ones(1, dtype)] * count)
@@ -174,6 +203,35 @@ def on_arrays(rule: Any, count: int, dtype: DType) -> Any:
     return made if trial is OPERAND and sample.dtype is dtype else NotImplemented
 
 
-def operand(*xs: Any) -> Operand:
-    """What stands for an elementwise function where a rule is tried out."""
+def takes_a_number(rule: Any, place: int) -> bool:
+    """Whether `rule`, which is arithmetic, does as well with an array of a number at `place`."""
+    operands = [OPERAND, OPERAND, OPERAND, OPERAND]
+    operands[2 + place] = NUMBER
+    try:
+        return tried(rule, operands) is OPERAND
+    except Exception:
+        return False
+
+
+def tried(rule: Any, operands: Sequence[Operand]) -> Any:
+    """What `rule` gives for `operands`, where functions are given as many."""
+    code, known = rule.__code__, rule.__globals__
+    stands_for = {
+        name: ufunc if isinstance(ufunc_of(known[name].op.kernel), np.ufunc) else function
+        for name in code.co_names
+    }
+    return FunctionType(code, stands_for)(*operands)
+
+
+def function(*xs: Any) -> Operand:
+    """An elementwise function: what it does with a number may be its own."""
+    if any([x is NUMBER for x in xs]) or not any([x is OPERAND for x in xs]):
+        raise TypeError("a number came")
+    return OPERAND
+
+
+def ufunc(*xs: Any) -> Operand:
+    """A function that NumPy computes: it takes a number as an array, but beside an array only."""
+    if not any([x is OPERAND for x in xs]):
+        raise TypeError("numbers came alone")
     return OPERAND

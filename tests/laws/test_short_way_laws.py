@@ -13,10 +13,11 @@ from minigrad.core.op import EAGER, using
 from minigrad.core.registry import OPS, api
 from minigrad.core.short_way import NUMBERS, ufunc_of
 from minigrad.errors import MinigradError
-from minigrad.ops.logic import isnan
+from minigrad.ops.arithmetic import floor_divide
+from minigrad.ops.logic import isnan, maximum, where
 from minigrad.ops.trigonometric import sin
 from minigrad.pullback import dependents, pullback
-from minigrad.steps import never, on_arrays, step_of
+from minigrad.steps import never, on_arrays, step_of, takes_a_number
 from minigrad.testing.applications import Application, is_pointwise
 from minigrad.testing.draws import ANY
 from minigrad.testing.modes import assert_same
@@ -166,6 +167,40 @@ def test_rules_that_are_more_than_arithmetic_stay_with_tensors() -> None:
     assert not is_arithmetic(lambda g, y, x: isnan(g))
     assert not is_arithmetic(lambda g, y, x: 2.0)
     assert not is_arithmetic(lambda g, y, x: (g, x))
+
+
+def test_numbers_go_to_arrays_where_they_meet_arrays_alone() -> None:
+    assert takes_a_number(lambda g, y, x1, x2: g * x2, 1)
+    assert takes_a_number(lambda g, y, x1, x2: g * maximum(x1, x2) * 2, 1)
+    assert takes_a_number(lambda g, y, x1, x2: 2 * g * x1, 1)
+    assert not takes_a_number(lambda g, y, x1, x2: 2 * x2 * g, 1)
+    assert not takes_a_number(lambda g, y, x1, x2: g * (x2 * x2), 1)
+    assert not takes_a_number(lambda g, y, x1, x2: g * -x2, 1)
+    assert not takes_a_number(lambda g, y, x1, x2: g * sin(x2), 1)
+    assert not takes_a_number(lambda g, y, x1, x2: g * maximum(x2, 1), 1)
+    assert not takes_a_number(lambda g, y, x1, x2: g * where(x1, x2, 0), 1)
+    assert not takes_a_number(lambda g, y, x1, x2: g * floor_divide(x1, x2), 1)
+    assert takes_a_number(lambda g, y, x1, x2: g * floor_divide(x1, g) * x2, 1)
+    assert takes_a_number(lambda g, y, x1, x2: g * (x2 * x2), 0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", [n for n in TAKING if has_rules(OPS[n])])
+def test_a_walk_beside_a_number_gives_what_a_walk_on_tensors_gives(name: str, dtype: Any) -> None:
+    x = np.array([0.3, -0.0, 1.5, -2.1, np.inf, np.nan, 0.1], dtype)
+    for number in SPECIAL:
+        for inputs in ((x, number), (number, x), (x[1:2][0], number)):
+            application = Application(OPS[name], tuple(map(as_drawn, inputs)), {})
+            found = answer(walked, application)
+            with using(EAGER, (Hearing(),)):
+                expected = answer(walked, application)
+            if not isinstance(expected, str):  # ops refuse integers which fit in an array of floats
+                assert_same(*found, *expected)
+
+
+def as_drawn(x: Any) -> Any:
+    """`x` as an input that is drawn: an array, or a Python number."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def test_numpy_warns_of_no_step() -> None:
