@@ -34,8 +34,9 @@ SPINS = 40
 PATIENCE = 2000
 """How often who asks looks whether the last worker is done, before it yields: some 100 us."""
 LATE = 200_000
-"""Nanoseconds that waiting for the last worker may take. Where it took longer, processors are
-busy with something else, and there is no sharing for ten times as long."""
+"""Nanoseconds that waiting for the last worker may take, besides as long as two chunks took who
+asks: the worker may have just begun with one. Where it took longer, processors are busy with
+something else, and there is no sharing for ten times as long."""
 LINE = 64
 """Bytes of a cache line: what many threads write has one of its own."""
 
@@ -98,21 +99,23 @@ define internal i64 @now() #0 {
   ret i64 %sum
 }
 
-define internal void @work() #0 {
+define internal i64 @work() #0 {
 entry:
   %task = load ptr, ptr %at.task
   %argument = load ptr, ptr %at.argument
   %count = load i64, ptr %at.count
   br label %claim
 claim:
+  %made = phi i64 [ 0, %entry ], [ %more, %run ]
   %chunk = atomicrmw add ptr %at.next, i64 1 acq_rel
   %mine = icmp slt i64 %chunk, %count
   br i1 %mine, label %run, label %done
 run:
   call void %task(ptr %argument, i64 %chunk)
+  %more = add i64 %made, 1
   br label %claim
 done:
-  ret void
+  ret i64 %made
 }
 
 define void @submit(ptr %task, ptr %argument, i64 %count) #0 {
@@ -151,7 +154,7 @@ wake:
   br label %share
 share:
   call i32 @pthread_mutex_unlock(ptr %at.mutex)
-  call void @work()
+  %made = call i64 @work()
   call i32 @pthread_mutex_lock(ptr %at.mutex)
   store atomic i64 2, ptr %at.state release, align 8
   call i32 @pthread_mutex_unlock(ptr %at.mutex)
@@ -179,7 +182,12 @@ yield:
 judge:
   %end = call i64 @now()
   %took = sub i64 %end, %begin
-  %slow = icmp sgt i64 %took, LATE
+  %worked = sub i64 %begin, %time
+  %twice = shl i64 %worked, 1
+  %some = or i64 %made, 1
+  %fair = sdiv i64 %twice, %some
+  %most = add i64 %fair, LATE
+  %slow = icmp sgt i64 %took, %most
   br i1 %slow, label %rest, label %close
 rest:
   %ten = mul i64 %took, 10
@@ -242,7 +250,7 @@ move:
 job:
   %entered = atomicrmw add ptr %at.inside, i64 1 acq_rel
   call i32 @pthread_mutex_unlock(ptr %at.mutex)
-  call void @work()
+  call i64 @work()
   %leaving = atomicrmw sub ptr %at.inside, i64 1 acq_rel
   br label %idle
 }

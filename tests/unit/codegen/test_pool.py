@@ -92,6 +92,32 @@ def test_nothing_is_shared_where_workers_were_late() -> None:
     assert number.value == 0, "a job was opened to workers"
 
 
+SLEEPER = """
+declare i32 @usleep(i32)
+define void @task(ptr %times, i64 %chunk) {
+  %place = getelementptr i32, ptr %times, i64 %chunk
+  %time = load i32, ptr %place
+  call i32 @usleep(i32 %time)
+  ret void
+}
+"""
+
+
+@needs_llvm
+@posix
+@pytest.mark.parametrize("last, late", [(50, False), (400, True)])
+def test_a_worker_may_take_as_long_as_its_chunk_takes(last: int, late: bool) -> None:
+    shared = pool.Pool(1)
+    code = jit.compile_module(SLEEPER, ["task"], {"usleep": shared.function("usleep")})
+    times = np.array([40_000, last * 1000], np.int32)
+    alone = ctypes.c_int64.from_address(shared.address + pool.PLACES["alone"])
+    for _ in range(5):  # who asks does both, where the worker is not awake by then
+        submitting(shared.code["submit"])(code["task"], times.ctypes.data, 2)
+        if alone.value:
+            break
+    assert bool(alone.value) == late
+
+
 def run(program: str, **environment: str) -> str:
     """What `program` prints, run by another interpreter."""
     done = subprocess.run(
