@@ -17,6 +17,7 @@ from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .core.tensor import Tensor
 from .graph import Graph
+from .passes.begin import begin_products
 from .passes.borrow import borrow
 from .passes.copies import copy_moves
 from .passes.dce import dce
@@ -61,8 +62,8 @@ def fused(graph: Graph, settled: Callable[[Node], Any] = lambda node: None) -> F
         lifted = lift(simple)
         grouped = native_draws(fuse(ready_to_fuse(optimize(lifted.graph))))
         updated = [result for _, result in lifted.writes]
-        grouped = borrow(native_products(with_loops(grouped)))
-        compiled = copy_moves(finish_products(grouped, updated, settled))
+        begun = begin_products(borrow(native_products(with_loops(grouped))))
+        compiled = copy_moves(finish_products(begun, updated, settled))
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made

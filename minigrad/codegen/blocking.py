@@ -30,6 +30,8 @@ SCATTERED = 3 << 17
 BAND_BYTES, STRIPS_DEPTH = 1 << 17, 256
 """Rows of x1, copied or not, that meet a group of panels before the next rows do; and how deep the
 groups are where x1 is copied, for each: less, and so more panels read the copy."""
+MADE_BYTES = 1 << 14
+"""The same of rows that are made just before: they stay in the first cache."""
 UNITS, LEAST_ROWS = 12, 256
 """Into how many units of work products are divided, if that leaves enough rows to read what is
 packed for them."""
@@ -126,8 +128,11 @@ class Plan(NamedTuple):
         return self.vectors * self.lanes
 
 
-def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
-    """The plan for a machine whose `registers` registers are `vector_bytes` wide."""
+def plan(product: Product, vector_bytes: int, registers: int, *, made: bool = False) -> Plan:
+    """The plan for a machine whose `registers` registers are `vector_bytes` wide.
+
+    made: whether rows of x1 are made just before they are multiplied.
+    """
     itemsize = product.dtype.itemsize
     lanes = vector_bytes // itemsize
     contiguous, size = product.x2.strides[-1] == 1, product.depth * product.columns * itemsize
@@ -142,8 +147,12 @@ def plan(product: Product, vector_bytes: int, registers: int) -> Plan:
     depth = even(product.depth, most, product.step if product.levels else lanes)
     fitting = BLOCK_BYTES // (min(product.depth, depth) * itemsize)
     found = Plan(lanes, rows, vectors, even(product.rows, fitting, rows), depth, packed, strips)
-    if strips or (packed and product.rows > fitting):
+    if strips or made or (packed and product.rows > fitting):
         found = grouped(product, found)
+    if made:
+        size = min(product.depth, depth) * itemsize
+        band = max(MADE_BYTES // size // rows, 1) * rows
+        found = found._replace(group=panels_together(product, found), band=band)
     return found if product.size < PARALLEL else shared(product, found)
 
 
@@ -156,6 +165,16 @@ def grouped(product: Product, plan: Plan) -> Plan:
         group=even(panels, GROUP_BYTES // (row * plan.width), 1),
         band=max(BAND_BYTES // row // plan.rows, 1) * plan.rows,
     )
+
+
+def panels_together(product: Product, plan: Plan) -> int:
+    """How many panels the rows meet that are made: for the next ones they are made again."""
+    panels = -(-product.columns // plan.width)
+    fitting = plan.group if plan.packed else panels
+    if product.rows >= 2 * LEAST_ROWS or product.columns < 4 * plan.width:
+        return fitting
+    # there are too few rows to divide among threads, which take parts of the columns
+    return min(fitting, -(-SHARE // (plan.block * plan.width * product.depth)))
 
 
 def shared(product: Product, plan: Plan) -> Plan:

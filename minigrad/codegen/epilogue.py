@@ -1,7 +1,8 @@
 """What is made of the elements of a product one by one, as soon as some of them are there.
 
 A group of loops that only maps elements becomes a function of a part of the result, which is in
-the cache then: it is read back where it has just been written.
+the cache then: it is read back where it has just been written. So does a group that makes the
+first operand, of which some rows are made just before they are multiplied.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ import numpy as np
 
 from ..core.lowering import Value
 from .arithmetic import lane_type
-from .blocking import Product
-from .bodies import mapped
+from .blocking import Layout, Product
+from .bodies import instructions, mapped
 from .cost import WIDEST
 from .emitter import VectorEmitter
 from .items import memory_dtype
-from .loops import Apply, Load, Loop, LoopNest, Operand, Place, Statement, Store
-from .text import Module
+from .loops import Apply, Buffer, Load, Loop, LoopNest, Operand, Place, Statement, Store
+from .text import Index, Module
 
 RAGGED = 1.3
 """How many lanes vectors may have for each element of a row."""
+COPY = "copy"
+"""What a prologue stores to: rows of the first operand that are multiplied next."""
+MEMORY = 4
+"""What loads and the store of a prologue count, in instructions."""
 
 
 class Reach(NamedTuple):
@@ -48,9 +53,9 @@ class Epilogue(NamedTuple):
 
 
 def epilogue(
-    nest: LoopNest, number: int, product: Product, names: Mapping[str, str]
+    nest: LoopNest, buffer: Buffer, product: Product, names: Mapping[str, str]
 ) -> Epilogue | None:
-    """`nest` as what is made of `product`, its input of that `number`; None where it is more.
+    """`nest` as what is made of `product`, which is its `buffer`; None where it is more.
 
     It may only map elements to elements: of the product itself, and of what lies beside it evenly.
     names: what the buffers of the nest are called in the function of the product.
@@ -62,7 +67,7 @@ def epilogue(
     if any(isinstance(s, Load) and s.inside for s in steps):
         return None
     places = {s.place: s for s in steps if isinstance(s, Load | Store)}
-    own = [p for p in places if p.buffer is nest.inputs[number]]
+    own = [p for p in places if p.buffer is buffer]
     extents = dict(loops_of(nest.body))
     if len(own) != 1 or math.prod(extents.values()) != product.elements:
         return None
@@ -78,9 +83,33 @@ def epilogue(
             return None
         if isinstance(statement, Store) and (place.offset or strides != product.result):
             return None
-        buffer = place.buffer
-        reached[place] = Reach(names[buffer.name], buffer.dtype, place.offset, strides)
+        name, dtype = names[place.buffer.name], place.buffer.dtype
+        reached[place] = Reach(name, dtype, place.offset, strides)
     return Epilogue(tuple(steps), reached)
+
+
+def prologue(nest: LoopNest, product: Product, names: Mapping[str, str]) -> Epilogue | None:
+    """`nest`, of one output, as what makes the first operand of `product`, and is called COPY.
+
+    It only maps elements, as in `epilogue`, and reads them in the order of memory.
+    """
+    whole = product._replace(columns=product.depth, depth=1)  # as if it were a product itself
+    (made,) = nest.outputs
+    found = epilogue(nest, made, whole, {**names, made.name: COPY})
+    if found is None or product.levels or product.x1 != Layout(0, whole.result):
+        return None
+    if any(reach.strides[-1] not in (0, 1) for reach in found.places.values()):
+        return None
+    return found
+
+
+def work(epilogue: Epilogue) -> int:
+    """How many instructions an epilogue or a prologue takes for a vector, memory included."""
+    return MEMORY + sum(
+        instructions(s.op, s.dtypes, s.dtype) or 0
+        for s in epilogue.statements
+        if isinstance(s, Apply) and s.op is not None
+    )
 
 
 def has_ragged_rows(product: Product) -> bool:
@@ -160,8 +189,25 @@ class EpilogueWriter:
                 mask = emitter.first_lanes(rest) if lanes > rest else None
                 self.elements(emitter, pointers, start, mask)
 
+    def write_rows(self, module: Module, name: str) -> None:
+        """The function `name(ptr..., i64 rows, i64 depth)` for so many columns."""
+        parameters = [f"ptr %e{k}" for k in range(len(self.reaches))]
+        f = module.function(name, [*parameters, "i64 %rows", "i64 %depth"], internal=True)
+        emitter = VectorEmitter(f, min(4 * self.lanes, WIDEST))
+        rest = f.let(f"urem i64 %depth, {emitter.lanes}")
+        whole = f.let(f"sub i64 %depth, {rest}")
+        with f.loop(0, "%rows") as state:
+            pointers = {}
+            for k, reach in enumerate(self.reaches):
+                index = f.times(state.index, reach.strides[-2])
+                pointers[reach] = f.address(f"%e{k}", index, reach.kind)
+            with f.loop(0, whole, emitter.lanes) as part:
+                self.elements(emitter, pointers, part.index, None)
+            with f.when(f.let(f"icmp ne i64 {rest}, 0")):
+                self.elements(emitter, pointers, whole, emitter.first_lanes(rest))
+
     def elements(
-        self, emitter: VectorEmitter, pointers: dict[Reach, str], j: int, mask: Value | None
+        self, emitter: VectorEmitter, pointers: dict[Reach, str], j: Index, mask: Value | None
     ) -> None:
         """One vector, from column `j` on: all loads come before the first store."""
         names: dict[str, Value] = {}
@@ -171,8 +217,9 @@ class EpilogueWriter:
                 case Load(name, place):
                     reach = self.epilogue.places[place]
                     stride, pointer = reach.strides[-1], pointers[reach]
+                    index = emitter.function.times(j, stride)
                     names[name] = emitter.load_strided(
-                        pointer, j * stride, stride, reach.dtype, mask=mask
+                        pointer, index, stride, reach.dtype, mask=mask
                     )
                 case Apply(name, op, operands, dtypes, dtype):
                     pairs = zip(operands, dtypes, strict=True)

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ..core.lowering import Value
-from .blocking import WHOLE, Plan, Product
+from .blocking import Plan, Product
 from .emitter import VectorEmitter
-from .epilogue import Epilogue, EpilogueWriter, Reach
-from .packing import APART, Packer, minus, smaller
+from .epilogue import COPY, Epilogue, EpilogueWriter
+from .packing import APART, Packer, blocks, minus, smaller
 from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
 
@@ -36,14 +36,15 @@ def render(
     entry: str,
     parameters: Sequence[str] = ALONE,
     epilogue: Epilogue | None = None,
+    prologue: Epilogue | None = None,
 ) -> str:
     """The module whose function `entry(ptr x1, ptr x2, ptr y)` computes `product`.
 
     parameters: of the function, in order; those of other names are for the buffers of the
-    epilogue, or not read.
+    epilogue, or not read, or for those of the prologue, which makes x1.
     """
     module = Module()
-    writer = Writer(product, plan, module, epilogue)
+    writer = Writer(product, plan, module, epilogue, prologue)
     writer.entry(entry, parameters)
     return module.render()
 
@@ -51,13 +52,15 @@ def render(
 class Unit(NamedTuple):
     """What a unit of work reads and writes: pointers, the number of its rows, room for copies.
 
-    beside: what lies beside its first element, for each array that the epilogue reaches.
+    beside, sources: what lies beside its first element, for each array that the epilogue reaches,
+    or the prologue, by which x1 is room for rows.
     """
 
     x1: str
     x2: str
     y: str
     beside: list[str]
+    sources: list[str]
     rows: Index
     packed: str
     strips: str
@@ -67,9 +70,14 @@ class Writer(Packer):
     """Writes the functions of a product; `tail` ones are for the columns of the last panel."""
 
     def __init__(
-        self, product: Product, plan: Plan, module: Module, epilogue: Epilogue | None = None
+        self,
+        product: Product,
+        plan: Plan,
+        module: Module,
+        epilogue: Epilogue | None = None,
+        prologue: Epilogue | None = None,
     ):
-        super().__init__(product, plan, module)
+        super().__init__(product, plan, module, prologue)
         self.whole = product.columns // plan.width * plan.width
         self.rest = product.columns - self.whole
         self.epilogue = EpilogueWriter(epilogue, plan.lanes) if epilogue else None
@@ -91,6 +99,8 @@ class Writer(Packer):
                     self.epilogue.write(self.module, f"{which}_epilogue", columns)
         if self.plan.strips:
             self.strips("strips")
+        if self.prologue:
+            self.prologue.write_rows(self.module, "rows")
         self.task("chunk")
         arrays = self.arrays
         f = self.module.function(name, [f"ptr noalias %{x}" for x in parameters], quick=True)
@@ -107,8 +117,9 @@ class Writer(Packer):
     @property
     def arrays(self) -> list[str]:
         """The parameters that are read or written."""
-        others = dict.fromkeys(reach.name for reach in self.reaches)
-        return list(dict.fromkeys([*ALONE, *others]))
+        others = [reach.name for reach in (*self.reaches, *self.sources)]
+        own = ALONE[1:] if self.prologue else ALONE
+        return [x for x in dict.fromkeys([*own, *others]) if x != COPY]
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -129,7 +140,8 @@ class Writer(Packer):
             name: f.let(f"load ptr, ptr {f.address('%arrays', k, 'ptr')}")
             for k, name in enumerate(self.arrays)
         }
-        found["x1"] = f.address(found["x1"], self.product.x1.offset, self.kind)
+        if not self.prologue:
+            found["x1"] = f.address(found["x1"], self.product.x1.offset, self.kind)
         found["x2"] = f.address(found["x2"], self.product.x2.offset, self.kind)
         if self.units == 1:
             self.unit(f, [0] * len(self.grid), found)
@@ -150,11 +162,13 @@ class Writer(Packer):
         *batch, block, group = places
         first = f.times(block, plan.block)
         rows = smaller(f, f.plus(first, plan.block), product.rows)
+        made = "" if not self.prologue else f.scratch(self.rows_bytes())
         unit = Unit(
-            self.at(f, arrays["x1"], (*batch, first), product.x1.strides[:-1]),
+            made or self.at(f, arrays["x1"], (*batch, first), product.x1.strides[:-1]),
             self.at(f, arrays["x2"], batch, product.x2.strides[:-2]),
             self.at(f, arrays["y"], (*batch, first), product.result[:-1]),
             [self.reached(f, arrays, reach, (*batch, first)) for reach in self.reaches],
+            [self.reached(f, arrays, reach, (*batch, first)) for reach in self.sources],
             minus(f, rows, first),
             f.scratch(self.panels_bytes()) if plan.packed else "",
             f.scratch(self.strips_bytes()) if plan.strips else "",
@@ -173,7 +187,7 @@ class Writer(Packer):
         part, columns: of the depth, and of x2: where each begins, and its length.
         """
         (k, depth), (j, length), plan = part, columns, self.plan
-        a = f.address(unit.x1, self.place(f, k), self.kind)
+        a = "" if self.prologue else f.address(unit.x1, self.place(f, k), self.kind)
         b = f.address(unit.x2, f.times(k, self.row2), self.kind)
         b = f.address(b, f.times(j, self.column2), self.kind)
         fresh = f.let(f"icmp eq i64 {k}, 0")
@@ -186,7 +200,11 @@ class Writer(Packer):
                 f.do(f"call void @{name}_copy(ptr {source}, ptr {target}, {sizes})")
             b = unit.packed
         with blocks(f, unit.rows, plan.band) as (i, rows):
-            x1 = f.address(a, f.times(i, self.row1), self.kind)
+            x1 = unit.x1
+            if self.prologue:
+                self.make_rows(f, unit.sources, x1, (i, k), (rows, depth))
+            else:
+                x1 = f.address(a, f.times(i, self.row1), self.kind)
             if plan.strips:
                 f.do(f"call void @strips(ptr {x1}, ptr {unit.strips}, i64 {rows}, i64 {depth})")
                 x1 = unit.strips
@@ -222,15 +240,6 @@ class Writer(Packer):
         """Where the panel is that begins with column `start` of a group."""
         step = f.plus(depth, APART) if self.plan.packed else 1
         return f.address(b, f.times(start, step), self.kind)
-
-    def reached(
-        self, f: Function, arrays: dict[str, str], reach: Reach, places: Sequence[Index]
-    ) -> str:
-        """The address of what lies beside the first element of a block of rows."""
-        index: Index = reach.offset
-        for place, stride in zip(places, reach.strides, strict=False):
-            index = f.plus(index, f.times(place, stride))
-        return f.address(arrays[reach.name], index, reach.kind)
 
     @contextmanager
     def at_the_end(self, f: Function, end: Index) -> Iterator[None]:
@@ -280,7 +289,8 @@ class Writer(Packer):
         f = self.module.function(name, [*arrays, *sizes, "i64 %count"], internal=True, quick=True)
         width = self.plan.width
         panel_size = f.times(f.plus("%depth", APART), width) if self.plan.packed else width
-        row: Index = f.plus("%depth", APART) if self.plan.strips else self.row1
+        row: Index = self.long if self.prologue else self.row1
+        row = f.plus("%depth", APART) if self.plan.strips else row
 
         def call(which: str, i: Index) -> None:
             a = f.address("%a", f.times(i, row), self.kind)
@@ -311,6 +321,7 @@ class Writer(Packer):
         packed = self.plan.packed
         stride = self.plan.width if packed else self.row2
         row, column = (1, self.plan.rows) if self.plan.strips else (self.row1, self.column1)
+        row = self.long if self.prologue else row
 
         def step(a: str, b: str, before: Sequence[Value]) -> list[Value]:
             x2 = [emitter.load(b, j, dtype, mask=None if packed else mask) for j, mask in vectors]
@@ -380,13 +391,3 @@ class Writer(Packer):
         kind = emitter.type_of(dtype)
         pairs = [((x.text, here), (y.text, go_on)) for x, y in zip(sums, totals, strict=True)]
         return [Value(f.phi(kind, *pair), dtype) for pair in pairs]
-
-
-@contextmanager
-def blocks(f: Function, extent: Index, size: int) -> Iterator[tuple[Index, Index]]:
-    """Repeat what is written inside for the start and the length of each block of `extent`."""
-    if size >= (extent if isinstance(extent, int) else WHOLE):
-        yield 0, extent
-        return
-    with f.loop(0, extent, size) as state:
-        yield state.index, minus(f, smaller(f, f.plus(state.index, size), extent), state.index)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,10 @@ import numpy as np
 from ..core.lowering import Value
 from . import jit
 from .arithmetic import lane_type
-from .blocking import Plan, Product
+from .blocking import WHOLE, Plan, Product
+from .cost import WIDEST
 from .emitter import VectorEmitter
+from .epilogue import COPY, Epilogue, EpilogueWriter, Reach
 from .text import Function, Index, Module
 
 SQUARE = "minigrad.square"
@@ -29,12 +32,17 @@ class Lanes(NamedTuple):
 
 
 class Packer:
-    """Writes the copying of panels of x2, and of strips of x1."""
+    """Writes the copying of panels of x2, and of strips of x1, or the making of its rows."""
 
-    def __init__(self, product: Product, plan: Plan, module: Module):
+    def __init__(
+        self, product: Product, plan: Plan, module: Module, prologue: Epilogue | None = None
+    ):
         self.product = product
         self.plan = plan
         self.module = module
+        self.long = min(plan.depth, product.depth) + APART  # from one row that is made to the next
+        self.prologue = EpilogueWriter(self.in_rows(prologue), plan.lanes) if prologue else None
+        self.sources = self.prologue.reaches if self.prologue else []
         self.kind = lane_type(product.dtype)
         self.row1, self.column1 = product.x1.strides[-2:]
         self.row2, self.column2 = product.x2.strides[-2:]
@@ -47,6 +55,55 @@ class Packer:
             Lanes(j, None if j + lanes <= columns else emitter.first_lanes(columns - j))
             for j in range(0, columns, lanes)
         ]
+
+    # Rows of x1 that are made just before they are multiplied.
+
+    def in_rows(self, prologue: Epilogue) -> Epilogue:
+        """`prologue`, which stores to rows that are `long`."""
+        places = {
+            place: reach._replace(strides=(*reach.strides[:-2], self.long, 1))
+            if reach.name == COPY
+            else reach
+            for place, reach in prologue.places.items()
+        }
+        return prologue._replace(places=places)
+
+    def rows_bytes(self) -> int:
+        """The size of the rows of a band."""
+        rows = min(self.plan.band, self.plan.block)
+        return (rows * self.long + WIDEST) * self.product.dtype.itemsize
+
+    def reached(
+        self, f: Function, arrays: dict[str, str], reach: Reach, places: Sequence[Index]
+    ) -> str:
+        """The address of what lies beside the first element of a block of rows."""
+        if reach.name == COPY:
+            return ""
+        index: Index = reach.offset
+        for place, stride in zip(places, reach.strides, strict=False):
+            index = f.plus(index, f.times(place, stride))
+        return f.address(arrays[reach.name], index, reach.kind)
+
+    def make_rows(
+        self,
+        f: Function,
+        starts: Sequence[str],
+        copy: str,
+        first: tuple[Index, Index],
+        size: tuple[Index, Index],
+    ) -> None:
+        """Have the rows from `first` on, rows and depth, made at `copy`: so many, and so deep.
+
+        starts: where the sources begin.
+        """
+        places = []
+        for start, reach in zip(starts, self.sources, strict=True):
+            if reach.name != COPY:
+                index = f.plus(*map(f.times, first, reach.strides[-2:]))
+                start = f.address(start, index, reach.kind)
+            places.append(f"ptr {copy if reach.name == COPY else start}")
+        rows, depth = size
+        f.do(f"call void @rows({', '.join(places)}, i64 {rows}, i64 {depth})")
 
     # Strips: as many rows of x1 as a tile has, column by column; one strip after the other.
 
@@ -224,6 +281,16 @@ def transposed(emitter: VectorEmitter, square: Sequence[Value]) -> list[Value]:
                 rows[i] = emitter.shuffled(*pair, order)
                 rows[i + apart] = emitter.shuffled(*pair, [k + offset for k in order])
     return rows
+
+
+@contextmanager
+def blocks(f: Function, extent: Index, size: int) -> Iterator[tuple[Index, Index]]:
+    """Repeat what is written inside for the start and the length of each block of `extent`."""
+    if size >= (extent if isinstance(extent, int) else WHOLE):
+        yield 0, extent
+        return
+    with f.loop(0, extent, size) as state:
+        yield state.index, minus(f, smaller(f, f.plus(state.index, size), extent), state.index)
 
 
 def smaller(f: Function, i: Index, j: Index) -> Index:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..codegen.bodies import is_array
 from ..codegen.fused import fused
-from ..codegen.products import followed, is_followed, native_product
+from ..codegen.products import followed, native_product, parts_of
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
@@ -85,7 +85,7 @@ def products_before(nodes: list[Node | None], makers: dict[Any, int], node: Node
         before = nodes[makers[x]] if x in makers else None
         if before is None or before.op is not native_product:
             continue
-        if not is_followed(before.attrs["graph"]):
+        if parts_of(before.attrs["graph"]).after is None:
             yield makers[x]
 
 
@@ -98,15 +98,28 @@ def finished(first: Node, group: Node, *, needed: bool) -> Node | None:
     others = [x for x in group.inputs if x is not made]
     # constants may be among them
     inputs = tuple([Symbol(x.shape, x.dtype, None) for x in (*first.inputs, *others)])
-    (y,) = fresh((made,))
-    one = first.replaced(inputs[: len(first.inputs)], (y,))
+    steps = multiplied(first, inputs[: len(first.inputs)])
+    (y,) = steps[-1].outputs
     values = dict(zip(others, inputs[len(first.inputs) :], strict=True))
     given = tuple([y if x is made else values[x] for x in group.inputs])
     two = group.replaced(given, fresh(group.outputs))
     outputs = ((y,) if needed else ()) + two.outputs
     name = f"{group.attrs['graph'].name}_of_product"
-    inner = Graph(name, inputs, (), (one, two), outputs)
+    inner = Graph(name, inputs, (), (*steps, two), outputs)
     if followed(inner) is None:
         return None
     results = ((made,) if needed else ()) + group.outputs
     return group.replaced((*first.inputs, *others), results, {"graph": inner}, native_product)
+
+
+def multiplied(first: Node, inputs: tuple[Any, ...]) -> list[Node]:
+    """The product `first` of `inputs`, and the group that makes its operand, if it does that."""
+    inner = first.attrs["graph"]
+    if parts_of(inner).node is None:
+        return [first.replaced(inputs, fresh(first.outputs))]
+    values, steps = dict(zip(inner.inputs, inputs, strict=True)), list[Node]()
+    for step in inner.nodes:
+        operands = tuple([values[x] for x in step.inputs])
+        steps.append(step.replaced(operands, fresh(step.outputs)))
+        values |= dict(zip(step.outputs, steps[-1].outputs, strict=True))
+    return steps
