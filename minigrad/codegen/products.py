@@ -116,7 +116,7 @@ def parameters(graph: Graph) -> list[str]:
     The product is y; where that is no output itself, the first output of its dtype has its place.
     """
     node = parts_of(graph).node
-    x1, x2 = graph.inputs if node is None else node.inputs
+    x1, x2, *_ = graph.inputs if node is None else node.inputs
     made = graph.nodes[-1].outputs[0] if node is None else node.outputs[0]
     called = {x: f"in{k}" for k, x in enumerate(graph.inputs)}
     called |= {x2: "x2"} | ({x1: "x1"} if x1 in called else {})

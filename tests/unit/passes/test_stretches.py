@@ -74,7 +74,7 @@ def test_the_last_stretch_is_the_longest_where_variables_are_written() -> None:
     w = mg.Variable(np.ones((32, 32), np.float32))
 
     def body(x: Any) -> list[Any]:
-        y = ordered(x) @ w
+        y = ordered(x) @ w @ w  # of which the first product casts what is ordered
         w.assign(w - mg.mean(y))
         return [ordered(y)]
 
