@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .codegen.call import begin_builtins
 from .codegen.driver import begin_kernel
 from .codegen.executable import Runner, executable
 from .codegen.repeat import native_loop_node
@@ -112,7 +111,6 @@ def only_node(graph: Graph) -> Node | None:
 
 def compiled(graph: Graph) -> Native | None:
     """The native code of `graph` and how it is called; None where not all of it is native."""
-    begin_builtins()  # other threads have nothing else to do, until there are kernels
     ahead: list[Any] = []  # kept so long, as what is made ahead is made for those who keep it
     fused(graph, lambda product: ahead.append(begin_kernel(product)))
     node = only_node(program(graph))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .codegen.call import make_callable, tensor_callable
+from .codegen.call import begin_builtins, make_callable, tensor_callable
 from .codegen.executable import executable
 from .codegen.jit import available
 from .core.later import later
@@ -63,6 +63,7 @@ def alone(graph: Graph) -> Native | None:
     if "alone" not in graph.cache:
         found = recalled(graph)
         if found is None:
+            begin_builtins()  # by other threads, while the compiler is loaded
             found = compiler.compiled(graph)
             if found is not None:
                 remember(graph, found)

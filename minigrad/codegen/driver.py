@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,6 +136,8 @@ class Calls:
         """
         text = "\n".join([*self._declarations.values(), *lines, ""])
         ahead = jit.begin(text, quick=quick) if self._kernels else None  # while those are made
+        for one in longest_first(self._kernels.values()):
+            kernel(*one)  # loaded in the order in which they are made
         kernels = {name: jit.Export(kernel(*one), ENTRY) for name, one in self._kernels.items()}
         code = jit.compile_module(text, symbols, {**self._constants, **kernels}, quick=quick)
         del ahead  # kept so far, as what is made ahead is made for those who keep it
@@ -150,6 +152,21 @@ def arguments(pointers: Sequence[str]) -> str:
 def kernel(node: Node, over: frozenset[int] = frozenset()) -> jit.Code:
     """The native code of a kernel; made once, and kept with its graph."""
     return KERNELS[node.op].code(node, over)
+
+
+def longest_first(
+    kernels: Iterable[tuple[Node, frozenset[int]]],
+) -> list[tuple[Node, frozenset[int]]]:
+    """Kernels, and what of them may be in the memory of an input; products before others.
+
+    What takes LLVM long had better not come last: others would have nothing to do meanwhile.
+    """
+
+    def rank(pair: tuple[Node, frozenset[int]]) -> tuple[bool, int]:
+        (node, _) = pair
+        return node.op is not native_product, -len(node.attrs["graph"].nodes)
+
+    return sorted(kernels, key=rank)
 
 
 def begin_kernel(node: Node, over: frozenset[int] = frozenset()) -> Any:

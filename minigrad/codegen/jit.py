@@ -284,8 +284,12 @@ def parse(ir: str, *, sroa: bool) -> Any:
     return module
 
 
+@functools.lru_cache(maxsize=64)
 def cache_key(ir: str, *, sroa: bool, quick: bool = False) -> str:
-    """The name of the object of `ir`: a hash of all that decides it."""
+    """The name of the object of `ir`: a hash of all that decides it.
+
+    Kept for those who have begun with it, and will ask again: hashing lets other threads go first.
+    """
     return digest(*circumstances(), str(sroa), str(quick), ir)
 
 

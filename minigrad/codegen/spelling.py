@@ -37,9 +37,9 @@ def twin(graph: Graph) -> Graph:
     So the same layers of a network share their kernels.
     """
     if "twin" not in graph.cache:
-        found = graph
+        found, machine = graph, jit.host() if jit.available() else None
         with suppress(UnknownError):
-            found = GRAPHS.setdefault(repr((jit.available(), graph.name, spelled(graph))), graph)
+            found = GRAPHS.setdefault(repr((machine, graph.name, spelled(graph))), graph)
         graph.cache["twin"] = None if found is graph else found
     return graph.cache["twin"] or graph
 

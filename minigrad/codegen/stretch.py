@@ -29,6 +29,7 @@ from .driver import (
     is_native,
     kernel,
     kernel_text,
+    longest_first,
     size_of,
     truth_of,
 )
@@ -36,7 +37,6 @@ from .executable import executable
 from .fastcall import ArraySpec, Signature, spread_name
 from .fused import ENTRY, fused, loops, signature
 from .inplace import overwrites
-from .products import native_product
 
 NAME = "stretch"
 
@@ -91,10 +91,7 @@ def compiled(graph: Graph) -> tuple[jit.Code, Signature]:
         )
         begin_builtins()
         ahead = begin_kernels(graph, found)
-        text = Text(graph, found)
-        for node, over in longest_first(graph, found) if ahead else []:
-            kernel(node, over)  # loaded in the order in which they are made
-        graph.cache["code"] = text.compiled(), called
+        graph.cache["code"] = Text(graph, found).compiled(), called
         del ahead  # kept so far, as what is made ahead is made for those who keep it
     made: tuple[jit.Code, Signature] = graph.cache["code"]
     return made
@@ -109,25 +106,11 @@ def begun(*, graph: Graph) -> Any:
 
 def begin_kernels(graph: Graph, found: Plan) -> list[Any]:
     """As `begun`, of a stretch that is planned."""
-    kernels = longest_first(graph, found)
+    kernels = [node for node in graph.nodes if is_native(node)]
     if len(kernels) == 1:
         return []  # it is compiled with its call, here
-    return [begin_kernel(node, over) for node, over in kernels]
-
-
-def longest_first(graph: Graph, found: Plan) -> list[tuple[Node, frozenset[int]]]:
-    """The kernels, and what of them may be in the memory of an input; products before others.
-
-    What takes LLVM long had better not come last: others would have nothing to do meanwhile.
-    """
-    kernels = [node for node in graph.nodes if is_native(node)]
-    pairs = list(zip(kernels, found.aliased, strict=True))
-
-    def rank(pair: tuple[Node, frozenset[int]]) -> tuple[bool, int]:
-        (node, _) = pair
-        return node.op is not native_product, -len(node.attrs["graph"].nodes)
-
-    return sorted(pairs, key=rank)
+    pairs = zip(kernels, found.aliased, strict=True)
+    return [begin_kernel(node, over) for node, over in longest_first(pairs)]
 
 
 def native_code(node: Node) -> tuple[jit.Code, Signature] | None:
