@@ -12,21 +12,25 @@ from typing import Any
 from .batch import Batch, Batched, Kept
 from .batching_bodies import batched_graph
 from .branches import sharing_captures
-from .core.op import CONTEXT, Attrs, Inputs, Op
+from .core.op import Attrs, Inputs, Op
 from .core.registry import api
 from .core.spec import Spec
 from .core.tensor import Tensor
 from .errors import SpecError
-from .graph import Graph, evaluate, trace
+from .graph import Graph, evaluate, saved, trace
 from .replay import replay_op, run_program
 from .tape import GradientTape
 from .variable import read_variable
 
 
-def is_recorded(inputs: Sequence[Any], attrs: Attrs) -> bool:
-    """Whether a record of the run will be wanted, inside or outside."""
-    listeners = CONTEXT.get().listeners
-    return attrs["saving"] or any(listener.follows(inputs) for listener in listeners)
+def run(op: Op, inputs: Sequence[Any], attrs: Attrs, graph: Graph) -> tuple[Sequence[Any], Any]:
+    """What a branch or loop of `graph` gives, and a record of the run, if one is wanted inside.
+
+    Outside, what derivatives need may be something else.
+    """
+    attrs = attrs if attrs["saving"] else saved(op, inputs, attrs)
+    outputs = op(*inputs, **attrs)
+    return outputs[: len(graph.outputs)], outputs[-1] if attrs["saving"] else None
 
 
 def settled(batch: Batch, inputs: Sequence[Any], *, saving: bool) -> list[Any]:
@@ -76,9 +80,7 @@ def batched_switch(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[
         ]
     )
     given = [index, *given, *extra]
-    saving = is_recorded(given, attrs)
-    outputs = list(op(*given, **{**attrs, "branches": tuple(several), "saving": saving}))
-    record = outputs.pop() if saving else None
+    outputs, record = run(op, given, {**attrs, "branches": tuple(several)}, several[0])
     results = [Batched(y, batch) for y in outputs]
     if not attrs["saving"]:
         return tuple(results)
@@ -155,11 +157,9 @@ def batched_loop(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[An
         given.append(api.moveaxis(payload, 0, 1) if flag and is_scan else payload)
     graphs, extra = sharing_captures(plan.graphs)
     given = [*given, *extra]
-    saving = is_recorded(given, attrs)
     condition = graphs[1] if len(graphs) > 1 else None
-    changed = {"body": graphs[0], "condition": condition, "saving": saving}
-    outputs = list(op(*given, **{**attrs, **changed}))
-    record = outputs.pop() if saving else None
+    changed = {"body": graphs[0], "condition": condition}
+    outputs, record = run(op, given, {**attrs, **changed}, graphs[0])
     results = []
     for i, (y, flag) in enumerate(zip(outputs, plan.differ, strict=True)):
         whole = api.moveaxis(y, 1, 0) if flag and i >= carried else y

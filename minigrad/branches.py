@@ -7,19 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from . import counted, tree
+from . import adjoint, counted, narrowing, tree
 from .core.convert import as_tensor
 from .core.later import later
-from .core.op import CONTEXT, Node, Op, notice_cells
+from .core.op import CONTEXT, Attrs, Op, notice_cells
 from .core.registry import api
 from .core.spec import OPAQUE, SCALARS, Spec
 from .core.tensor import Symbol, Tensor
 from .errors import SpecError, TraceError
-from .graph import Graph, compiling, trace
+from .graph import Graph, compiling, saved, trace
 from .replay import pulled_back
+from .variable import read_variable
 
 runners = later("runners")
 laps = later("laps")
+lift = later("passes.lift")
 runs = later("runs")
 
 
@@ -63,17 +65,25 @@ def loop_kernel(
     length: int | None,
     saving: bool,
     jit: bool,
+    reverse: bool = False,
 ) -> tuple[Any, ...]:
-    """Run the rounds of a loop: while `condition` holds, or once per slice, or `length` times."""
+    """Run the rounds of a loop: while `condition` holds, or `length` times, or once per slice.
+
+    reverse: the first round takes the last slice, and gives the last of what is stacked.
+    """
     carry = tuple(values[:carried])
     scans = values[carried : carried + scanned]
     fixed = values[carried + scanned :]
-    rounds = len(scans[0]) if scans else length
+    rounds = length if length is not None or not scans else len(scans[0])
+    if scans and rounds is not None:
+        scans = tuple([in_turn(x, rounds, reverse=reverse) for x in scans])
+        values = (*carry, *scans, *fixed)
     if jit and condition is not None:
         rounds = counted.rounds_of(condition, body, values, carried)
     if jit and rounds:
         sizes = {"carried": carried, "scanned": scanned}
-        found = laps.forwards(values, body, count=rounds, saving=saving, **sizes)
+        ways = {"saving": saving, "reverse": reverse}
+        found = laps.forwards(values, body, count=rounds, **ways, **sizes)
         if found is not None:
             results, left = found
             if not saving:
@@ -101,10 +111,20 @@ def loop_kernel(
         carry = outputs[:carried]
         rows.append(outputs[carried:])
         t += 1
-    results = [*carry, *stacked(rows, body.outputs[carried:])]
+    results = [*carry, *stacked(rows[::-1] if reverse else rows, body.outputs[carried:])]
     if not saving:
         return tuple(results)
     return (*results, runs.LoopRun(kept, values, results, carried=carried, scanned=scanned))
+
+
+def in_turn(x: Any, rounds: int, *, reverse: bool) -> Any:
+    """The slices that `rounds` rounds take of `x`, in their order."""
+    if len(x) < rounds:
+        raise SpecError(
+            f"loop: {rounds} rounds over the {len(x)} slices of {x.dtype}{list(x.shape)}: each "
+            "round takes one; pass as many, or a smaller length"
+        )
+    return x[:rounds][::-1] if reverse else x[:rounds]
 
 
 def stacked(rows: Sequence[Sequence[Any]], specs: Sequence[Spec | Symbol]) -> list[Any]:
@@ -124,7 +144,7 @@ def loop_spec(
     **attrs: Any,
 ) -> tuple[Spec, ...]:
     """Specs of what is carried, then of what is stacked."""
-    rounds = inputs[carried].shape[0] if scanned and inputs[carried].shape else length
+    rounds = rounds_ahead(inputs, carried, scanned, length)
     results = [y.spec for y in body.outputs[:carried]]
     for y in body.outputs[carried:]:
         results.append(Spec(None if y.shape is None else (rounds, *y.shape), y.dtype))
@@ -140,28 +160,49 @@ def control_ops(name: str, kernel: Callable[..., Any], infer: Callable[..., Any]
             name=prefix + name,
             stateful=bool(prefix),
             holomorphic=False,
-            saving=lambda attrs: attrs if attrs["saving"] else {**attrs, "saving": True},
+            saving=recording,
         )
         for prefix in ("", "stateful_")
     ]
 
 
-def known_rounds(node: Node) -> int | None:
-    """How many rounds a loop makes that leaves nothing for derivatives; None where that is open."""
-    attrs, carried = node.attrs, node.attrs["carried"]
+def recording(attrs: Attrs, inputs: Sequence[Any]) -> Attrs:
+    """The attributes by which a record of the run is one more output."""
+    return attrs if attrs["saving"] else {**attrs, "saving": True}
+
+
+def rounds_ahead(
+    inputs: Sequence[Any], carried: int, scanned: int, length: int | None
+) -> int | None:
+    """How many rounds a loop makes that no condition ends; None where that is open."""
+    if length is not None or not scanned:
+        return length
+    shape = inputs[carried].shape
+    return shape[0] if shape else None
+
+
+def known_rounds(inputs: Sequence[Any], attrs: Attrs) -> int | None:
+    """How many rounds a loop makes that leaves no record; None where that is open."""
+    carried = attrs["carried"]
     if attrs["saving"] or not attrs["jit"]:
         return None
     if attrs["condition"] is None:
-        shape = node.inputs[carried].shape if attrs["scanned"] else (attrs["length"],)
-        rounds: int | None = shape[0] if shape else None
-        return rounds
-    values = [x._value if type(x) is Tensor else None for x in node.inputs]
+        return rounds_ahead(inputs, carried, attrs["scanned"], attrs["length"])
+    values = [x._value if type(x) is Tensor else None for x in inputs]
     return counted.rounds_of(attrs["condition"], attrs["body"], values, carried)
+
+
+def stacking(attrs: Attrs, inputs: Sequence[Any]) -> Attrs:
+    """The attributes by which a loop stacks what derivatives need, or leaves a record."""
+    found = adjoint.opened(attrs, known_rounds(inputs, attrs))
+    return recording(attrs, inputs) if found is None else found
 
 
 SWITCH = control_ops("switch", switch_kernel, switch_spec)
 LOOP = control_ops("loop", loop_kernel, loop_spec)
-LOOP[0].rounds = known_rounds
+LOOP[0].rounds = lambda node: known_rounds(node.inputs, node.attrs)
+LOOP[0].saving = stacking
+LOOP[0].narrowed = narrowing.narrowed
 
 
 def kept_run(op: Op, outputs: Sequence[Any], inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
@@ -195,9 +236,39 @@ for _loop in LOOP:
         gs: list[Any], outputs: Any, inputs: Any, needed: Any, op: Op = _loop, **attrs: Any
     ) -> list[Any]:
         """Walk back through the rounds that were run."""
+        if not op.stateful:
+            rounds = known_rounds(inputs, attrs)
+            found = adjoint.pulled(op, gs, outputs, inputs, needed, attrs, rounds)
+            if found is not None:
+                return found
+        if attrs.get("reverse"):
+            return turned_back(op, gs, inputs, needed, attrs)
         run = kept_run(op, outputs, inputs, attrs)
         given = gs[:-1] if attrs["saving"] else gs
         return pulled_back("body", run, inputs, given, needed)
+
+
+def turned_back(
+    op: Op, gs: list[Any], inputs: Sequence[Any], needed: Any, attrs: Attrs
+) -> list[Any]:
+    """The cotangents of a loop in reverse, by a record of one whose slices are turned round."""
+    carried, end = attrs["carried"], attrs["carried"] + attrs["scanned"]
+    rounds = rounds_ahead(inputs, carried, attrs["scanned"], attrs["length"])
+
+    def turned(x: Any) -> Any:
+        return None if x is None else api.flip(x, axis=0)
+
+    slices = [turned(x[:rounds]) for x in inputs[carried:end]]
+    given = [*inputs[:carried], *slices, *inputs[end:]]
+    run = op(*given, **{**attrs, "reverse": False, "saving": True})[-1]
+    bars = [*gs[:carried], *map(turned, gs[carried : len(attrs["body"].outputs)])]
+    found = pulled_back("body", run, given, bars, needed)
+    for i in range(carried, end):
+        if found[i] is not None:
+            left = inputs[i].shape[0] - found[i].shape[0]
+            rest = api.zeros((left, *inputs[i].shape[1:]), dtype=inputs[i].dtype)
+            found[i] = api.concat([turned(found[i]), rest], axis=0)
+    return found
 
 
 def entered(ops: Sequence[Op], graphs: Sequence[Graph], inputs: Sequence[Any], **attrs: Any) -> Any:
@@ -205,9 +276,8 @@ def entered(ops: Sequence[Op], graphs: Sequence[Graph], inputs: Sequence[Any], *
     listeners = CONTEXT.get().listeners
     notice_cells(inputs, listeners)
     effects = any(node.op.stateful for graph in graphs for node in graph.nodes)
-    saving = any(listener.follows(inputs) for listener in listeners)
-    outputs = ops[effects](*inputs, **attrs, saving=saving, jit=compiling())
-    return outputs[:-1] if saving else outputs
+    attrs = saved(ops[effects], inputs, {**attrs, "saving": False, "jit": compiling()})
+    return ops[effects](*inputs, **attrs)[: len(graphs[-1].outputs)]
 
 
 def traced_body(
@@ -236,6 +306,30 @@ def sharing_captures(graphs: Sequence[Graph]) -> tuple[list[Graph], list[Any]]:
         inputs = (*graph.arguments, *blanks)
         result.append(Graph(graph.name, inputs, tuple(union), graph.nodes, graph.outputs))
     return result, union
+
+
+def reading_ahead(
+    graphs: Sequence[Graph], captures: Sequence[Any]
+) -> tuple[Sequence[Graph], Sequence[Any]]:
+    """`graphs` of a loop to compile, which take the values of Variables that they only read.
+
+    captures: those of all of them. Where one is assigned, or Python runs, all stay as they are.
+    """
+    cells = [hasattr(x, "trainable") for x in captures]
+    if not compiling() or not any(cells):
+        return graphs, captures
+    lifted = [lift.lift(graph) for graph in graphs]
+    first = -len(captures)
+    for graph, (found, writes) in zip(graphs, lifted, strict=True):
+        read = {x for node in found.nodes for x in node.inputs}
+        pairs = zip(graph.inputs[first:], cells, strict=True)
+        values = set(lift.liftable(graph))
+        if writes or any(is_cell and x in read and x not in values for x, is_cell in pairs):
+            return graphs, captures
+    notice_cells(captures, CONTEXT.get().listeners)
+    pairs = zip(captures, cells, strict=True)
+    given = [read_variable(x) if is_cell else x for x, is_cell in pairs]
+    return [found for found, _ in lifted], given
 
 
 def handed_on(x: Any, spec: Spec) -> Any:

@@ -88,8 +88,11 @@ def as_kernel(node: Node) -> Node | None:
     compiled, reads, writes = fused(specialize(body, specs))
     if reads or writes:
         return None
+    if any(x.shape[:1] < (count,) for x in inputs[carried : carried + scanned]):
+        return None  # the loop will say so
     compiled = replace(copy_moves(compiled, largest=None), cache={})
-    return native_loop_node(node, compiled, carried, scanned, count)
+    sizes = {"carried": carried, "scanned": scanned, "count": count}
+    return native_loop_node(node, compiled, **sizes, reverse=node.attrs["reverse"])
 
 
 def ready_to_fuse(graph: Graph) -> Graph:

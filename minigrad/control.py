@@ -12,6 +12,7 @@ from .branches import (
     check_invariants,
     entered,
     handed_on,
+    reading_ahead,
     sharing_captures,
     traced_body,
     tree_of_specs,
@@ -168,7 +169,7 @@ def traced_while(
             "write a comparison of 0-d tensors, or mg.any / mg.all"
         )
     check_invariants("while_loop", specs, step.outputs)
-    (test, step), captures = sharing_captures([test, step])
+    (test, step), captures = reading_ahead(*sharing_captures([test, step]))
     outputs = entered(
         LOOP,
         [test, step],
@@ -178,6 +179,7 @@ def traced_while(
         carried=len(start),
         scanned=0,
         length=None,
+        reverse=False,
     )
     return tree.unflatten(structure, outputs)
 

@@ -177,12 +177,22 @@ def evaluate(graph: Graph, inputs: Sequence[Any]) -> tuple[Any, ...]:
 def happen(nodes: Iterable[Node], values: dict[Any, Any]) -> None:
     """Apply `nodes` to `values` of their symbols, and enter there what comes out."""
     for node in nodes:
-        outputs = node.op(
-            *[values[x] if type(x) is Symbol else x for x in node.inputs], **node.attrs
-        )
+        inputs = [values[x] if type(x) is Symbol else x for x in node.inputs]
+        if node.op.saving is None:
+            outputs = node.op(*inputs, **node.attrs)
+        else:
+            attrs = saved(node.op, inputs, node.attrs)
+            outputs = node.op(*inputs, **attrs)[: len(node.outputs)]
         values.update(
             zip(node.outputs, outputs if type(outputs) is tuple else (outputs,), strict=True)
         )
+
+
+def saved(op: Op, inputs: Sequence[Any], attrs: Attrs) -> Attrs:
+    """The attributes of an application; if a tape follows it, with what derivatives need."""
+    if op.saving is None or not any(x.follows(inputs) for x in CONTEXT.get().listeners):
+        return attrs
+    return op.saving(attrs, tuple(inputs))
 
 
 def executing_eagerly() -> bool:

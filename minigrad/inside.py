@@ -152,7 +152,11 @@ def rounds(node: Node, deciding: bool) -> Iterator[Node]:
     record = node.outputs[-1]
     known = hasattr(record, "rounds")
     body, condition = node.attrs["body"], node.attrs["condition"]
-    count = rounds_to_see(record, carried) if known else carried + 1
+    total = rounds_ahead(node)
+    if known:
+        count = rounds_recorded(record, carried)
+    else:
+        count = carried + 1 if total is None else rounds_to_see(total, body, carried)
     carry = list(node.inputs[:carried])
     fixed = node.inputs[carried + scanned :]
     carries, rows, tests = [carry], [], []
@@ -171,21 +175,33 @@ def rounds(node: Node, deciding: bool) -> Iterator[Node]:
         carries.append(carry)
         rows.append(given[carried:])
     for i, y in enumerate(results(node)):
-        last = carries[-1:] if known else carries  # what will run may stop at any round
+        # what will run may stop at any round
+        last = carries[-1:] if known or total is not None else carries
         column = [c[i] for c in last] if i < carried else [row[i - carried] for row in rows]
         yield node.replaced((*column, *tests), (y,))
 
 
-def rounds_to_see(record: Any, carried: int) -> int:
-    """How many rounds show all that passes through as many as have run.
+def rounds_ahead(node: Node) -> int | None:
+    """How many rounds a loop makes, where that is known before it runs."""
+    return None if node.op.rounds is None else node.op.rounds(node)
+
+
+def rounds_recorded(record: Any, carried: int) -> int:
+    """How many rounds show all that passes through those that have run."""
+    total = len(record.rounds)
+    if total <= UNROLLED or any(map(is_run, record.rounds[0].kept)):
+        return total
+    return rounds_to_see(total, record.rounds[0].split.forward, carried)
+
+
+def rounds_to_see(total: int, body: Any, carried: int) -> int:
+    """How many rounds show all that passes through as many of the graph `body` as that.
 
     Which carried value depends on which, n rounds on, repeats itself sooner or later if all rounds
     run the same nodes: whole periods are left out then.
     """
-    total = len(record.rounds)
-    if total <= UNROLLED or any(map(is_run, record.rounds[0].kept)):
+    if total <= UNROLLED:
         return total
-    body = record.rounds[0].split.forward
     nodes = list(expanded(body.nodes))
     ends = body.outputs[:carried]
     once = []

@@ -53,11 +53,19 @@ class Laps(NamedTuple):
 
 
 def forwards(
-    values: Sequence[Any], body: Graph, *, carried: int, scanned: int, count: int, saving: bool
+    values: Sequence[Any],
+    body: Graph,
+    *,
+    carried: int,
+    scanned: int,
+    count: int,
+    saving: bool,
+    reverse: bool = False,
 ) -> tuple[list[Any], Laps | None] | None:
     """Run a loop in native code: its results, and what derivatives need if `saving`.
 
-    None where the body needs more than its kernels.
+    reverse: what is stacked begins with the last round. None where the body needs more than its
+    kernels.
     """
     scans = values[carried : carried + scanned]
     fixed = list(values[carried + scanned :])
@@ -71,7 +79,8 @@ def forwards(
     known = [x._value if carried + scanned + i in found.reads else x for i, x in enumerate(fixed)]
     specs = found.run.graph.outputs[carried:]
     made = [np.empty((count, *y.shape), y.dtype) for y in specs]
-    held = found.run(values[:carried], scans, known, made, count, keep=saving)
+    filled = [x[::-1] for x in made] if reverse else made
+    held = found.run(values[:carried], scans, known, filled, count, keep=saving)
     if held is None:
         return None
     if not saving:

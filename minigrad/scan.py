@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .branches import LOOP, check_invariants, entered, handed_on, traced_body
+from .branches import LOOP, check_invariants, entered, handed_on, reading_ahead, traced_body
 from .core.convert import as_tensor
 from .core.registry import api
 from .core.spec import Spec
@@ -122,15 +122,17 @@ def traced_scan(
     """A scan as one node."""
     graph, form = scan_body(step, start, scans)
     check_invariants("scan", [x.spec for x in start], graph.outputs[: len(start)])
+    (graph,), captures = reading_ahead([graph], graph.captures)
     outputs = entered(
         LOOP,
         [graph],
-        (*start, *scans, *graph.captures),
+        (*start, *scans, *captures),
         condition=None,
         body=graph,
         carried=len(start),
         scanned=len(scans),
         length=rounds,
+        reverse=False,
     )
     carry = tree.unflatten(structure, outputs[: len(start)])
     return carry, None if form is None else tree.unflatten(form, outputs[len(start) :])

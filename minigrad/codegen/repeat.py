@@ -23,23 +23,23 @@ from .fastcall import spread_ir, spread_name
 from .fused import ENTRY
 from .rounds import Driver, all_native
 
-LONGEST = 0.02
+LONGEST = 0.1
 """Seconds of a loop, about, beyond which Python is to look whether it was interrupted."""
 CALL = 1e-8
 """Seconds of a call of a kernel, about."""
-ELEMENT = 2e-9
-"""Seconds in which an element is read or written and computed with, at most."""
+ELEMENT = 5e-10
+"""Seconds in which an element is read or written and computed with, about."""
 LINE = 64
 """Bytes at a multiple of which values begin."""
 
 
 def native_loop_node(
-    node: Node, graph: Graph, carried: int, scanned: int, count: int
+    node: Node, graph: Graph, *, carried: int, scanned: int, count: int, reverse: bool
 ) -> Node | None:
     """The node of `count` rounds of `graph`, in groups, in the place of `node`; None if it is none.
 
     graph: takes what is carried, what comes slice by slice, and what stays; gives what is carried
-    on, and what is stacked.
+    on, and what is stacked. reverse: the first round has the last slice.
     """
     if not jit.available() or not all_native(graph, carried) or count * cost(graph) > LONGEST:
         return None
@@ -50,11 +50,12 @@ def native_loop_node(
     del begun  # kept so far, as what is made ahead is made for those who keep it
     room = Symbol((size,), np.dtype(np.uint8), None)
     attrs = {"graph": graph, "carried": carried, "scanned": scanned, "count": count, "room": size}
+    attrs["reverse"] = reverse
     return node.replaced(node.inputs, (*node.outputs, room), attrs, native_loop)
 
 
 def cost(graph: Graph) -> float:
-    """About how many seconds a round takes, rather more than less."""
+    """About how many seconds a round takes."""
     seconds = 0.0
     for node in filter(is_native, graph.nodes):
         inner = node.attrs["graph"]
@@ -74,7 +75,7 @@ def layout(graph: Graph, driver: Driver, carried: int) -> tuple[list[int], int]:
 
 
 def loop_spec(
-    *inputs: Any, graph: Graph, carried: int, scanned: int, count: int, room: int
+    *inputs: Any, graph: Graph, carried: int, scanned: int, count: int, room: int, reverse: bool
 ) -> tuple[Spec, ...]:
     """What is carried out of the last round, what is stacked, and the room."""
     last = [y.spec for y in graph.outputs[:carried]]
@@ -83,13 +84,13 @@ def loop_spec(
 
 
 def run_loop(
-    *inputs: Any, graph: Graph, carried: int, scanned: int, count: int, room: int
+    *inputs: Any, graph: Graph, carried: int, scanned: int, count: int, room: int, reverse: bool
 ) -> tuple[Any, ...]:
     """The rounds one by one: the same meaning, and the reference."""
     run = executable(graph)
     carry, slices = inputs[:carried], inputs[carried : carried + scanned]
     stacks = [np.empty((count, *y.shape), y.dtype) for y in graph.outputs[carried:]]
-    for t in range(count):
+    for t in reversed(range(count)) if reverse else range(count):
         outputs = run(*carry, *[np.asarray(x[t]) for x in slices], *inputs[carried + scanned :])
         carry = outputs[:carried]
         for stack, y in zip(stacks, outputs[carried:], strict=True):
@@ -100,7 +101,9 @@ def run_loop(
 class Writer:
     """Writes the kernel: it fills the table that `Driver` reads, and calls its function."""
 
-    def __init__(self, graph: Graph, carried: int, scanned: int, count: int, room: int) -> None:
+    def __init__(
+        self, graph: Graph, carried: int, scanned: int, count: int, room: int, reverse: bool
+    ) -> None:
         self.graph, self.carried, self.count = graph, carried, count
         self.driver = Driver(graph, carried, scanned)
         self.lines: list[str] = []
@@ -112,10 +115,16 @@ class Writer:
         slots = [self.slots(k, own, starts[k]) for k in range(carried)]
         moving = [size_of(x) for x in graph.inputs[carried : carried + scanned]]
         stacked = [size_of(y) for y in graph.outputs[carried:]]
-        self.words = ["1", *[step for _, step in slots], *map(str, (*moving, *stacked))]
+        parts = [f"%p{k}" for k in range(carried, carried + scanned)]
+        parts += [f"%p{inputs + k}" for k in range(carried, outputs)]
+        sizes = [*moving, *stacked]
+        if reverse:
+            ends = [size * max(count - 1, 0) for size in sizes]
+            parts = [self.beyond(part, end) for part, end in zip(parts, ends, strict=True)]
+            sizes = [-size for size in sizes]
+        self.words = ["1", *[step for _, step in slots], *map(str, sizes)]
         self.words += [begin for begin, _ in slots]
-        self.words += [self.address(f"%p{k}") for k in range(carried, carried + scanned)]
-        self.words += [self.address(f"%p{inputs + k}") for k in range(carried, outputs)]
+        self.words += [self.address(part) for part in parts]
         self.words += [self.address(f"%p{k}") for k in range(carried + scanned, inputs)]
         for start, x in zip(starts[carried:], self.driver.others, strict=True):
             whole = self.driver.calls.constant(x) if type(x) is not int else None
@@ -173,7 +182,7 @@ class Writer:
 def code(node: Node, over: frozenset[int] = frozenset()) -> jit.Code:
     """The native code of a loop; made once, and kept with its graph."""
     graph, count = node.attrs["graph"], node.attrs["count"]
-    key = ("rounds", count)
+    key = ("rounds", count, node.attrs["reverse"])
     if key not in graph.cache:
         graph.cache[key] = Writer(**node.attrs).code()
     made: jit.Code = graph.cache[key]

@@ -52,10 +52,12 @@ class Op:
     holomorphic: `vjps` are written as for real numbers, and right for complex ones if conjugated.
     batch: the batching rule, see `core/batch.py`; elementwise ops need none, others can do without.
     draws: what it gives differs from example to example, even of equal inputs.
+    like: the input, by number, of which only shape and dtype are read, if there is one.
     rounds: how often the graph that is the attribute `body` is run, as far as a node tells; for
-    ops that run one again and again.
-    saving: the attributes by which the op gives one more output: what its derivative needs of a
-    run; None for an op whose derivative needs only inputs and outputs.
+        ops that run one again and again.
+    narrowed: the node that gives no more than what is used of its outputs; for ops that run graphs.
+    saving: the attributes by which the op gives more outputs: what its derivative needs of a run,
+        `saving(attrs, inputs)`; None for an op whose derivative needs only inputs and outputs.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Op:
         domain: Any = None,
         row: Callable[..., Any] | None = None,
         tolerance: float = 1.0,
-        saving: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        saving: Callable[[Attrs, Inputs], Attrs] | None = None,
     ) -> None:
         self.name = name or kernel.__name__
         self.kernel = kernel
@@ -100,7 +102,9 @@ class Op:
         self.begin: Callable[..., Any] | None = None
         self.batch: Callable[..., Any] | None = None
         self.draws = False
+        self.like: int | None = None
         self.rounds: Callable[[Node], int | None] | None = None
+        self.narrowed: Callable[[Node, set[Any]], Node] | None = None
         self.__doc__ = kernel.__doc__
         self.__name__ = self.name
         self.__module__ = kernel.__module__

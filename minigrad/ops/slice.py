@@ -133,6 +133,9 @@ def place_slice(g: Any, x: Any, /, *, key: Key) -> Any:
 take_slice.defbatch(lambda op, n, x, *, key: op(x, key=(FULL, *key)))
 
 
+place_slice.like = 1
+
+
 @place_slice.defbatch
 def place_slice_batch(op: Any, n: Any, g: Any, x: Any, *, key: Key) -> Any:
     """`g` has as many axes as its place, so that examples do not fall on others."""

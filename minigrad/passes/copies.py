@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from ..codegen.bodies import is_array, is_count, is_map, is_move, refusal
 from ..codegen.driver import is_native, is_view, size_of
+from ..codegen.repeat import native_loop
 from ..codegen.views import MisfitError, moved, whole
 from ..core.op import Node
 from ..graph import Graph
@@ -19,7 +20,8 @@ def copy_moves(graph: Graph, *, largest: int | None = SMALL) -> Graph:
     """`graph`, in groups and products, with a loop nest in the place of each small move.
 
     largest: the bytes beyond which a move stays one; None makes all moves and constants native.
-    Those of what comes from outside stay too, as views cost nothing where no kernel waits.
+    Those of what comes from outside stay too, as views cost nothing where no kernel waits; but
+    loops take none.
 
     Before::
 
@@ -46,8 +48,11 @@ def copy_moves(graph: Graph, *, largest: int | None = SMALL) -> Graph:
     """
     made = {y for node in graph.nodes if is_native(node) for y in node.outputs}
     nodes = []
+    # loops find their slices where they lie, and nothing else
+    wanted = {x for node in graph.nodes if node.op is native_loop for x in node.inputs}
     for node in graph.nodes:
-        if largest is None or (is_small(node, largest) and not made.isdisjoint(node.inputs)):
+        near = is_small(node, largest or 0) and not made.isdisjoint(node.inputs)
+        if largest is None or near or not wanted.isdisjoint(node.outputs):
             node = copying(node)
         if is_native(node) or is_view(node):
             made.update(node.outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import is_
 from typing import Any
 
 from ..core.op import Node
@@ -11,6 +12,8 @@ from .rewrite import rebuilt
 
 def dce(graph: Graph) -> Graph:
     """`graph` without pure nodes whose outputs no one uses. Nodes with effects stay.
+
+    Of nodes that run a graph, that computes what is used alone, as `Op.narrowed` says.
 
     Before::
 
@@ -30,6 +33,8 @@ def dce(graph: Graph) -> Graph:
     kept: list[Node] = []
     for node in reversed(graph.nodes):
         if not used.isdisjoint(node.outputs) or node.op.stateful:
-            kept.append(node)
-            used.update(node.inputs)
-    return graph if len(kept) == len(graph.nodes) else rebuilt(graph, kept[::-1], {})
+            kept.append(node if node.op.narrowed is None else node.op.narrowed(node, used))
+            used.update(kept[-1].inputs)
+    nodes = kept[::-1]
+    same = len(nodes) == len(graph.nodes) and all(map(is_, nodes, graph.nodes))
+    return graph if same else rebuilt(graph, nodes, {})

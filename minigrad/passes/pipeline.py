@@ -12,12 +12,13 @@ from .fold import fold
 from .inline import inline
 from .settle import settle
 from .simplify import simplify
+from .steady import steady
 from .verify import verify
 
 Pass = Callable[[Graph], Graph]
 
 # in this order: what one leaves behind, the next ones take up
-PIPELINE: tuple[Pass, ...] = (inline, settle, fold, simplify, cse, dce)
+PIPELINE: tuple[Pass, ...] = (inline, settle, fold, simplify, steady, cse, dce)
 # whether graphs are checked between passes: slower, and on in minigrad's own tests
 CHECKED = os.environ.get("MINIGRAD_VERIFY") == "1"
 

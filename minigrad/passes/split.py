@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.op import Node, using
-from ..core.spec import OPAQUE
 from ..core.tensor import Symbol
 from ..graph import Graph, Tracer, close, evaluate
 from ..ops.logic import logical_and, logical_or
 from ..pullback import dependents, differentiated, pullback
+from .fold import known_captures
 from .inline import inline
+from .rewrite import mapped
 from .settle import is_missing, or_none, settle
 
 
@@ -52,10 +53,11 @@ class Origins:
 class Split:
     """A graph made ready to be differentiated.
 
-    forward: the graph, its outputs followed by residuals. outputs: how many it had.
+    forward: the graph, its outputs followed by residuals. outputs: how many it had. closed: there
+    are no residuals; what derivatives read besides the inputs and outputs is computed again.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, closed: bool = False) -> None:
         graph = saving(settle(inline(graph, transparent=True)))
         self.name = graph.name
         self.outputs = len(graph.outputs)
@@ -82,7 +84,7 @@ class Split:
             y
             for node in self._nodes
             for y in node.outputs
-            if y in read or (node.op.stateful and node.outputs)
+            if not closed and (y in read or (node.op.stateful and node.outputs))
         ]
         given = set(self._ys)
         self.residuals = tuple([y for y in kept if y not in given])
@@ -160,11 +162,13 @@ class Split:
 def saving(graph: Graph) -> Graph:
     """`graph`, whose nodes give what their derivatives will need of this run."""
     nodes = []
+    known = known_captures(graph)
     for node in graph.nodes:
-        attrs = node.op.saving(node.attrs) if node.op.saving else node.attrs
-        if attrs is not node.attrs:
-            kept = Symbol(OPAQUE.shape, OPAQUE.dtype, None)
-            node = node.replaced(node.inputs, (*node.outputs, kept), attrs)
+        if node.op.saving:
+            attrs = node.op.saving(node.attrs, mapped(node.inputs, known))
+            specs = node.op.infer(*node.inputs, **attrs)[len(node.outputs) :]
+            kept = [Symbol(y.shape, y.dtype, None) for y in specs]
+            node = node.replaced(node.inputs, (*node.outputs, *kept), attrs)
         nodes.append(node)
     return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), graph.outputs)
 
@@ -197,4 +201,12 @@ def split(graph: Graph) -> Split:
     if "split" not in graph.cache:
         graph.cache["split"] = Split(graph)
     made: Split = graph.cache["split"]
+    return made
+
+
+def closed(graph: Graph) -> Split:
+    """`graph` cut at the seam, where nothing more can be kept of a run; it has no effects."""
+    if "closed" not in graph.cache:
+        graph.cache["closed"] = Split(graph, closed=True)
+    made: Split = graph.cache["closed"]
     return made
