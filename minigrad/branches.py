@@ -90,13 +90,6 @@ def loop_kernel(
                 return tuple(results)
             return (*results, runs.LoopRun([], values, results, kept=left, **sizes))
     holds = None if condition is None else runners.runner(condition, jit=jit)
-    if jit and condition is not None and holds and rounds is None and not saving:
-        # before the condition is asked, for asking it once more may have effects
-        native = laps.deciding_loop(values, condition, body, carried)
-        if native is not None:
-            last = laps.until(native, values, carried) if bool(holds(*values)[0]) else carry
-            if last is not None:
-                return tuple(last)
     step = None if saving else runners.runner(body, jit=jit)
     kept = []
     rows = []

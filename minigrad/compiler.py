@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from .codegen.driver import begin_kernel
 from .codegen.executable import Runner, executable
-from .codegen.repeat import native_loop_node
-from .codegen.rounds import Rounds, rounds
+from .codegen.repeat import native_loop_nodes
+from .codegen.rounds import Rounds, all_native, rounds
 from .codegen.stretch import native_code
 from .compilable import reject_opaque
 from .core.op import CONTEXT, Node
@@ -28,6 +28,7 @@ from .passes.lift import lift, liftable
 from .passes.pipeline import optimize, optimized
 from .passes.products import native_products
 from .passes.regroup import regrouped
+from .passes.rewrite import deciding, fresh, mapped
 from .passes.sink import sink
 from .passes.specialize import specialize
 from .passes.spread import spread
@@ -70,21 +71,27 @@ def fused(graph: Graph, settled: Callable[[Node], Any] = lambda node: None) -> F
 
 def with_loops(graph: Graph) -> Graph:
     """`graph`, fused, with loops of few rounds as kernels, where the rounds are kernels alone."""
-    return regrouped(graph, [as_kernel(node) or node for node in graph.nodes])
+    nodes = [step for node in graph.nodes for step in as_kernel(node) or [node]]
+    return regrouped(graph, nodes)
 
 
-def as_kernel(node: Node) -> Node | None:
-    """The loop `node` as one kernel; None where it is none."""
-    count = None if node.op.rounds is None else node.op.rounds(node)
+def as_kernel(node: Node) -> list[Node] | None:
+    """The loop `node` as one kernel, with what belongs to it; None where it is none."""
+    if node.op.rounds is None or node.attrs["saving"] or not node.attrs["jit"]:
+        return None
+    count = node.op.rounds(node)
     inputs = [x for x in node.inputs if isinstance(x, Tensor)]
     tensors = [*inputs, *node.outputs]
-    if count is None or len(inputs) < len(node.inputs) or not all(x.spec.known for x in tensors):
+    if len(inputs) < len(node.inputs) or not all(x.spec.known for x in tensors):
         return None
     carried, scanned, body = node.attrs["carried"], node.attrs["scanned"], node.attrs["body"]
     specs = [
         Spec(x.shape[1:] if carried <= k < carried + scanned else x.shape, x.dtype)
         for k, x in enumerate(inputs)
     ]
+    condition = node.attrs["condition"]
+    if count is None:
+        return None if condition is None else as_deciding_kernel(node, condition, body, specs)
     compiled, reads, writes = fused(specialize(body, specs))
     if reads or writes:
         return None
@@ -92,7 +99,27 @@ def as_kernel(node: Node) -> Node | None:
         return None  # the loop will say so
     compiled = replace(copy_moves(compiled, largest=None), cache={})
     sizes = {"carried": carried, "scanned": scanned, "count": count}
-    return native_loop_node(node, compiled, **sizes, reverse=node.attrs["reverse"])
+    return native_loop_nodes(node, compiled, **sizes, reverse=node.attrs["reverse"])
+
+
+def as_deciding_kernel(
+    node: Node, condition: Graph, body: Graph, specs: Sequence[Spec]
+) -> list[Node] | None:
+    """The loop `node`, which goes on while `condition` holds, as one kernel, or None."""
+    carried = node.attrs["carried"]
+    parts = [fused(specialize(g, specs)) for g in (condition, deciding(condition, body, carried))]
+    if any(part.reads or part.writes for part in parts):
+        return None
+    test, rounds = [replace(copy_moves(p.graph, largest=None), cache={}) for p in parts]
+    if not all_native(test, 0):
+        return None
+    values: dict[Any, Any] = dict(zip(test.inputs, node.inputs, strict=True))
+    for step in test.nodes:
+        values.update(zip(step.outputs, fresh(step.outputs), strict=True))
+    asked = [s.replaced(mapped(s.inputs, values), mapped(s.outputs, values)) for s in test.nodes]
+    (begin,) = mapped(test.outputs, values)
+    made = native_loop_nodes(node, rounds, carried=carried, scanned=0, count=None, begin=begin)
+    return None if made is None else [*asked, *made]
 
 
 def ready_to_fuse(graph: Graph) -> Graph:
@@ -154,20 +181,18 @@ def loop(
     scanned: int,
     inputs: Sequence[Any],
     results: int | None,
-    *,
-    until: bool = False,
 ) -> Loop | None:
     """The loop of the body `graph` in native code; None where it needs more than its kernels.
 
     inputs: arrays and cells, as the body takes them. results: how many outputs are no
-    residuals, in a loop of which all is kept that was carried; else None. until: as of `Rounds`.
-    Made once for each combination of shapes; none for an interpreter that looks at every op.
+    residuals, in a loop of which all is kept that was carried; else None. Made once for each
+    combination of shapes; none for an interpreter that looks at every op.
     """
     if getattr(CONTEXT.get().interpreter, "stepwise", None) is not None:
         return None
     key = ("loop", carried, scanned, results, *[x.shape for x in inputs])
     if key not in graph.cache:
-        graph.cache[key] = looped(graph, carried, scanned, inputs, results, until=until)
+        graph.cache[key] = looped(graph, carried, scanned, inputs, results)
     made: Loop | None = graph.cache[key]
     return made
 
@@ -178,8 +203,6 @@ def looped(
     scanned: int,
     inputs: Sequence[Any],
     results: int | None,
-    *,
-    until: bool,
 ) -> Loop | None:
     """As `loop`, made anew."""
     if not all(x.spec.known for x in graph.inputs):
@@ -196,5 +219,5 @@ def looped(
         again = {k: kept[y] for k, y in stacks if y in kept}
     outputs = [y for k, y in enumerate(compiled.outputs) if k not in taken and k not in again]
     body = replace(compiled, outputs=tuple(outputs), cache={})
-    run = rounds(body, carried, scanned, until=until)
+    run = rounds(body, carried, scanned)
     return None if writes or run is None else Loop(run, reads, taken, again)

@@ -98,39 +98,6 @@ def forwards(
     return [*[x[-1].copy() for x in held], *stacks[: results - carried]], laps
 
 
-def deciding_loop(values: Sequence[Any], condition: Graph, body: Graph, carried: int) -> Any | None:
-    """The native loop of a body that goes on while `condition` holds, as it does before the first.
-
-    None where a round needs more than its kernels.
-    """
-    key = ("until", condition)
-    if key not in body.cache:
-        body.cache[key] = deciding(condition, body, carried)
-    return compiler.loop(body.cache[key], carried, 0, values, None, until=True)
-
-
-def until(found: Any, values: Sequence[Any], carried: int) -> list[Any] | None:
-    """What the loop `found` carries out; None where a round may not go on."""
-    fixed = [x._value if carried + i in found.reads else x for i, x in enumerate(values[carried:])]
-    # one place for all rounds; np.broadcast_to takes 8 us for that
-    holds = np.ndarray((2,), np.bool_, np.empty(1, np.bool_), strides=(0,))
-    last: list[Any] | None = found.run(values[:carried], [], fixed, [holds], None, keep=False)
-    return last
-
-
-def deciding(condition: Graph, body: Graph, carried: int) -> Graph:
-    """`body`, which gives one more output: whether `condition` holds for what it hands on."""
-    given = (*body.outputs[:carried], *body.inputs[carried:])
-    values: dict[Any, Any] = dict(zip(condition.inputs, given, strict=True))
-    nodes = [
-        node.replaced(tuple([values.get(x, x) for x in node.inputs]), node.outputs)
-        for node in condition.nodes
-    ]
-    (holds,) = condition.outputs
-    outputs = (*body.outputs, values.get(holds, holds))
-    return Graph(body.name, body.inputs, body.captures, (*body.nodes, *nodes), outputs)
-
-
 def repeated(x: Any, count: int) -> Any:
     """An array as if it were stacked, without a copy; a cell as it is."""
     return np.broadcast_to(x, (count, *x.shape)) if isinstance(x, np.ndarray) else x

@@ -100,6 +100,12 @@ class Rounds:
                 size *= 2
         return held if keep else [kept[begin & 1] for kept in held]
 
+    def until(self, carry: Sequence[Array], fixed: Sequence[Array]) -> list[Array] | None:
+        """Run rounds until one is the last; what was carried, or None if one may not go on."""
+        # one place for all rounds; np.broadcast_to takes 8 us for that
+        holds = np.ndarray((2,), np.bool_, np.empty(1, np.bool_), strides=(0,))
+        return self(carry, [], fixed, [holds], None, keep=False)
+
     def _check(self, *groups: Sequence[Array]) -> None:
         """Hold that arrays are what the code was made for: it would read beyond others."""
         arrays = [x for group in groups for x in group]
@@ -108,11 +114,11 @@ class Rounds:
                 raise AssertionError(f"{x.dtype}{x.shape} came for {spec.spec} of a compiled loop")
 
 
-def rounds(graph: Graph, carried: int, scanned: int, *, until: bool = False) -> Rounds | None:
+def rounds(graph: Graph, carried: int, scanned: int) -> Rounds | None:
     """The loop of `graph`, in fusion groups; None where a round needs more than its kernels."""
     if not jit.available():
         return None
-    return Rounds(graph, carried, scanned, until=until) if all_native(graph, carried) else None
+    return Rounds(graph, carried, scanned) if all_native(graph, carried) else None
 
 
 def all_native(graph: Graph, carried: int) -> bool:

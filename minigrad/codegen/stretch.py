@@ -37,6 +37,7 @@ from .executable import executable
 from .fastcall import ArraySpec, Signature, spread_name
 from .fused import ENTRY, fused, loops, signature
 from .inplace import overwrites
+from .repeat import long_ones
 
 NAME = "stretch"
 
@@ -306,6 +307,8 @@ class Text:
             lines = [only, *head, *self.lines, call, *self.calls.ending()]
             return self.calls.compiled(lines, symbol)
         over = iter(self.plan.aliased)
+        for long in long_ones(self.steps):
+            self.lines += self.calls.check(self.pointer(long))
         for node in self.steps:
             if is_check(node):
                 pointer = self.pointer(truth_of(node))

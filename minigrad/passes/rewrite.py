@@ -40,6 +40,19 @@ def rebuilt(
     return Graph(graph.name, graph.inputs, graph.captures, tuple(nodes), tuple(outputs))
 
 
+def deciding(condition: Graph, body: Graph, carried: int) -> Graph:
+    """`body`, which gives one more output: whether `condition` holds for what it hands on."""
+    given = (*body.outputs[:carried], *body.inputs[carried:])
+    values: dict[Any, Any] = dict(zip(condition.inputs, given, strict=True))
+    nodes = [
+        node.replaced(tuple([values.get(x, x) for x in node.inputs]), node.outputs)
+        for node in condition.nodes
+    ]
+    (holds,) = condition.outputs
+    outputs = (*body.outputs, values.get(holds, holds))
+    return Graph(body.name, body.inputs, body.captures, (*body.nodes, *nodes), outputs)
+
+
 def makers(nodes: Iterable[Node]) -> dict[Any, Node]:
     """The node that makes each output of `nodes`."""
     return {y: node for node in nodes for y in node.outputs}

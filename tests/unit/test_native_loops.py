@@ -7,6 +7,7 @@ import minigrad as mg
 from minigrad import compiler, laps
 from minigrad.codegen import jit
 from minigrad.codegen.repeat import native_loop
+from minigrad.codegen.rounds import Rounds
 
 F32, F64 = mg.float32, mg.float64
 needs_llvm = pytest.mark.skipif(not jit.available(), reason="without LLVM there is no native code")
@@ -338,17 +339,8 @@ def test_a_loop_may_be_in_a_loop_and_between_kernels():
 
 @needs_llvm
 @pytest.mark.parametrize("end", [-1.0, 0.5, 1.0, 2.0, 40.0])
-def test_a_loop_that_values_decide_on_runs_natively(end, monkeypatch):
+def test_a_loop_that_values_decide_on_runs_natively(end):
     """Its condition is part of a round, which says whether there is another."""
-    made = []
-    run = laps.until
-
-    def heard(*args):
-        made.append(run(*args))
-        return made[-1]
-
-    monkeypatch.setattr(laps, "until", heard)
-    monkeypatch.setattr("minigrad.branches.laps", laps)
 
     def grown(h, w, end):
         def holds(n, x):
@@ -360,7 +352,64 @@ def test_a_loop_that_values_decide_on_runs_natively(end, monkeypatch):
     f = mg.function(grown, jit_compile=True)
     assert_alike(f(*given), grown(*given))
     assert_alike(f(*given), grown(*given))
-    assert len(made) == (2 if end > 1.0 else 0) and None not in made
+    assert is_one_kernel(f, *given)
+
+
+@needs_llvm
+@pytest.mark.parametrize("rounds", range(6))
+def test_a_loop_that_values_decide_on_ends_in_the_right_place(rounds):
+    """Whichever place the last round writes to; what it is made of is still there afterwards."""
+
+    def swinging(h, w, n):
+        start = (h * 2, h, h, mg.constant(0))
+
+        def step(x, v, total, i):
+            return v, mg.tanh(x @ w), total + x, i + 1
+
+        return mg.while_loop(lambda x, v, total, i: i < n, step, start), h * 2
+
+    f = mg.function(swinging, jit_compile=True)
+    given = (STATE, MATRIX, mg.constant(rounds))
+    assert is_one_kernel(f, *given)
+    assert_alike(f(*given), swinging(*given))
+    assert_alike(f(*given), swinging(*given))
+
+
+@needs_llvm
+def test_a_loop_that_takes_long_is_left_to_rounds_that_can_be_interrupted(monkeypatch):
+    monkeypatch.setattr("minigrad.codegen.repeat.PATIENCE", 1e-9)
+    runs = []
+    until = Rounds.until
+
+    def heard(self, *args):
+        runs.append(args)
+        return until(self, *args)
+
+    monkeypatch.setattr(Rounds, "until", heard)
+
+    def halved(x):
+        return mg.while_loop(lambda x: x > 1.0, lambda x: x * 0.5, [x * 3.0])[0] + 1.0
+
+    f = mg.function(halved, jit_compile=True)
+    for k, x in enumerate([0.1, 1000.0, 50.0, 0.1]):
+        assert_alike(f(mg.constant(x)), halved(mg.constant(x)))
+        assert len(runs) == max(0, min(k, 2))
+
+
+@needs_llvm
+@pytest.mark.parametrize("start", [0, 3, 4])
+def test_a_wrong_index_in_a_loop_that_counts_is_found(start):
+    def taking(x, i):
+        return mg.fori_loop(0, 5, lambda k, z: z * 0.5 + x[k + i], x[0])
+
+    f = mg.function(taking, jit_compile=True)
+    x, i = mg.asarray(np.arange(24.0).reshape(8, 3)), mg.constant(start)
+    assert is_one_kernel(f, x, i)
+    if start < 4:
+        assert_alike(f(x, i), taking(x, i))
+        return
+    with pytest.raises(mg.errors.IndexSpecError, match="out of bounds"):
+        f(x, i)
 
 
 @needs_llvm
