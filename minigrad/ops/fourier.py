@@ -13,6 +13,7 @@ import numpy as np
 from ..core.batch import along_axes
 from ..core.define import primitive
 from ..core.lowering import Composed
+from ..core.registry import api
 from ..core.spec import Spec, canonical_axis, complex_dtype, real_dtype, spec_of
 from ..core.tensor import Tensor
 from ..errors import SpecError
@@ -62,14 +63,48 @@ def fourier_spec(x: Any, *, axes: tuple[int, ...], inverse: bool, norm: str) -> 
 
 def fourier_means(x: Any, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Any:
     """One axis after the other by loops; None where they do not pay."""
-    kind = "inverse" if inverse else "forward"
+    if x.dtype.kind == "f":
+        y = real_fourier_by_halves(x, axes, inverse=inverse, norm=norm)
+        if y is not None:
+            return y
+        x = api.astype(x, complex_dtype(x.dtype))
+    y = x
     for axis in reversed(axes):
-        n = x.shape[axis]
-        y = along_axis(kind, x, axis, n, scale_of(norm, n, inverse=inverse))
-        if y is None:
-            return None
-        x = y
-    return x if axes else None
+        y = None if y is None else step_along(y, axis, inverse=inverse, norm=norm)
+    return y if axes else None
+
+
+def step_along(x: Any, axis: int, *, inverse: bool, norm: str) -> Any:
+    """The transform of complex numbers along one axis by loops; None where they do not pay."""
+    n, kind = x.shape[axis], "inverse" if inverse else "forward"
+    return along_axis(kind, x, axis, n, scale_of(norm, n, inverse=inverse))
+
+
+def real_fourier_by_halves(x: Any, axes: tuple[int, ...], *, inverse: bool, norm: str) -> Any:
+    """The transform of real numbers by loops, of half of the spectrum; None where that is none.
+
+    The other half are mirror images, along all axes; and the inverse is the conjugate.
+    """
+    if not axes or len(set(axes)) < len(axes):
+        return None
+    *others, last = axes
+    n = x.shape[last]
+    y = along_axis("real", x, last, n, scale_of(norm, n, inverse=inverse))
+    for axis in reversed(others):
+        y = None if y is None else step_along(y, axis, inverse=False, norm=outward(norm, inverse))
+    if y is None:
+        return None
+    rest = api.flip(mirrored(y, n, last), axis=axes)
+    for axis in others:  # the first number along each is its own image
+        rest = api.roll(rest, 1, axis=axis)
+    # of the inverse, what came first is the conjugate
+    parts = [api.conj(y), rest] if inverse else [y, api.conj(rest)]
+    return api.concat(parts, axis=last)
+
+
+def outward(norm: str, inverse: bool) -> str:
+    """The norm of a forward transform that is divided as one of `norm`, `inverse` or not."""
+    return str(DUAL[norm]) if inverse else norm
 
 
 @primitive(infer=fourier_spec, lower=Composed(fourier_means), linear="jointly")

@@ -169,7 +169,7 @@ def transformed(
 
 def mirrored(y: Any, n: int, axis: int = -1) -> Any:
     """Of a half spectrum of `n` points, what has a mirror image: all but the ends."""
-    return np.moveaxis(y, axis, -1)[..., 1 : (n + 1) // 2]
+    return y[(slice(None),) * (axis % y.ndim) + (slice(1, (n + 1) // 2),)]
 
 
 transformed.opaque = "it is made when all derivatives have been taken; differentiate before"

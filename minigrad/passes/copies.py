@@ -6,8 +6,10 @@ from contextlib import suppress
 
 from ..codegen.bodies import is_array, is_count, is_map, is_move, refusal
 from ..codegen.driver import is_native, is_view, size_of
+from ..codegen.fused import fused
 from ..codegen.repeat import native_loop
 from ..codegen.views import MisfitError, moved, whole
+from ..core.lowering import Transform
 from ..core.op import Node
 from ..graph import Graph
 from .regroup import in_a_group, regrouped
@@ -21,7 +23,7 @@ def copy_moves(graph: Graph, *, largest: int | None = SMALL) -> Graph:
 
     largest: the bytes beyond which a move stays one; None makes all moves and constants native.
     Those of what comes from outside stay too, as views cost nothing where no kernel waits; but
-    loops take none.
+    loops and transforms take none.
 
     Before::
 
@@ -48,8 +50,7 @@ def copy_moves(graph: Graph, *, largest: int | None = SMALL) -> Graph:
     """
     made = {y for node in graph.nodes if is_native(node) for y in node.outputs}
     nodes = []
-    # loops find their slices where they lie, and nothing else
-    wanted = {x for node in graph.nodes if node.op is native_loop for x in node.inputs}
+    wanted = {x for node in graph.nodes if takes_no_view(node) for x in node.inputs}
     for node in graph.nodes:
         near = is_small(node, largest or 0) and not made.isdisjoint(node.inputs)
         if largest is None or near or not wanted.isdisjoint(node.outputs):
@@ -58,6 +59,15 @@ def copy_moves(graph: Graph, *, largest: int | None = SMALL) -> Graph:
             made.update(node.outputs)
         nodes.append(node)
     return regrouped(graph, nodes)
+
+
+def takes_no_view(node: Node) -> bool:
+    """Whether `node` finds what it is given in one piece: the rounds of a loop, or a transform."""
+    if node.op is native_loop:
+        return True
+    return node.op is fused and any(
+        isinstance(step.op.lower, Transform) for step in node.attrs["graph"].nodes
+    )
 
 
 def is_small(node: Node, largest: int) -> bool:

@@ -40,6 +40,7 @@ ELSEWHERE = {
     ),
     "in_bounds": "checks indices for loops; test_mode_laws and test_boxes",
     "native_loop": "made by the compiler only; test_native_loops",
+    "came_through": "made by the compiler only; test_native_loops",
     "stretch": "made by the compiler only; test_mode_laws",
     "stateful_stretch": "made by the compiler only; test_mode_laws and test_in_place",
     "escaped": "marks what left a Python body through NumPy; tests of the two doors",

@@ -74,6 +74,24 @@ def test_any_axis_and_norm(axis: int, norm: Any, dtype: Any) -> None:
 
 
 @needs_llvm
+@each_dtype
+@pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1), (1, 0), (0, 1, 2), (2, 0)])
+def test_whole_spectra_of_real_numbers_are_made_of_halves(axes: Any, norm: Any, dtype: Any) -> None:
+    x = numbers(18, 32, 21, dtype=dtype).real.copy()
+    for f in (mg.fft.fftn, mg.fft.ifftn):
+        assert "library call" not in report(lambda x, f=f: f(x, axes=axes, norm=norm), x)
+        assert_exact(lambda x, f=f: f(x, axes=axes, norm=norm), x)
+
+
+@needs_llvm
+def test_a_transform_along_columns_needs_no_python() -> None:
+    f = mg.function(lambda x: mg.fft.fftn(x) * 2.0, jit_compile=True)
+    text = f.compiler_ir(numbers(256, 256, dtype=np.complex64), stage="program")
+    assert "permute" not in text[text.rindex("def ") :]
+
+
+@needs_llvm
 def test_rows_that_threads_share() -> None:
     x = numbers(3000, 200, dtype=np.complex64)
     assert_exact(lambda x: mg.fft.ifft(mg.fft.fft(x) * 2), x)
