@@ -29,7 +29,8 @@ def fetch_ahead(nest: LoopNest) -> None:
             continue
         first, *later = passes
         middle = max(later, key=work_of)
-        read = [s.place for s in first.body if isinstance(s, Load) and not s.inside]
+        alike = first.var == middle.var  # as they are not where a row is made of several parts
+        read = [s.place for s in first.body if isinstance(s, Load) and not s.inside and alike]
         fetched = [Fetch(next_row(x, rows.var)) for x in read if is_row(x, rows, first)]
         for loop in later[later.index(middle) + 1 :]:
             stored = [s.place for s in loop.body if isinstance(s, Store) and not s.past]

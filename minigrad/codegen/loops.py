@@ -182,7 +182,7 @@ class Draw:
 class Transform:
     """A Fourier transform of a row: `places` of x, y, and the room for its steps, if it has any.
 
-    table: of its factors. Others: as of the op `transformed`.
+    columns: of a strip of columns. table: of its factors. Others: as of the op `transformed`.
     """
 
     places: tuple[Place, ...]
@@ -191,6 +191,7 @@ class Transform:
     n: int
     scale: float
     weighted: bool
+    columns: bool
 
     @property
     def points(self) -> int:
@@ -204,7 +205,8 @@ class Transform:
 
     def __str__(self) -> str:
         x, y, *_ = self.places
-        return f"{y}, ... = {self.kind} Fourier transform of {self.n} points from {x}"
+        what = f"{self.kind} Fourier transform of {self.n} points"
+        return f"{y}, ... = {what}{' along columns' * self.columns} from {x}"
 
 
 @dataclass

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..graph import Graph
-from ..ops.spectra import ON_STACK, Step, lanes_of, steps_of
+from ..ops.spectra import ON_STACK, Step, lanes_of, steps_of, strip_of
 from .arithmetic import COMPLEX
 from .butterflies import Complex, transformed
 from .emitter import VectorEmitter
-from .loops import Loop, LoopNest, Place, Transform
+from .loops import Buffer, Loop, LoopNest, Place, Statement, Transform
 from .places import buffers
 from .terms import Term, fma
 from .text import Function, Index
@@ -33,6 +33,9 @@ def transform_nest(graph: Graph, vector_bytes: int) -> LoopNest:
     inputs = list(buffers("x", "input", graph.inputs).values())
     outputs = list(buffers("y", "output", graph.outputs).values())
     found = (inputs[0], *outputs)
+    if node.attrs["columns"]:
+        body = strips(found, inputs[1], node.attrs)
+        return LoopNest(graph.name, inputs, outputs, [], body, vector_bytes)
     rows = math.prod(inputs[0].shape[:-1])
     places = [Place(b, 0, (("i", b.shape[-1]),) if rows > 1 else ()) for b in found]
     statement = Transform(tuple(places), inputs[1], **node.attrs)
@@ -44,40 +47,71 @@ def transform_nest(graph: Graph, vector_bytes: int) -> LoopNest:
     )
 
 
+def strips(found: Sequence[Buffer], table: Buffer, attrs: dict[str, Any]) -> list[Statement]:
+    """The transforms of all columns, in strips; the last strip may overlap the one before."""
+    shape, dtype = found[0].shape, found[0].dtype
+    n, m = shape[-2:]
+    rows, strip = math.prod(shape[:-2]), strip_of(n, dtype)
+    cost = max(1.0, strip * n * math.log2(n) / 4)
+    share = max(1, int(SHARE / cost))
+
+    def statement(offset: int) -> Transform:
+        steps = ([("i", n * m)] if rows > 1 else []) + ([("j", strip)] if not offset else [])
+        return Transform(tuple([Place(b, offset, tuple(steps)) for b in found]), table, **attrs)
+
+    whole, total = m // strip, rows * (m // strip)
+    shared = share if total >= 2 * share else 0
+    inner = Loop("j", whole, [statement(0)], share=shared if rows == 1 else 0)
+    body: list[Statement] = [inner, *[statement(m - strip)] * (m % strip > 0)]
+    outer = max(1, share // whole)
+    if rows == 1:
+        return body
+    return [Loop("i", rows, body, share=outer if shared and rows >= 2 * outer else 0)]
+
+
 @dataclass
 class Apart:
-    """Complex numbers in memory whose parts are apart; `imag` further."""
+    """Complex numbers in memory whose parts are apart; `imag` further.
+
+    pitch: how far apart in memory the numbers are that follow each other.
+    """
 
     pointer: str
     dtype: np.dtype[Any]
     imag: int
+    pitch: int = 1
 
     def load(self, e: VectorEmitter, index: Index) -> Complex:
         """The numbers from `index` on."""
+        index = e.function.times(index, self.pitch)
         further = e.function.plus(index, self.imag)
         parts = [e.load(self.pointer, k, self.dtype) for k in (index, further)]
         return Complex(*[Term(e, x) for x in parts])
 
     def store(self, e: VectorEmitter, index: Index, x: Complex) -> None:
         """Store numbers from `index` on."""
+        index = e.function.times(index, self.pitch)
         e.store(x.re.value, self.pointer, index)
         e.store(x.im.value, self.pointer, e.function.plus(index, self.imag))
 
 
 @dataclass
 class Pairs:
-    """Complex numbers in memory as the user has them."""
+    """Complex numbers in memory as the user has them; pitch: as of `Apart`."""
 
     pointer: str
     dtype: np.dtype[Any]
+    pitch: int = 1
 
     def load(self, e: VectorEmitter, index: Index) -> Complex:
         """The numbers from `index` on."""
+        index = e.function.times(index, self.pitch)
         x = e.load(self.pointer, index, COMPLEX[self.dtype])
         return Complex(*[Term(e, p) for p in e.parts(x)])
 
     def store(self, e: VectorEmitter, index: Index, x: Complex) -> None:
         """Store numbers from `index` on."""
+        index = e.function.times(index, self.pitch)
         e.store(e.pair(x.re.value, x.im.value), self.pointer, index)
 
 
@@ -97,17 +131,21 @@ class Writer:
     def __init__(self, f: Function, statement: Transform, pointers: Sequence[str]):
         self.f, self.statement = f, statement
         self.dtype = statement.table.dtype
-        self.lanes = lanes_of(self.dtype)
         self.points = statement.points
+        x = statement.places[0].buffer
+        self.strip = strip_of(self.points, x.dtype) if statement.columns else 0
+        self.lanes = self.strip or lanes_of(self.dtype)
         self.table = f"%{statement.table.name}"
         self.sign = 1 if statement.kind in ("inverse", "half") else -1
-        self.steps = steps_of(self.points, self.dtype)
-        self.x, self.y = Pairs(pointers[0], self.dtype), Pairs(pointers[1], self.dtype)
+        self.steps = steps_of(self.points, self.dtype, columns=statement.columns)
+        pitch = x.shape[-1] if statement.columns else 1
+        self.x, self.y = [Pairs(pointer, self.dtype, pitch) for pointer in pointers[:2]]
         f.module.declare("i64", "llvm.smin.i64", "i64, i64")
-        size = 2 * self.points * self.dtype.itemsize
+        pitch = self.strip or 1
+        size = 2 * self.points * pitch * self.dtype.itemsize
         long = self.points > ON_STACK
         begins = [pointers[2], pointers[1]] if long else [f.scratch(size), f.scratch(size)]
-        self.rooms = [Apart(begin, self.dtype, self.points) for begin in begins]
+        self.rooms = [Apart(begin, self.dtype, self.points * pitch, pitch) for begin in begins]
 
     def write(self) -> None:
         """The whole transform."""
@@ -222,7 +260,18 @@ class Writer:
         return [y.scaled(scale) for y in (first, *rest)]
 
     def vectors(self, count: int, body: Callable[[VectorEmitter, Index], None]) -> None:
-        """`body` for vectors of numbers 0 to `count`; the last ones overlap those before."""
+        """`body` for vectors of numbers 0 to `count`; the last ones overlap those before.
+
+        Of columns, each number is a vector of those side by side.
+        """
+        if self.strip:
+            emitter = VectorEmitter(self.f, self.strip)
+            if count == 1:
+                body(emitter, 0)
+                return
+            with self.f.loop(0, count) as state:
+                body(emitter, state.index)
+            return
         lanes = min(self.lanes, 1 << count.bit_length() - 1)
         emitter, last = VectorEmitter(self.f, lanes), count - lanes
         if last == 0:

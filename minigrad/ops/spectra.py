@@ -24,6 +24,8 @@ SHORTEST, LONGEST = 16, 1 << 23
 """Points that are worth loops, and for which there is a table."""
 ON_STACK = 1 << 12
 """Points up to which the steps of a transform go on the stack."""
+STRIP = 1 << 17
+"""Bytes of a strip of columns, at most, that are transformed together."""
 
 
 class Step(NamedTuple):
@@ -51,6 +53,13 @@ def lanes_of(dtype: Any) -> int:
     return 16 if real_dtype(dtype) == np.float32 else 8
 
 
+def strip_of(n: int, dtype: Any) -> int:
+    """How many columns of `n` points of a complex dtype are transformed together; 0 for none."""
+    lanes = lanes_of(dtype)
+    fitting = [w for w in (lanes, lanes // 2) if n * w * dtype.itemsize <= STRIP]
+    return fitting[0] if fitting else 0
+
+
 def radices(n: int) -> list[int] | None:
     """Small numbers whose product is `n`, those that are powers of two in front; None if none."""
     found, twos = [], (n & -n).bit_length() - 1
@@ -66,13 +75,13 @@ def radices(n: int) -> list[int] | None:
     return found if rest == 1 else None
 
 
-def steps_of(n: int, dtype: Any) -> list[Step]:
-    """The steps of a complex transform of `n` points."""
+def steps_of(n: int, dtype: Any, *, columns: bool) -> list[Step]:
+    """The steps of a complex transform of `n` points; of columns, each point is a vector."""
     found: list[Step] = []
     count, stride, begin = n, 1, 0
     for radix in radices(n) or []:
         count //= radix
-        few = stride < lanes_of(dtype) and stride & (stride - 1) == 0
+        few = not columns and stride < lanes_of(dtype) and stride & (stride - 1) == 0
         found.append(Step(radix, count, stride, begin, few))
         begin = found[-1].end
         stride *= radix
@@ -94,10 +103,10 @@ def halves(x: Any) -> list[Any]:
     return [x.real.ravel(), x.imag.ravel()]
 
 
-def factors(n: int, dtype: Any, *, inverse: bool) -> list[Any]:
+def factors(n: int, dtype: Any, *, inverse: bool, columns: bool) -> list[Any]:
     """What the numbers of each step are multiplied by after it, in the order of the table."""
     parts: list[Any] = []
-    for step in steps_of(n, dtype):
+    for step in steps_of(n, dtype, columns=columns):
         if step.points == 1:
             continue
         powers = np.outer(np.arange(1, step.radix), np.arange(step.points))
@@ -111,10 +120,11 @@ def factors(n: int, dtype: Any, *, inverse: bool) -> list[Any]:
 
 
 @functools.lru_cache(maxsize=16)
-def table(kind: str, n: int, dtype: Any, scale: float, *, weighted: bool) -> Tensor:
+def table(kind: str, n: int, dtype: Any, scale: float, *, weighted: bool, columns: bool) -> Tensor:
     """The factors of a transform; of a real one, also of what joins the halves of its spectrum."""
     real = kind in ("real", "half")
-    parts = factors(n // 2 if real else n, dtype, inverse=kind in ("inverse", "half"))
+    inverse = kind in ("inverse", "half")
+    parts = factors(n // 2 if real else n, dtype, inverse=inverse, columns=columns)
     if real:
         turned = roots(np.arange(n // 2) * (-1 if kind == "real" else 1), n)
         parts += halves(turned * join_scale(kind, scale, weighted))
@@ -130,9 +140,11 @@ def join_scale(kind: str, scale: float, weighted: bool) -> float:
 
 
 def transformed_spec(
-    x: Any, table: Any, *, kind: str, n: int, scale: float, weighted: bool
+    x: Any, table: Any, *, kind: str, n: int, scale: float, weighted: bool, columns: bool
 ) -> tuple[Spec, ...]:
     """The result, and room for the steps of a long transform."""
+    if columns:
+        return (Spec(x.shape, x.dtype),)
     last = {"real": n // 2 + 1, "half": n}.get(kind, n)
     dtype = real_dtype(x.dtype) if kind == "half" else complex_dtype(x.dtype)
     points = n // 2 if kind in ("real", "half") else n
@@ -143,14 +155,17 @@ def transformed_spec(
 
 @primitive(infer=transformed_spec, lower=Transform(), public=False)
 def transformed(
-    x: Any, table: Any, /, *, kind: str, n: int, scale: float, weighted: bool
+    x: Any, table: Any, /, *, kind: str, n: int, scale: float, weighted: bool, columns: bool
 ) -> tuple[Any, ...]:
     """A transform of `n` points along the last axis times `scale`, and room that it takes.
 
+    columns: along the axis before the last, of complex numbers.
     kind: "forward" or "inverse", of complex numbers; "real" to the half of a spectrum, "half" back.
     weighted: numbers with a mirror image count twice in "real", half in "half". table: `table`.
     """
-    specs = transformed_spec(x, table, kind=kind, n=n, scale=scale, weighted=weighted)
+    attrs: dict[str, Any] = {"kind": kind, "n": n, "scale": scale, "weighted": weighted}
+    specs = transformed_spec(x, table, **attrs, columns=columns)
+    axis = -2 if columns else -1
     y: Any
     if kind == "half":
         if weighted:
@@ -162,7 +177,8 @@ def transformed(
         if weighted:
             mirrored(y, n)[...] *= 2
     else:
-        y = np.fft.fft(x) if kind == "forward" else np.fft.ifft(x, norm="forward")
+        run: Any = np.fft.fft if kind == "forward" else np.fft.ifft
+        y = run(x, axis=axis, norm="backward" if kind == "forward" else "forward")
     made = np.ascontiguousarray(y * real_dtype(y.dtype).type(scale))
     return (made, *[np.empty(cast(Any, spec.shape), spec.dtype) for spec in specs[1:]])
 
@@ -182,14 +198,33 @@ def along_last(kind: str, x: Tensor, n: int, scale: float, *, weighted: bool = F
     fits = x.dtype.kind == ("f" if kind == "real" else "c") and (n % 2 == 0 or not real)
     if not fits or not SHORTEST <= points <= LONGEST or radices(points) is None:
         return None
-    made = table(kind, n, dtype, scale, weighted=weighted)
-    return transformed(x, made, kind=kind, n=n, scale=scale, weighted=weighted)[0]
+    made = table(kind, n, dtype, scale, weighted=weighted, columns=False)
+    attrs: dict[str, Any] = {"kind": kind, "n": n, "scale": scale, "weighted": weighted}
+    return transformed(x, made, **attrs, columns=False)[0]
+
+
+def along_columns(kind: str, x: Tensor, axis: int, n: int, scale: float) -> Any:
+    """`transformed` along another axis than the last, of complex numbers; else None.
+
+    Numbers side by side are transformed together.
+    """
+    m, strip = math.prod(x.shape[axis + 1 :]), strip_of(n, x.dtype)
+    fits = kind in ("forward", "inverse") and 0 < strip <= m
+    if not fits or n < SHORTEST or radices(n) is None:
+        return None
+    made = table(kind, n, x.dtype, scale, weighted=False, columns=True)
+    whole = api.reshape(x, (*x.shape[:axis], n, m))
+    attrs: dict[str, Any] = {"kind": kind, "n": n, "scale": scale, "weighted": False}
+    return api.reshape(transformed(whole, made, **attrs, columns=True)[0], x.shape)
 
 
 def along_axis(kind: str, x: Tensor, axis: int, n: int, scale: float, **options: Any) -> Any:
     """The same along any axis."""
     if axis == x.ndim - 1:
         return along_last(kind, x, n, scale, **options)
+    y = along_columns(kind, x, axis, n, scale) if x.dtype.kind == "c" else None
+    if y is not None:
+        return y
     y = along_last(kind, api.moveaxis(x, axis, -1), n, scale, **options)
     return None if y is None else api.moveaxis(y, -1, axis)
 

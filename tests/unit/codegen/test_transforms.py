@@ -85,6 +85,15 @@ def test_whole_spectra_of_real_numbers_are_made_of_halves(axes: Any, norm: Any, 
 
 
 @needs_llvm
+@pytest.mark.parametrize("shape", [(512, 512), (3, 64, 50), (2, 1024, 7), (2048, 24), (20, 40, 3)])
+def test_columns_are_transformed_side_by_side(shape: Any) -> None:
+    x = numbers(*shape, dtype=np.complex64)
+    assert_exact(lambda x: mg.fft.fft(x, axis=-2), x)
+    assert_exact(lambda x: mg.fft.ifftn(x, axes=(0, 1)), x)
+    assert_exact(lambda x: mg.abs(mg.fft.fftn(x)), x.real.copy())
+
+
+@needs_llvm
 def test_a_transform_along_columns_needs_no_python() -> None:
     f = mg.function(lambda x: mg.fft.fftn(x) * 2.0, jit_compile=True)
     text = f.compiler_ir(numbers(256, 256, dtype=np.complex64), stage="program")
@@ -159,7 +168,7 @@ def test_roots_are_exact_to_rounding() -> None:
 def test_the_op_is_made_after_derivatives() -> None:
     x = mg.constant(numbers(16, dtype=np.complex64))
     table = mg.constant(np.zeros(1, np.float32))
-    options: Any = {"kind": "forward", "n": 16, "scale": 1.0, "weighted": False}
+    options: Any = {"kind": "forward", "n": 16, "scale": 1.0, "weighted": False, "columns": False}
     with mg.GradientTape() as tape:
         tape.watch(x)
         y = transformed(x, table, **options)[0]
