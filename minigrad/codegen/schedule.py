@@ -45,6 +45,7 @@ from .past import past_the_caches
 from .philox import draw_nest
 from .segments import cut_loops
 from .shares import share
+from .stripes import stripe
 from .strips import WIDE, in_strips, length_of_strips, turned_round
 from .transforms import transform_nest
 from .values import AFTER_ROWS, Frame, Values
@@ -99,6 +100,7 @@ class Scheduler(Values):
         turn(nest)
         past_the_caches(nest)
         share(nest)
+        stripe(nest)
         fetch_ahead(nest)
         return nest
 

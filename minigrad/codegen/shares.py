@@ -85,10 +85,15 @@ def stores_in(loop: Loop) -> list[Store]:
 
 
 def column_sums(loop: Loop) -> dict[Buffer, Op]:
-    """What the rounds of a loop add up in memory: buffers that are not cleared in each."""
+    """What the rounds of a loop add up in memory: buffers that are not cleared in each.
+
+    Not what arrives in places that values name, where each round has columns of its own.
+    """
     inside = list(statements(loop.body))
     cleared = {s.place.buffer for s in inside if isinstance(s, Store)}
-    updates = [s for s in inside if isinstance(s, Update)]
+    updates = [
+        s for s in inside if isinstance(s, Update) and not (s.place.at and s.place.stride(loop.var))
+    ]
     return {s.place.buffer: s.op for s in updates if s.place.buffer not in cleared}
 
 
