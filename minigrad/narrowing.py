@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .core.op import Node
-from .core.tensor import Symbol, Tensor
+from .core.tensor import Symbol, tensor_of
 from .graph import Graph
 
 
@@ -60,7 +60,7 @@ def unread(node: Node) -> Node:
     k = node.op.like
     if k is None or type(x := node.inputs[k]) is not Symbol or not x.spec.known:
         return node
-    blank = Tensor(np.broadcast_to(np.zeros((), x.dtype), x.shape))
+    blank = tensor_of(np.broadcast_to(np.zeros((), x.dtype), x.shape))
     return node.replaced((*node.inputs[:k], blank, *node.inputs[k + 1 :]), node.outputs)
 
 

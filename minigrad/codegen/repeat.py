@@ -17,7 +17,7 @@ import numpy as np
 from ..core.lowering import Require
 from ..core.op import Node, Op
 from ..core.spec import Spec
-from ..core.tensor import Symbol, Tensor
+from ..core.tensor import Symbol, Tensor, tensor_of
 from ..graph import Graph
 from . import jit
 from .driver import KERNELS, Kernel, begin_kernel, is_native, size_of
@@ -61,7 +61,7 @@ def native_loop_nodes(
     until = count is None
     if count is None:
         count = max(1, int(PATIENCE / max(cost(graph), CALL)))
-        graph.cache[LONG] = Tensor(np.zeros((), np.bool_))
+        graph.cache[LONG] = tensor_of(np.zeros((), np.bool_))
     elif count * cost(graph) > LONGEST:
         return None
     begun = [begin_kernel(step) for step in graph.nodes if is_native(step)]
