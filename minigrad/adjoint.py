@@ -63,6 +63,7 @@ class Back:
         self.op, self.attrs, self.asked = op, attrs, asked
         self.body: Graph = attrs["body"]
         self.carried: int = attrs["carried"]
+        self.reverse: bool = attrs.get("reverse", False)
         self.end: int = self.carried + attrs["scanned"]
         self.inputs, self.outputs = inputs, outputs
         self.carry, self.rows = list(gs[: self.carried]), list(gs[self.carried :])
@@ -131,7 +132,7 @@ class Back:
     def peel(self, backward: Graph, places: Sequence[Any], targets: Sequence[int]) -> None:
         """One round by itself."""
         self.left -= 1
-        k = self.count - 1 - self.left if self.attrs["reverse"] else self.left
+        k = self.count - 1 - self.left if self.reverse else self.left
         bars = [g for g in self.carry if g is not None]
         bars += [g[k] for g in self.rows if g is not None]
         stacks = [(place, self.taken(place)) for place in places]
@@ -153,7 +154,7 @@ class Back:
         bars = [g for g in self.carry if g is not None]
         rows = [g for g in self.rows if g is not None]
         captured = [self.taken(place) for place in places]
-        if self.attrs["reverse"] and self.left < self.count:  # a loop ends where its slices begin
+        if self.reverse and self.left < self.count:  # a loop ends where its slices begin
             cut = self.count - self.left
             rows, captured = (
                 [x[cut:] for x in rows],
@@ -165,7 +166,7 @@ class Back:
         still = [self.still(place) for place, x in pairs if x is None]
         totals = [self.total(i) for i in way.sums]
         sizes = {"carried": len(bars) + len(totals), "scanned": len(moving), "length": self.left}
-        changed = {"body": way.body, "reverse": not self.attrs["reverse"]}
+        changed = {"body": way.body, "reverse": not self.reverse}
         given = (*bars, *totals, *moving, *still, *way.body.captures)
         attrs = saved(self.op, given, {**self.attrs, **sizes, **changed})
         answers = iter(self.op(*given, **attrs))
@@ -214,7 +215,7 @@ class Back:
         if all(piece is None for _, piece in pieces):
             return None
         shape, dtype = self.inputs[i].shape[1:], self.inputs[i].dtype
-        pieces = pieces if self.attrs["reverse"] else pieces[::-1]
+        pieces = pieces if self.reverse else pieces[::-1]
         beyond = self.inputs[i].shape[0] - self.count
         pieces += [(beyond, None)] * (beyond > 0)
         whole = [

@@ -99,7 +99,7 @@ def as_kernel(node: Node) -> list[Node] | None:
         return None  # the loop will say so
     compiled = replace(copy_moves(compiled, largest=None), cache={})
     sizes = {"carried": carried, "scanned": scanned, "count": count}
-    return native_loop_nodes(node, compiled, **sizes, reverse=node.attrs["reverse"])
+    return native_loop_nodes(node, compiled, **sizes, reverse=node.attrs.get("reverse", False))
 
 
 def as_deciding_kernel(
