@@ -60,6 +60,7 @@ def recipe(code: jit.Code, signature: Signature) -> dict[str, Any]:
     """
     modules: dict[jit.Code, list[Any]] = {}
     arrays: list[Any] = []
+    seen: list[Any] = []
 
     def place(part: jit.Code) -> int:
         if part not in modules:
@@ -71,8 +72,12 @@ def recipe(code: jit.Code, signature: Signature) -> dict[str, Any]:
         if isinstance(found, jit.Export):
             return place(found.code), found.symbol
         if isinstance(found, np.ndarray):
-            arrays.append((*plain(found), found.tobytes()))
-            return len(arrays) - 1
+            # what two modules refer to is one thing: one may look at what the other notes there
+            known = next((k for k, x in enumerate(seen) if x is found), None)
+            if known is None:
+                seen.append(found)
+                arrays.append((*plain(found), found.tobytes()))
+            return len(arrays) - 1 if known is None else known
         if name not in jit.shared:
             raise UnknownError(f"the address of {name}")
         return None
