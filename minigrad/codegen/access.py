@@ -62,6 +62,7 @@ class Access:
         self.block: tuple[str, int] = ("", 1)  # the variable that goes in blocks, and how far
         self.cells: dict[str, tuple[str, int]] = {}  # what running results have come to; lanes
         self.past = False  # whether stores that are to go past the caches can
+        self.passes = False  # whether there are such in the function
         self.copy: Index = 0  # the first scratch row of each buffer
         self.pointers = {b.name: f"%{b.name}" for b in (*nest.inputs, *nest.outputs)}
         blocks = [s.block for s in statements(nest.body) if isinstance(s, Loop)]

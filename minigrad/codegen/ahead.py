@@ -15,10 +15,10 @@ from .shares import work_of
 
 LARGE = 1 << 20
 """Bytes of an array from which on its rows may have left the nearest caches."""
-LONG = 1 << 9
+LONG = 1 << 8
 """Bytes of a row from which on it is worth it."""
-NEAR = 1 << 14
-"""Bytes of a row up to which the next one has room beside it."""
+NEAR = 1 << 17
+"""Bytes of a row up to which the next one has room beside it, in the second cache at least."""
 
 
 def fetch_ahead(nest: LoopNest) -> None:

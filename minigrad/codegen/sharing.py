@@ -65,7 +65,9 @@ def render(nest: LoopNest, entry: str, over: frozenset[int] = frozenset()) -> st
     """
     module = Module()
     function = module.function(entry, parameters(nest, over))
-    SharedWriter(function, nest, over).run(nest.body)
+    writer = SharedWriter(function, nest, over)
+    writer.run(nest.body)
+    writer.end()
     return module.render()
 
 
@@ -194,6 +196,7 @@ class SharedWriter(NestWriter):
     ) -> None:
         """The function that makes some rounds."""
         outside = self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers
+        passes = self.passes
         scalars = [f"{kind} %scalar{k}" for k, (kind, _) in enumerate(passed)]
         arrays = parameters(self.nest, self.over)
         head = [*arrays, "ptr noalias %own", *scalars, "i64 %low", "i64 %high"]
@@ -206,6 +209,8 @@ class SharedWriter(NestWriter):
             self.clear(column_sum)
         for k, x in enumerate(self.rounds_of(loop)):
             self.scalar.store(x, "%own", SLOT // x.dtype.itemsize * k)
+        self.end()
+        self.passes = passes
         self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers = outside
 
     def clear(self, own: Sum) -> None:

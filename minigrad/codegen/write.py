@@ -275,15 +275,22 @@ class NestWriter(Access):
         whole, other, after = f.label("whole"), f.label("other"), f.label("after")
         f.branch(f.let(f"icmp eq i64 {apart}, 0"), whole, other)
         f.place(whole)
-        self.past = True
+        self.past = self.passes = True
         self.segment(loop, [], start, length)
         self.past = False
-        f.do("fence seq_cst")  # such stores are in no order with others
         f.jump(after)
         f.place(other)
         self.segment(replace(loop, body=[plain(s) for s in loop.body]), [], start, length)
         f.jump(after)
         f.place(after)
+
+    def end(self) -> None:
+        """End the function: stores past the caches are in no order with others.
+
+        Once, and not in each row, which would wait for memory: rows of 512 took twice as long.
+        """
+        if self.passes:
+            self.function.do("fence seq_cst")
 
     def tail(self, loop: Loop, slots: Sequence[Slot], start: Index, length: int) -> Copies:
         """The last rounds, too few for a vector; in what is reduced, other lanes are neutral."""

@@ -38,7 +38,7 @@ def test_large_results_in_whole_lines_go_past_the_caches() -> None:
 
 def test_what_is_read_again_stays_in_the_caches() -> None:
     def body(x: Any) -> list[Any]:
-        y = mg.exp(x)
+        y = mg.sqrt(x)
         return [y, y / mg.sum(y, axis=1, keepdims=True)]
 
     nest = loop_nest(trace(body, [Spec((512, 512))])[0], 64)
@@ -46,6 +46,24 @@ def test_what_is_read_again_stays_in_the_caches() -> None:
     assert "y0" in {s.place.buffer.name for s in kept}
     loops = [s for s in statements(nest.body) if isinstance(s, Loop)]
     assert any(loop.past for loop in loops)
+
+
+def test_rows_that_are_computed_for_long_stay_in_the_caches() -> None:
+    shape = (512, 512)
+    assert any(stores(lambda x: [x / mg.sum(x * x, axis=1, keepdims=True)], shape))
+    assert not any(stores(lambda x: [mg.nn.softmax(x)], shape))
+
+
+@needs_llvm
+def test_a_function_waits_for_stores_past_the_caches_once() -> None:
+    """Not in each row."""
+    body = mg.function(lambda x: x / mg.sum(x * x, axis=1, keepdims=True), jit_compile=True)
+    text = body.compiler_ir(mg.zeros((512, 512)), stage="llvm")
+    assert "nontemporal" in text
+    for function in text.split("\ndefine "):
+        *_, last = function.split("fence seq_cst")
+        assert function.count("fence seq_cst") == ("!nontemporal !0" in function)
+        assert "br " not in last or "fence" not in function
 
 
 @needs_llvm
