@@ -166,10 +166,19 @@ def load_crosswise(
     return found
 
 
+FENCED = 4
+"""The step of a transposition before which LLVM is to have done with those before."""
+
+
 def turned(emitter: VectorEmitter, rows: list[Value]) -> list[Value]:
-    """The columns of a square of as many vectors as lanes. Eklundh (1972)."""
+    """The columns of a square of as many vectors as lanes. Eklundh (1972).
+
+    LLVM looks for instructions that do two steps at once, and takes long to look for more.
+    """
     n, step = emitter.lanes, 1
     while step < n:
+        if step == FENCED:
+            rows = [emitter.fenced(x) for x in rows]
         upper = [k if not k & step else n + k - step for k in range(n)]
         lower = [k + step if not k & step else n + k for k in range(n)]
         rows = list(rows)

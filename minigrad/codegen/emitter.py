@@ -136,6 +136,14 @@ class VectorEmitter(Arithmetic):
             return self.lane(one, order[0])
         return items.shuffled(self, one, other, order)
 
+    def fenced(self, x: Value) -> Value:
+        """`x`, of which LLVM does not see how it was made; only where that can be said."""
+        if x.dtype.kind != "f" or x.dtype.itemsize < 4:
+            return x
+        kind, name = self.type_of(x.dtype), f"llvm.arithmetic.fence.{self.suffix(x.dtype)}"
+        self.function.module.declare(kind, name, kind)
+        return self.let(f"call {kind} @{name}({kind} {x.text})", x.dtype)
+
     def first_lanes(self, count: Index) -> Value:
         """The mask of the lanes whose number is below `count`."""
         if isinstance(count, int):

@@ -351,3 +351,9 @@ def test_halves_become_all_else_as_in_numpy(target):
     np.testing.assert_array_equal(
         elementwise(lambda e, v: e.cast(v, target), target, x), x.astype(target)
     )
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=same)
+def test_what_is_fenced_keeps_its_bits(dtype):
+    x = numbers(dtype)
+    assert elementwise(lambda e, v: e.fenced(v), dtype, x).tobytes() == x.tobytes()
