@@ -16,10 +16,7 @@ Index = str | int
 NONTEMPORAL = "!nontemporal !0"
 UNLIKELY = "!prof !1"
 METADATA = '!0 = !{i32 1}\n!1 = !{!"branch_weights", i32 1, i32 4000}\n'
-ATTRIBUTES = (
-    'attributes #0 = { nounwind "prefer-vector-width"="512" }\n'
-    "attributes #1 = { nounwind noinline optnone }\n"
-)
+ATTRIBUTES = "attributes #0 = { nounwind }\nattributes #1 = { nounwind noinline optnone }\n"
 
 
 class Module:

@@ -283,3 +283,16 @@ def test_functions_that_modules_share_are_found_by_the_beginning_of_their_names(
     """
     assert call(jit.compile_module(ir, ["twice"]), 1.5) == 3
     assert kept.keys() == {"minigrad.times.2"}
+
+
+@pytest.mark.parametrize(
+    ("triple", "cpu", "features", "choices"),
+    [
+        ("x86_64-linux", "skylake", "+avx2,-avx512f", "-avx512f,-prefer-256-bit"),
+        ("x86_64-linux", "x86-64-v3", "", "-prefer-256-bit"),
+        ("x86_64-linux", "generic", "+avx2,-avx512f", "+avx2,-avx512f,-prefer-256-bit"),
+        ("aarch64-linux", "neoverse-v1", "+sve", "+sve"),
+    ],
+)
+def test_llvm_is_told_what_the_name_of_a_processor_does_not_say(triple, cpu, features, choices):
+    assert jit.Host(triple, cpu, features).choices == choices
