@@ -16,6 +16,7 @@ from .core.op import CONTEXT, Node
 from .core.spec import Spec
 from .core.tensor import Tensor
 from .graph import Graph
+from .passes.apart import take_apart
 from .passes.begin import begin_products
 from .passes.borrow import borrow
 from .passes.copies import copy_moves
@@ -124,7 +125,7 @@ def as_deciding_kernel(
 
 def ready_to_fuse(graph: Graph) -> Graph:
     """`graph` in the ops that loops are made of."""
-    return dce(part_totals(spread(lay_out(sink(graph)))))
+    return dce(part_totals(spread(take_apart(lay_out(sink(graph))))))
 
 
 def only_node(graph: Graph) -> Node | None:

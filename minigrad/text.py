@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .core.lowering import Body
+from .core.lowering import Body, Composed
 from .core.op import Node
 from .core.spec import DTYPES, SCALARS, Spec, default_dtype
 from .core.tensor import Symbol, Tensor, tensor_of
@@ -348,7 +348,7 @@ def gives_tuple(node: Node) -> bool:
     op = node.op
     if is_body(node):
         return True
-    if op.lower is not None or op.vjps is not None:
+    if not isinstance(op.lower, Composed | None) or op.vjps is not None:
         return False
     return not isinstance(op.infer(*node.inputs, **node.attrs), Spec)
 

@@ -252,7 +252,7 @@ LINES = {
         {w}.assign(mg.cumulative_sum({w}.value(), axis=-1) * 0.1)
         {w}.assign({w}.value().at[0].set(0))
         {w}.assign({w}.value()[::-1] * 0.5)
-        {w}.assign({w}.value() * 0.5 + mg.sum({w}.value()) * 0.01)
+        {w}.assign({w}.value() * 0.5 + mg.mean({w}.value()))
         {w}.value()
         {w} + 0
         {w} * {a}

@@ -92,8 +92,13 @@ class Apply:
     dtypes: tuple[DType, ...]
     dtype: DType
 
+    @property
+    def function(self) -> Op | None:
+        """The op, unless it only casts."""
+        return None if self.op is None or self.op.name == "cast" else self.op
+
     def __str__(self) -> str:
-        function = self.dtype if self.op is None or self.op.name == "cast" else self.op.name
+        function = self.dtype if self.function is None else self.function.name
         return f"{self.name} = {function}({', '.join(map(str, self.operands))})"
 
 

@@ -179,7 +179,13 @@ def split_spec(x: Any, *, places: tuple[int, ...], axis: int) -> tuple[Spec, ...
     return tuple([Spec((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype) for m in lengths])
 
 
-@primitive(infer=split_spec, linear="jointly")
+def parts(x: Any, *, places: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    """The parts of `x` between `places` along `axis`, as slices."""
+    ends = zip((0, *places), (*places, None), strict=True)
+    return tuple([take_slice(x, key=(*[FULL] * axis, (*end, None))) for end in ends])
+
+
+@primitive(infer=split_spec, lower=Composed(parts), linear="jointly")
 def split_at(x: Any, /, *, places: tuple[int, ...], axis: int) -> tuple[Any, ...]:
     """The parts of `x` between `places` along `axis`; the op behind `split`."""
     lead = (slice(None),) * axis

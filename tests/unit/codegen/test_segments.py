@@ -104,6 +104,17 @@ def test_numbers_that_wrap_around_do_so_in_segments_too() -> None:
     assert not any(isinstance(s, Load) and s.inside for s in statements(nest.body))
 
 
+def test_numbers_that_are_cast_twice_are_known_in_segments() -> None:
+    def f(x: Any) -> Any:
+        y = mg.pad(mg.concat([x[..., 1:], x], axis=-1)[::3], ((1, 2),))
+        z = mg.astype(mg.astype(y, mg.int64), mg.uint8)
+        return mg.vecdot(z, z)
+
+    x = np.arange(-50, 62, dtype=np.int32).reshape(2, 7, 8)
+    expected = f(mg.asarray(x)).numpy()
+    np.testing.assert_array_equal(mg.function(f, jit_compile=True)(x).numpy(), expected)
+
+
 def test_many_changes_leave_conditions_where_they_are() -> None:
     (nest,) = nests(lambda x, y: mg.tril(x) + y, X, Y)
     assert sum(isinstance(s, Loop) for s in statements(nest.body)) == 2
