@@ -13,8 +13,8 @@ from ..branches import SWITCH
 from ..callbacks import Body, described, results_as
 from ..concrete import call, stateful_call
 from ..core.lowering import Borrowed, Lookup, Require, Scatter, Transform
-from ..core.op import Node
-from ..core.registry import OPS, api
+from ..core.op import Node, Op
+from ..core.registry import api
 from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor
 from ..errors import SaveError
@@ -22,13 +22,15 @@ from ..graph import Graph, trace
 from ..interop import called, python_call
 
 PYTHON = ("py_function", "numpy_function", "pure_numpy_function")
-# made by the compiler, or of a run: never in a graph that was traced of a user's function. Loops
-# that read and write in places trust them: a file must not name such an op by itself
-UNSAVED = frozenset(
-    {"fused", "recorded"}
-    | {name for name, op in OPS.items() if isinstance(op.lower, Lookup | Scatter | Require)}
-    | {name for name, op in OPS.items() if isinstance(op.lower, Borrowed | Transform)}
-)
+
+
+def is_unsaved(op: Op) -> bool:
+    """Whether `op` is made by the compiler, or of a run: never by tracing a user's function.
+
+    Loops that read and write in places trust them: a file must not name such an op by itself.
+    """
+    kinds = Lookup | Scatter | Require | Transform | Borrowed
+    return op.name in ("fused", "recorded") or isinstance(op.lower, kinds)
 
 
 def with_bodies(graph: Graph, is_named: Callable[[Body], bool]) -> Graph:

@@ -20,7 +20,7 @@ from ..passes.fold import known_captures
 from ..tree import unflatten
 from ..variable import Variable
 from . import check, limits
-from .bodies import PYTHON, UNSAVED
+from .bodies import PYTHON, is_unsaved
 from .limits import damaged, require
 from .values import Json, from_json, nest_from_json, spec_from
 
@@ -150,7 +150,7 @@ class Building:
         name, inputs, outputs, attrs, at = taken(
             json, "a node", op=str, inputs=list, outputs=list, attrs=dict | None, at=str | None
         )
-        if name not in OPS or name not in self.reader.ops or name in UNSAVED:
+        if name not in OPS or name not in self.reader.ops or is_unsaved(OPS[name]):
             raise damaged(f"the op {name!r:.40}")
         op = OPS[name]
         xs = tuple([self._input(x) for x in inputs])

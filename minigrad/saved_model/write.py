@@ -16,7 +16,7 @@ from ..text import named, nested_graphs
 from ..variable import Cell
 from . import limits
 from .archive import Array, json_bytes
-from .bodies import PYTHON, UNSAVED, refusal, with_bodies
+from .bodies import PYTHON, is_unsaved, refusal, with_bodies
 from .values import Json, Unsaveable, nest_to_json, spec_text, to_json, unsaveable
 
 OP_VERSIONS: dict[str, int] = {}  # of ops whose meaning has changed; all others are at 1
@@ -119,7 +119,7 @@ class Writer:
 
     def _node(self, graph: Graph, node: Node, values: dict[Any, str]) -> Json:
         op = node.op
-        if op.name in UNSAVED or OPS.get(op.name) is not op:
+        if is_unsaved(op) or OPS.get(op.name) is not op:
             raise SaveError(
                 f"{graph.name} was to be saved with a node {op.name} of {node.where} in it: it is "
                 "no op that another process would know; save the function it was made of"

@@ -39,6 +39,15 @@ ELSEWHERE = {
         "what x.at means in loops; test_mode_laws and test_boxes",
     ),
     "in_bounds": "checks indices for loops; test_mode_laws and test_boxes",
+    **dict.fromkeys(
+        ("inv_loop", "solve_loop", "det_loop", "slogdet_loop", "cholesky_lo_loop", "sound"),
+        "what functions of matrices mean in loops; test_mode_laws and test_borrowed",
+    ),
+    **dict.fromkeys(
+        ("solve_triangle", "lower_triangle_loop", "upper_triangle_loop"),
+        "what solve means for triangles; test_mode_laws and test_substitution",
+    ),
+    "native_borrowed": "made by the compiler only; test_borrowed",
     "native_loop": "made by the compiler only; test_native_loops",
     "came_through": "made by the compiler only; test_native_loops",
     "stretch": "made by the compiler only; test_mode_laws",
