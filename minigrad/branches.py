@@ -23,6 +23,7 @@ runners = later("runners")
 laps = later("laps")
 lift = later("passes.lift")
 runs = later("runs")
+specialized = later("passes.specialize")
 
 
 def switch_kernel(
@@ -104,10 +105,23 @@ def loop_kernel(
         carry = outputs[:carried]
         rows.append(outputs[carried:])
         t += 1
-    results = [*carry, *stacked(rows[::-1] if reverse else rows, body.outputs[carried:])]
+    specs = body.outputs[carried:] if rows else specs_of_a_round(body, carry, scans, fixed)
+    results = [*carry, *stacked(rows[::-1] if reverse else rows, specs)]
     if not saving:
         return tuple(results)
     return (*results, runs.LoopRun(kept, values, results, carried=carried, scanned=scanned))
+
+
+def specs_of_a_round(body: Graph, carry: Any, scans: Any, fixed: Any) -> Sequence[Symbol]:
+    """What a round would give to be stacked: where there was none, nothing else says its shape."""
+    outputs = body.outputs[len(carry) :]
+    if all(y.spec.known for y in outputs):
+        return outputs
+    specs = [Spec(x.shape, x.dtype) for x in carry]
+    specs += [Spec(x.shape[1:], x.dtype) for x in scans]
+    specs += [Spec(x.shape, x.dtype) if hasattr(x, "shape") else OPAQUE for x in fixed]
+    found: Graph = specialized.specialize(body, specs)
+    return found.outputs[len(carry) :]
 
 
 def in_turn(x: Any, rounds: int, *, reverse: bool) -> Any:

@@ -193,6 +193,18 @@ def test_scan_takes_and_gives_nests_and_may_have_no_xs(mode: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_what_no_rounds_stack_has_the_shape_that_a_round_would_give(jit: bool) -> None:
+    spec = mg.TensorSpec((None, None), mg.float64)
+
+    @mg.function(input_signature=[spec], jit_compile=jit)
+    def f(x: Any) -> Any:
+        return mg.scan(lambda z, row: (z + mg.sum(row), row * z), mg.sum(x), x)[1]
+
+    assert f(mg.zeros((0, 3), dtype=mg.float64)).shape == (0, 3)
+    assert f(mg.zeros((2, 5), dtype=mg.float64)).shape == (2, 5)
+
+
 @everywhere
 def test_a_scan_of_no_rounds_stacks_nothing(mode: Any) -> None:
     f = mode(lambda c, xs: mg.scan(lambda c, x: (c + x, mg.stack([c, x])), c, xs))
