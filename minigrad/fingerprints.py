@@ -65,8 +65,8 @@ def unchanged() -> bool:
     return here is not None and here[-1] == sources()
 
 
-def sources() -> list[tuple[str, int, int]] | None:
-    """Name, size and time of the files of this package; None where the time does not tell.
+def sources() -> list[tuple[str, int, int, int]] | None:
+    """Name, size and times of the files of this package; None where the times do not tell.
 
     Modules are read while the program runs. If a file was changed since that began, or so shortly
     before that it may have been changed again without a trace, nobody knows what was read.
@@ -78,7 +78,7 @@ def sources() -> list[tuple[str, int, int]] | None:
     latest = max((max(changed, touched) for _, _, changed, touched in found), default=BEGUN)
     if latest + SETTLED > BEGUN:
         return None
-    return [(name, size, changed) for name, size, changed, _ in found]
+    return found
 
 
 def files_below(folder: str) -> Iterator[tuple[str, int, int, int]]:

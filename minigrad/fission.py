@@ -139,6 +139,8 @@ def planned(
 def behind(term: Term, stacks: Mapping[Any, Any], shape: Sequence[int]) -> Any:
     """A part of a cotangent of `shape`, of what the rounds have stacked."""
     m, n = term.columns
+    if 0 in shape:
+        return api.zeros(shape, dtype=stacks[term.x2].dtype)
     x2 = api.reshape(stacks[term.x2], (-1, n))
     if term.x1 is None:
         return api.reshape(api.sum(x2, axis=0), shape)

@@ -88,7 +88,8 @@ def eager_scan(
         graph, form = scan_body(step, start, scans)
         columns = [np.zeros((0, *y.shape), y.dtype) for y in graph.outputs[len(start) :]]
         stacks = [as_tensor(column) for column in columns]
-        return tree.unflatten(structure, carry), tree.unflatten(form, stacks)
+        ys = None if form is None else tree.unflatten(form, stacks)
+        return tree.unflatten(structure, carry), ys
     by_leaf = list(zip(*rows, strict=True))
     if form == tree.LEAF and by_leaf[0][0] is None:
         return tree.unflatten(structure, carry), None

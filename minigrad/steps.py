@@ -18,7 +18,7 @@ from numpy import asarray, ndarray
 from .core.op import Node, Op
 from .core.registry import api
 from .core.short_way import as_array_of, ufunc_of
-from .core.spec import DType
+from .core.spec import DTYPES, DType
 from .core.tensor import Tensor
 from .errors import GradientError
 from .ops.broadcast import reduce_sum
@@ -51,6 +51,7 @@ def conform(bar: Any, x: Any, op: Any) -> Any:
 
 def step_of(op: Op, dtype: DType) -> Step:
     """The step on arrays of an op whose inputs are all of `dtype`; made once."""
+    dtype = DTYPES.get(dtype.name, dtype)  # steps know it by identity, and files make others
     vjps = op.vjps or ()
     rules = [rule and on_arrays(rule, 2 + len(vjps), dtype) for rule in vjps]
     step: Step = never

@@ -178,7 +178,7 @@ def weight(statement: Statement) -> int:
 
 def turning(loop: Loop, lanes: int) -> int:
     """The instructions that turn the windows of `lanes` rows."""
-    extents = inside(loop)
+    _, extents = inside(loop)
     return sum(
         cost(window(group, extents)[1], row.stride(loop.var), lanes)
         for row, group in rows_apart(loop).items()
@@ -221,16 +221,33 @@ def is_apart(place: Place, loop: Loop) -> bool:
     return in_memory and place.stride(loop.var) not in (0, 1)
 
 
-def inside(loop: Loop) -> dict[str, int]:
-    """The extents of the loops in `loop`."""
-    return {s.var: s.extent for s in all_in(loop.body) if isinstance(s, Loop)}
+Extents = Mapping[Place, Mapping[str, int]]
+
+
+def inside(loop: Loop) -> tuple[set[str], Extents]:
+    """The loops in `loop` by name, and for each place how far those go that it is in.
+
+    Segments of a row have one name, and lengths of their own.
+    """
+    found: dict[Place, dict[str, int]] = {}
+
+    def enter(body: list[Statement], around: dict[str, int]) -> None:
+        for s in body:
+            if isinstance(s, Loop):
+                enter(s.body, {**around, s.var: s.extent})
+            elif isinstance(s, Access):
+                known = found.setdefault(s.place, {})
+                known.update({v: max(n, known.get(v, 1)) for v, n in around.items()})
+
+    enter(loop.body, {})
+    return {s.var for s in all_in(loop.body) if isinstance(s, Loop)}, found
 
 
 def rows_apart(loop: Loop) -> dict[Place, dict[Place, None]]:
     """The places with gaps between, by where a row of the loop begins, but for the offset."""
-    extents, groups = inside(loop), dict[Place, dict[Place, None]]()
+    (names, extents), groups = inside(loop), dict[Place, dict[Place, None]]()
     for place in [s.place for s in accesses(loop.body) if is_apart(s.place, loop)]:
-        outer = tuple([(v, s) for v, s in place.strides if v not in extents])
+        outer = tuple([(v, s) for v, s in place.strides if v not in names])
         groups.setdefault(Place(place.buffer, 0, outer), {})[place] = None
     # one element of each row is read and stored where it is
     return {row: group for row, group in groups.items() if window(group, extents)[1] > 1}
@@ -238,11 +255,11 @@ def rows_apart(loop: Loop) -> dict[Place, dict[Place, None]]:
 
 def give_windows(nest: LoopNest, loop: Loop) -> None:
     """Let `loop` read and write what lies apart through panels."""
-    extents = inside(loop)
+    names, extents = inside(loop)
     reads: list[Statement] = []
     writes: list[Statement] = []
     moves: dict[Place, Place] = {}
-    var = next(iter(extents)) if len(extents) == 1 else "k"
+    var = next(iter(names)) if len(names) == 1 else "k"
     for row, group in rows_apart(loop).items():
         low, span = window(group, extents)
         buffer = row.buffer
@@ -255,7 +272,7 @@ def give_windows(nest: LoopNest, loop: Loop) -> None:
         panel = Buffer(f"p{len(nest.scratch)}", (span,), buffer.dtype, "scratch", loop.lanes)
         nest.scratch.append(panel)
         for place in group:
-            inner = tuple([(v, s) for v, s in place.strides if v in extents])
+            inner = tuple([(v, s) for v, s in place.strides if v in names])
             moves[place] = Place(panel, place.offset - low, inner)
         ends = Place(buffer, low, (*row.strides, (var, 1))), Place(panel, 0, ((var, 1),))
         source, target = ends[::-1] if writing else ends
@@ -267,20 +284,22 @@ def give_windows(nest: LoopNest, loop: Loop) -> None:
     loop.body = [*reads, *inner_body, *writes]
 
 
-def window(places: Iterable[Place], extents: Mapping[str, int]) -> tuple[int, int]:
+def window(places: Iterable[Place], extents: Extents) -> tuple[int, int]:
     """The first element that a row has in `places`, and how many there are up to the last."""
     low, high = [], []
     for place in places:
-        ways = [s * (extents[v] - 1) for v, s in place.strides if v in extents]
+        inner = extents[place]
+        ways = [s * (inner[v] - 1) for v, s in place.strides if v in inner]
         low.append(place.offset + sum(way for way in ways if way < 0))
         high.append(place.offset + sum(way for way in ways if way > 0))
     return min(low), max(high) - min(low) + 1
 
 
-def is_filled(places: Iterable[Place], extents: Mapping[str, int], span: int) -> bool:
+def is_filled(places: Iterable[Place], extents: Extents, span: int) -> bool:
     """Whether `places` together come to all elements of a window."""
     found: set[int] = set()
     for place in places:
-        steps = [range(0, s * extents[v], s) for v, s in place.strides if v in extents]
+        inner = extents[place]
+        steps = [range(0, s * inner[v], s) for v, s in place.strides if v in inner]
         found |= {place.offset + sum(step) for step in itertools.product(*steps)}
     return len(found) == span

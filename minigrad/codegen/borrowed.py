@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.lowering import Body, Borrowed
-from ..core.op import Node, Op
+from ..core.op import MADE_LATE, Node, Op
 from ..graph import Graph
 from . import jit
 from .driver import KERNELS, Kernel
@@ -41,8 +41,9 @@ def address(node: Node) -> int | None:
 
 
 def has_loop(node: Node) -> bool:
-    """Whether `node` can be a kernel here."""
-    return jit.available() and address(node) is not None
+    """Whether `node` can be a kernel here: there is a matrix, and a loop for it."""
+    empty = any(0 in x.shape for x in (*node.inputs, *node.outputs))
+    return jit.available() and not empty and address(node) is not None
 
 
 class Operands(NamedTuple):
@@ -159,5 +160,5 @@ native_borrowed = Op(
     name="native_borrowed",
     lower=Body(lambda attrs: attrs["graph"]),
 )
-native_borrowed.opaque = "it is made when all derivatives have been taken; differentiate before"
+native_borrowed.opaque = MADE_LATE
 KERNELS[native_borrowed] = Kernel(code)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.lowering import Body
-from ..core.op import Op
+from ..core.op import MADE_LATE, Op
 from ..core.spec import Spec
 from ..graph import Graph
 from . import jit
@@ -109,4 +109,4 @@ def llvm(graph: Graph, over: frozenset[int] = frozenset()) -> str:
 fused = Op(run_group, infer=fused_spec, name="fused", lower=Body(lambda attrs: attrs["graph"]))
 # how an executable binds it: attributes are settled before the first call
 fused.prepare, fused.begin = prepared, begun
-fused.opaque = "groups are made when all derivatives have been taken; differentiate before"
+fused.opaque = MADE_LATE

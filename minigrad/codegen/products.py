@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.lowering import Body, Contract
-from ..core.op import Node, Op
+from ..core.op import MADE_LATE, Node, Op
 from ..graph import Graph
 from . import jit
 from .blocking import PARALLEL, Layout, Plan, Product, plan
@@ -261,4 +261,4 @@ native_product = Op(
 )
 # how an executable binds it: attributes are settled before the first call
 native_product.prepare, native_product.begin = prepared, begun
-native_product.opaque = "it is made when all derivatives have been taken; differentiate before"
+native_product.opaque = MADE_LATE

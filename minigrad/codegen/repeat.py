@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Require
-from ..core.op import Node, Op
+from ..core.op import MADE_LATE, Node, Op
 from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor, tensor_of
 from ..graph import Graph
@@ -342,7 +342,7 @@ came_through = Op(
     lower=Require(truth=1),
     holomorphic=False,
 )
-came_through.opaque = "it is made when all derivatives have been taken; differentiate before"
+came_through.opaque = MADE_LATE
 native_loop = Op(run_loop, infer=loop_spec, name="native_loop", holomorphic=False)
-native_loop.opaque = "it is made when all derivatives have been taken; differentiate before"
+native_loop.opaque = MADE_LATE
 KERNELS[native_loop] = Kernel(code)

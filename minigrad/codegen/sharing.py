@@ -196,7 +196,7 @@ class SharedWriter(NestWriter):
     ) -> None:
         """The function that makes some rounds."""
         outside = self.function, self.scalar, self.scalars, self.indices, self.block, self.pointers
-        passes = self.passes
+        passes, self.passes = self.passes, False
         scalars = [f"{kind} %scalar{k}" for k, (kind, _) in enumerate(passed)]
         arrays = parameters(self.nest, self.over)
         head = [*arrays, "ptr noalias %own", *scalars, "i64 %low", "i64 %high"]

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..core.lowering import Body
-from ..core.op import Node, Op
+from ..core.op import MADE_LATE, Node, Op
 from ..core.spec import Spec
 from ..core.tensor import Symbol
 from ..graph import Graph
@@ -356,7 +356,7 @@ def stretch_op(name: str, *, stateful: bool) -> Op:
     )
     # how an executable binds it: attributes are settled before the first call
     op.prepare, op.begin = prepared, begun
-    op.opaque = "it is made when all derivatives have been taken; differentiate before"
+    op.opaque = MADE_LATE
     return op
 
 

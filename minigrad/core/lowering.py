@@ -173,7 +173,7 @@ class Draw:
 
 
 class Transform:
-    """A Fourier transform along the last axis, with a table of factors: a loop of its own."""
+    """A Fourier transform along an axis, with a table of factors: a loop of its own."""
 
 
 @dataclass(eq=False, repr=False)

@@ -27,6 +27,10 @@ Outputs = Any  # a Tensor, or a tuple of Tensors
 NO_ATTRS: Attrs = {}  # of all nodes without: nobody writes to attributes
 
 
+MADE_LATE = "it is made when all derivatives have been taken; differentiate before"
+"""Why ops that the compiler makes have no derivative; no file may name one."""
+
+
 class Op:
     """A NumPy function, and the three things that NumPy does not know of it.
 

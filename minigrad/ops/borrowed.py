@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Borrowed, Require
-from ..core.op import Op
+from ..core.op import MADE_LATE, Op
 from ..core.registry import OPS, api
 from ..core.spec import Spec, promote, real_dtype
-from .lookup import WHOLE
 
 LARGEST = 64
 """Rows up to which calling LAPACK by Python takes as long as LAPACK itself, or longer."""
@@ -34,7 +33,7 @@ def borrow(name: str, op: Op, **attrs: Any) -> None:
         return (*(found if type(found) is tuple else (found,)), Spec((), np.bool_))
 
     made = Op(run, infer=infer, name=loop_name(name), lower=Borrowed(name))
-    made.opaque = WHOLE
+    made.opaque = MADE_LATE
 
 
 def loop_name(name: str) -> str:
@@ -53,7 +52,7 @@ sound = Op(
     name="sound",
     lower=Require(truth=1),
 )
-sound.opaque = WHOLE
+sound.opaque = MADE_LATE
 
 
 def borrowed(name: str, *, fails: bool = True) -> Callable[..., Any]:

@@ -41,14 +41,38 @@ def minors(a: Entries) -> Entries:
 
 
 def written_determinant(x: Any) -> Any:
-    """The determinant by its first row; None of large matrices."""
+    """The determinant by elimination, as LAPACK does it; None of large matrices.
+
+    The larger of two entries is the pivot, so that what is the multiple of another row becomes
+    exactly zero, and nothing grows beyond what the determinant is made of.
+    """
     a = entries(x)
     if a is None:
         return None
-    first, *others = [y * z for y, z in zip(a[0], minors(a)[0], strict=True)]
-    for other in others:
-        first = first + other
-    return api.astype(first, x.dtype)
+    n, sign = len(a), api.ones_like(a[0][0])
+    for k in range(n):
+        for i in range(k + 1, n):
+            larger = api.greater(size(a[i][k]), size(a[k][k]))
+            pairs = list(zip(a[k], a[i], strict=True))
+            a[k] = [api.where(larger, below, above) for above, below in pairs]
+            a[i] = [api.where(larger, above, below) for above, below in pairs]
+            sign = api.where(larger, -sign, sign)
+        for i in range(k + 1, n):
+            part = a[i][k] / a[k][k]
+            a[i] = [
+                y if j <= k else y - part * z
+                for j, (y, z) in enumerate(zip(a[i], a[k], strict=True))
+            ]
+    found, singular = sign, api.equal(a[0][0], 0)
+    for k in range(n):
+        found = found * a[k][k]
+        singular = api.logical_or(singular, api.equal(a[k][k], 0))
+    return api.astype(api.where(singular, 0, found), x.dtype)
+
+
+def size(x: Any) -> Any:
+    """What pivots are compared by: |re x| + |im x|, as in LAPACK."""
+    return api.abs(x) if x.dtype.kind == "f" else api.abs(api.real(x)) + api.abs(api.imag(x))
 
 
 def written_cofactors(x: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Lookup, Reduce, Require, Scatter
-from ..core.op import Op
+from ..core.op import MADE_LATE, Op
 from ..core.registry import api
 from ..core.spec import Spec
 from ..errors import IndexSpecError
@@ -24,7 +24,6 @@ from .reduce import reduce_any, reduce_max, reduce_min, reduce_prod
 
 Axes = tuple[int | None, ...]
 FULL = (None, None, None)
-WHOLE = "made when all derivatives have been taken; differentiate before"
 
 
 def wide(dtype: np.dtype[Any], n: int) -> np.dtype[Any]:
@@ -140,7 +139,7 @@ smallest_of = scatter_op("smallest_of", reduce_min, onto=False)
 add_onto = scatter_op("add_onto", reduce_sum, onto=True)
 write_onto = scatter_op("write_onto", None, onto=True)
 for _op in (in_bounds, look_up, add_up, multiply_up, largest_of, smallest_of, add_onto, write_onto):
-    _op.opaque = WHOLE
+    _op.opaque = MADE_LATE
 
 
 class Indexing:

@@ -1,4 +1,4 @@
-"""Fourier transforms along the last axis by loops: their steps, and the factors between them.
+"""Fourier transforms along an axis by loops: their steps, and the factors between them.
 
 Stockham's form of the fast transform (Cochran et al., 1967): n points are r interleaved transforms
 of m = n / r points; each step makes r of the numbers that stand m apart into r side by side, and
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..core.define import primitive
 from ..core.lowering import Transform
+from ..core.op import MADE_LATE
 from ..core.registry import api
 from ..core.spec import Spec, complex_dtype, real_dtype
 from ..core.tensor import Tensor, tensor_of
@@ -188,7 +189,7 @@ def mirrored(y: Any, n: int, axis: int = -1) -> Any:
     return y[(slice(None),) * (axis % y.ndim) + (slice(1, (n + 1) // 2),)]
 
 
-transformed.opaque = "it is made when all derivatives have been taken; differentiate before"
+transformed.opaque = MADE_LATE
 
 
 def along_last(kind: str, x: Tensor, n: int, scale: float, *, weighted: bool = False) -> Any:

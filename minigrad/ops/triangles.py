@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..core.lowering import Composed
-from ..core.op import Op
+from ..core.op import MADE_LATE, Op
 from ..core.registry import OPS, api
 from .borrowed import LARGEST, borrow, borrowed
 from .linalg import matrix_product
-from .lookup import WHOLE
 
 LOOKED_AT, SUBSTITUTED = 96, 32
 """Rows from which on matrices are looked at for being triangles, and up to which LAPACK solves a
@@ -80,6 +79,6 @@ solve_triangle = Op(
     name="solve_triangle",
     lower=Composed(substituted_by_loop),
 )
-solve_triangle.opaque = WHOLE
+solve_triangle.opaque = MADE_LATE
 borrow("lower_triangle", solve_triangle, lower=True)
 borrow("upper_triangle", solve_triangle, lower=False)

@@ -12,8 +12,7 @@ from typing import Any
 from ..branches import SWITCH
 from ..callbacks import Body, described, results_as
 from ..concrete import call, stateful_call
-from ..core.lowering import Borrowed, Lookup, Require, Scatter, Transform
-from ..core.op import Node, Op
+from ..core.op import MADE_LATE, Node, Op
 from ..core.registry import api
 from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor
@@ -29,8 +28,7 @@ def is_unsaved(op: Op) -> bool:
 
     Loops that read and write in places trust them: a file must not name such an op by itself.
     """
-    kinds = Lookup | Scatter | Require | Transform | Borrowed
-    return op.name in ("fused", "recorded") or isinstance(op.lower, kinds)
+    return op.name == "recorded" or op.opaque == MADE_LATE
 
 
 def with_bodies(graph: Graph, is_named: Callable[[Body], bool]) -> Graph:

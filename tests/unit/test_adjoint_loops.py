@@ -225,3 +225,22 @@ def test_a_variable_that_rounds_read_is_read_before_them() -> None:
         found, g = train(STATE, SLICES)
         assert_alike([found, g], [expected, slope])
         np.testing.assert_allclose(weight.numpy(), before - 0.1 * g.numpy())
+
+
+@pytest.mark.parametrize("columns", [0, 1])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_rounds_of_nothing_have_gradients_of_nothing(columns: int, rows: int, count: int) -> None:
+    def f(w: Any, xs: Any, b: Any) -> Any:
+        return mg.sum(mg.scan(lambda c, x: (mg.tanh(x[None] @ w + b + c), None), b * 0, xs)[0])
+
+    shapes = (rows, columns), (count, rows), (1, columns)
+    xs = [np.sin(np.arange(float(np.prod(shape))).reshape(shape)) for shape in shapes]
+    gradient = mg.grad(f, argnums=(0, 1, 2))
+    for g, expected in zip(
+        mg.function(gradient, jit_compile=True)(*xs), gradient(*xs), strict=True
+    ):
+        if g is None or expected is None:  # where there was no round, nothing came through
+            continue
+        assert g.shape == expected.shape
+        np.testing.assert_allclose(g, expected, rtol=1e-12)

@@ -206,6 +206,14 @@ def test_what_no_rounds_stack_has_the_shape_that_a_round_would_give(jit: bool) -
 
 
 @everywhere
+def test_a_scan_of_no_rounds_that_stacks_none_gives_none(mode: Any) -> None:
+    f = mode(lambda c, xs: mg.scan(lambda c, x: (c * 2, None), c, xs))
+    carry, ys = f(mg.constant(2.0), mg.zeros((0,)))
+    same(carry, 2.0)
+    assert ys is None
+
+
+@everywhere
 def test_a_scan_of_no_rounds_stacks_nothing(mode: Any) -> None:
     f = mode(lambda c, xs: mg.scan(lambda c, x: (c + x, mg.stack([c, x])), c, xs))
     carry, ys = f(mg.constant(2.0), mg.zeros((0,)))

@@ -211,7 +211,12 @@ def test_files_that_may_still_change_tell_nothing(tmp_path: Path) -> None:
     with patch.object(fingerprints, "PACKAGE", tmp_path):
         assert sources_of(tmp_path) is None  # they were put there after this process began
         with patch.object(fingerprints, "BEGUN", time.time_ns() + 2 * fingerprints.SETTLED):
-            assert sources_of(tmp_path) is not None
+            before = sources_of(tmp_path)
+            assert before is not None
+            times = (tmp_path / "a.py").stat()
+            (tmp_path / "a.py").write_text("2")  # the size stays, and so does the time of a change
+            os.utime(tmp_path / "a.py", ns=(times.st_atime_ns, times.st_mtime_ns))
+            assert sources_of(tmp_path) != before
         assert sources_of(tmp_path / "nowhere") is None
 
 

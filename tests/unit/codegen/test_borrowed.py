@@ -92,6 +92,28 @@ def test_determinants_that_are_written_out_and_their_gradients(n: int, dtype: An
         np.testing.assert_allclose(y, expected, atol=4 * np.finfo(dtype).eps * largest)
 
 
+@needs_llvm
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.full((2, 2), 1e200),
+        np.diag([1e-300, 1e200, 1e200]),
+        np.diag([np.inf, 0.0]),
+        np.diag([-1.0, 0.0]),
+        np.full((2, 2), 0.1),
+        np.full((3, 3), 0.1),
+        np.array([[0.1, 0.3], [0.2, 0.6]]),
+        np.array([[1.5, 0.3, 7.1], [0.25, 0.7, 0.9], [1.5, 0.3, 7.1]]),
+        np.zeros((3, 3)),
+    ],
+    ids=str,
+)
+def test_determinants_that_are_zero_are_exactly_that(x: Any) -> None:
+    y, expected = mg.function(mg.linalg.det, jit_compile=True)(x), mg.linalg.det(mg.asarray(x))
+    np.testing.assert_allclose(y.numpy(), expected.numpy(), rtol=1e-12)
+    assert np.signbit(y.numpy()) == np.signbit(expected.numpy())
+
+
 @each_dtype
 @pytest.mark.parametrize(
     ("left", "right"),

@@ -128,3 +128,19 @@ def test_what_a_segment_keeps_for_later_ends_where_its_row_does(n: int) -> None:
     x = np.random.default_rng(0).normal(size=(3, n))
     ours = mg.function(f, jit_compile=True)(x).numpy()
     np.testing.assert_allclose(ours, f(mg.constant(x)).numpy(), rtol=1e-12)
+
+
+def test_segments_of_rows_abreast_are_read_as_far_as_each_of_them_goes() -> None:
+    def f(x: Any) -> Any:
+        y = mg.abs(mg.pad(x, ((3, 1), (3, 2)), constant_values=1))
+        z = mg.vmap(lambda row: mg.sum(mg.tanh(row)) * row)(y)
+        other = z.at[mg.asarray([-60], dtype=mg.int32)].set(z[0])
+        return mg.sum(mg.sin(z)) + mg.sum(other * other)
+
+    x = RANDOM.standard_normal((65, 1)).astype(np.float32)
+    gradient = mg.function(mg.grad(f), jit_compile=True)
+    expected = mg.grad(f)(mg.asarray(x)).numpy()
+    for _ in range(3):
+        dirty = [np.full(1000 * k, 1e30, np.float32) for k in range(1, 40)]
+        del dirty  # what is not written may be read as this
+        np.testing.assert_allclose(gradient(x).numpy(), expected, rtol=1e-4, atol=1e-4)

@@ -280,7 +280,11 @@ def test_a_manifest_that_makes_no_sense(change: Change, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["look_up", "add_up", "add_onto", "write_onto", "in_bounds", "solve_loop", "sound"]
+    "name",
+    [
+        *("look_up", "add_up", "add_onto", "write_onto", "in_bounds", "solve_loop", "sound"),
+        *("transformed", "native_loop", "native_product", "native_borrowed", "stretch"),
+    ],
 )
 def test_what_reads_and_writes_wherever_it_is_told_is_not_to_be_named(name: str) -> None:
     """Loops of these ops trust their places, which are looked at before."""
