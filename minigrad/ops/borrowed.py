@@ -25,7 +25,7 @@ def borrow(name: str, op: Op, **attrs: Any) -> None:
 
     def run(*xs: Any, dtype: Any) -> tuple[Any, ...]:
         ys = op.kernel(*[x.astype(dtype) for x in xs], **attrs)
-        found = [wide(y) for y in (ys if type(ys) is tuple else (ys,))]
+        found = [y.astype(precise(y.dtype)) for y in (ys if type(ys) is tuple else (ys,))]
         return (*found, np.zeros((), np.bool_))
 
     def infer(*xs: Any, dtype: Any) -> tuple[Spec, ...]:
@@ -41,9 +41,9 @@ def loop_name(name: str) -> str:
     return f"{name}_loop"
 
 
-def wide(y: Any) -> Any:
-    """The array `y` in double precision."""
-    return y.astype(np.complex128 if y.dtype.kind == "c" else np.float64)
+def precise(dtype: Any) -> Any:
+    """The dtype of double precision for numbers of `dtype`."""
+    return np.complex128 if dtype.kind == "c" else np.float64
 
 
 sound = Op(
@@ -65,11 +65,11 @@ def borrowed(name: str, *, fails: bool = True) -> Callable[..., Any]:
         if xs[0].shape[-1] > LARGEST:
             return None
         dtype = promote(*xs)
-        precise = np.complex128 if dtype.kind == "c" else np.float64
-        *ys, failed = OPS[loop_name(name)](*[api.astype(x, precise) for x in xs], dtype=dtype)
+        given = [api.astype(x, precise(dtype)) for x in xs]
+        *ys, failed = OPS[loop_name(name)](*given, dtype=dtype)
         if fails:
             ys = [sound(y, failed) for y in ys]
-        given = [api.astype(y, dtype if y.dtype.kind == "c" else real_dtype(dtype)) for y in ys]
-        return given[0] if len(given) == 1 else tuple(given)
+        found = [api.astype(y, dtype if y.dtype.kind == "c" else real_dtype(dtype)) for y in ys]
+        return found[0] if len(found) == 1 else tuple(found)
 
     return means

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..core.registry import api
+from .borrowed import precise
 
 ROWS = 3
 """Rows of matrices whose determinant takes fewer instructions than a call takes."""
@@ -22,7 +21,7 @@ def entries(x: Any) -> Entries | None:
     n = x.shape[-1]
     if n > ROWS:
         return None
-    x = api.astype(x, np.complex128 if x.dtype.kind == "c" else np.float64)
+    x = api.astype(x, precise(x.dtype))
     return [[x[..., i, j] for j in range(n)] for i in range(n)]
 
 

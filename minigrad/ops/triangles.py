@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def solved(x1: Any, x2: Any) -> Any:
     if x1.shape[-1] >= LOOKED_AT and x1.shape[-1] == x1.shape[-2] == x2.shape[-2]:
         for lower in (True, False):
             if is_triangle(x1, lower=lower):
-                return substituted(x1, x2, lower=lower)
+                ways = Ways(SUBSTITUTED, np.linalg.solve, np.matmul, np.concatenate)
+                return substituted(x1, x2, ways, lower=lower)
     return np.linalg.solve(x1, x2)
 
 
@@ -34,17 +36,26 @@ def is_triangle(x: Any, *, lower: bool) -> bool:
     return not np.any(np.triu(x, 1) if lower else np.tril(x, -1))
 
 
-def substituted(x1: Any, x2: Any, *, lower: bool) -> Any:
+class Ways(NamedTuple):
+    """How a triangle of no more than `most` rows is solved, and what puts larger ones together."""
+
+    most: int
+    solve: Callable[..., Any]
+    multiply: Callable[..., Any]
+    join: Callable[..., Any]
+
+
+def substituted(x1: Any, x2: Any, ways: Ways, *, lower: bool) -> Any:
     """The y with x1 @ y = x2, of triangles: one half of the rows, and then the other."""
     n = x1.shape[-1]
-    if n <= SUBSTITUTED:
-        return np.linalg.solve(x1, x2)
+    if n <= ways.most:
+        return ways.solve(x1, x2)
     halves = slice(0, n // 2), slice(n // 2, n)
     first, last = halves if lower else halves[::-1]
-    y1 = substituted(x1[..., first, first], x2[..., first, :], lower=lower)
-    rest = x2[..., last, :] - np.matmul(x1[..., last, first], y1)
-    y2 = substituted(x1[..., last, last], rest, lower=lower)
-    return np.concatenate((y1, y2) if lower else (y2, y1), axis=-2)
+    y1 = substituted(x1[..., first, first], x2[..., first, :], ways, lower=lower)
+    rest = x2[..., last, :] - ways.multiply(x1[..., last, first], y1)
+    y2 = substituted(x1[..., last, last], rest, ways, lower=lower)
+    return ways.join((y1, y2) if lower else (y2, y1), axis=-2)
 
 
 # triangles that are known to be some before there are numbers
@@ -56,18 +67,12 @@ def triangle_solved(x1: Any, x2: Any, *, lower: bool) -> Any:
 
 
 def substituted_by_loop(x1: Any, x2: Any, *, lower: bool) -> Any:
-    """The same in native code: by substitution, and by halves where matrices are large."""
-    n = x1.shape[-1]
-    if n <= LARGEST:
-        return borrowed("lower_triangle" if lower else "upper_triangle")(x1, x2)
-    if n > HALVED:
+    """The same in native code; None where there would be nodes for too many parts."""
+    if x1.shape[-1] > HALVED:
         return None
-    halves = slice(0, n // 2), slice(n // 2, n)
-    first, last = halves if lower else halves[::-1]
-    y1 = substituted_by_loop(x1[..., first, first], x2[..., first, :], lower=lower)
-    rest = x2[..., last, :] - matrix_product(x1[..., last, first], y1)
-    y2 = substituted_by_loop(x1[..., last, last], rest, lower=lower)
-    return api.concat((y1, y2) if lower else (y2, y1), axis=-2)
+    solve = borrowed("lower_triangle" if lower else "upper_triangle")
+    ways = Ways(LARGEST, solve, matrix_product, api.concat)
+    return substituted(x1, x2, ways, lower=lower)
 
 
 HALVED = 1024
