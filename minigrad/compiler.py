@@ -29,7 +29,7 @@ from .passes.lift import lift, liftable
 from .passes.pipeline import optimize, optimized
 from .passes.products import native_products
 from .passes.regroup import regrouped
-from .passes.rewrite import deciding, fresh, mapped
+from .passes.rewrite import deciding, mapped, renewed
 from .passes.sink import sink
 from .passes.specialize import specialize
 from .passes.spread import spread
@@ -80,7 +80,7 @@ def as_kernel(node: Node) -> list[Node] | None:
     """The loop `node` as one kernel, with what belongs to it; None where it is none."""
     if node.op.rounds is None or node.attrs["saving"] or not node.attrs["jit"]:
         return None
-    count = node.op.rounds(node)
+    count = node.rounds
     inputs = [x for x in node.inputs if isinstance(x, Tensor)]
     tensors = [*inputs, *node.outputs]
     if len(inputs) < len(node.inputs) or not all(x.spec.known for x in tensors):
@@ -98,7 +98,7 @@ def as_kernel(node: Node) -> list[Node] | None:
         return None
     if any(x.shape[:1] < (count,) for x in inputs[carried : carried + scanned]):
         return None  # the loop will say so
-    compiled = replace(copy_moves(compiled, largest=None), cache={})
+    compiled = in_kernels(compiled)
     sizes = {"carried": carried, "scanned": scanned, "count": count}
     return native_loop_nodes(node, compiled, **sizes, reverse=node.attrs.get("reverse", False))
 
@@ -111,16 +111,19 @@ def as_deciding_kernel(
     parts = [fused(specialize(g, specs)) for g in (condition, deciding(condition, body, carried))]
     if any(part.reads or part.writes for part in parts):
         return None
-    test, rounds = [replace(copy_moves(p.graph, largest=None), cache={}) for p in parts]
+    test, rounds = [in_kernels(part.graph) for part in parts]
     if not all_native(test, 0):
         return None
     values: dict[Any, Any] = dict(zip(test.inputs, node.inputs, strict=True))
-    for step in test.nodes:
-        values.update(zip(step.outputs, fresh(step.outputs), strict=True))
-    asked = [s.replaced(mapped(s.inputs, values), mapped(s.outputs, values)) for s in test.nodes]
+    asked = renewed(test.nodes, values)
     (begin,) = mapped(test.outputs, values)
     made = native_loop_nodes(node, rounds, carried=carried, scanned=0, count=None, begin=begin)
     return None if made is None else [*asked, *made]
+
+
+def in_kernels(graph: Graph) -> Graph:
+    """`graph`, fused, whose moves and constants are kernels too: the rounds of a loop."""
+    return replace(copy_moves(graph, largest=None), cache={})
 
 
 def ready_to_fuse(graph: Graph) -> Graph:

@@ -152,7 +152,7 @@ def rounds(node: Node, deciding: bool) -> Iterator[Node]:
     record = node.outputs[-1]
     known = hasattr(record, "rounds")
     body, condition = node.attrs["body"], node.attrs["condition"]
-    total = rounds_ahead(node)
+    total = node.rounds
     if known:
         count = rounds_recorded(record, carried)
     else:
@@ -179,11 +179,6 @@ def rounds(node: Node, deciding: bool) -> Iterator[Node]:
         last = carries[-1:] if known or total is not None else carries
         column = [c[i] for c in last] if i < carried else [row[i - carried] for row in rows]
         yield node.replaced((*column, *tests), (y,))
-
-
-def rounds_ahead(node: Node) -> int | None:
-    """How many rounds a loop makes, where that is known before it runs."""
-    return None if node.op.rounds is None else node.op.rounds(node)
 
 
 def rounds_recorded(record: Any, carried: int) -> int:

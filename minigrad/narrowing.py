@@ -18,10 +18,7 @@ def narrowed(node: Node, used: set[Any]) -> Node:
     Itself where it leaves a record, or its number of rounds is not known.
     """
     attrs, carried = node.attrs, node.attrs["carried"]
-    end, rounds = (
-        carried + attrs["scanned"],
-        None if node.op.rounds is None else node.op.rounds(node),
-    )
+    end, rounds = carried + attrs["scanned"], node.rounds
     if attrs["condition"] is not None or attrs["saving"] or rounds is None:
         return node
     body: Graph = attrs["body"]

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .core.convert import as_tensor
+from .core.convert import as_tensor, as_value
 from .core.op import EAGER, Op, raw, using
 from .core.registry import api, publish
 from .core.spec import Spec, UnknownRankError, as_dtype
-from .core.tensor import Tensor, tensor_of
+from .core.tensor import Tensor
 from .core.where import here
 from .errors import SpecError
 from .graph import Tracer
@@ -91,9 +91,7 @@ def several(result: Any) -> tuple[Any, ...]:
 
 def kernel(*inputs: Any, task: tuple[Any, ...]) -> tuple[Any, ...]:
     """The task, done at once."""
-    tensors = [
-        tensor_of(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs
-    ]
+    tensors = list(map(as_value, inputs))
     with using(EAGER, ()):
         return tuple([raw(y) for y in several(applied(task, tensors))])
 

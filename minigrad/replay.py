@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
-import numpy as np
-
+from .core.convert import as_value
 from .core.define import primitive
 from .core.op import CONTEXT, EAGER, Listener, Node, Op, raw, using
 from .core.spec import OPAQUE, Spec
@@ -222,13 +221,6 @@ def replay_kernel(record: Run, *arrays: Any, program: Program, asked: Any) -> tu
             own = record.own(tensors[: body_inputs(program)])
             bars = run_program(record, program, [*own, *tensors[len(own) :]])
     return tuple([None if bar is None else raw(bar) for bar in bars])
-
-
-def as_value(value: Any) -> Any:
-    """What kernels give or keep as ops take it: arrays as tensors, records as they are."""
-    if type(value) is np.ndarray:
-        return tensor_of(value)
-    return tensor_of(np.asarray(value)) if isinstance(value, np.generic) else value
 
 
 def body_inputs(program: Program) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .codegen.call import begin_builtins, make_callable, tensor_callable
-from .codegen.executable import executable
+from .codegen.executable import Runner, executable
 from .codegen.jit import available
 from .core.later import later
 from .core.op import CONTEXT
@@ -17,8 +17,6 @@ from .passes.specialize import specialize
 from .recipes import Native, recalled, remember
 
 compiler = later("compiler")
-
-Runner = Callable[..., tuple[Any, ...]]
 
 
 def runner(graph: Graph, *, jit: bool) -> Runner:

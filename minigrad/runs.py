@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from . import laps
+from .core.convert import as_value
 from .core.later import later
 from .core.op import raw
 from .core.registry import api
-from .core.tensor import tensor_of
 from .graph import Graph
-from .replay import again, as_value, value_of
+from .replay import again, value_of
 
 runners = later("runners")
 split = later("passes.split")
@@ -51,7 +49,7 @@ class GraphRun:
         """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path."""
         bars = dict(zip(given, [raw(g) for g in gs], strict=True))
         found = self.back([bars.get(i) for i in range(len(self.outputs))])
-        return tensors_or_none([found[i] for i in asked])
+        return [as_value(found[i]) for i in asked]
 
     def back(self, gs: Sequence[Any]) -> list[Any]:
         """In arrays: a cotangent or None per output in, one per input out."""
@@ -151,7 +149,7 @@ class LoopRun:
                     slices[i][t] = part
             fixed = list(map(added, fixed, found[self.carried + self.scanned :]))
         every = [*carry, *slices, *fixed]
-        return tensors_or_none([every[i] for i in asked])
+        return [as_value(every[i]) for i in asked]
 
     def _native_back(self, carry: Sequence[Any], stacks: Sequence[Any]) -> Any:
         """The way back in native code from here on; None where there is none."""
@@ -182,8 +180,3 @@ class LoopRun:
 def added(x: Any, y: Any) -> Any:
     """The sum of two cotangents, where None is nothing."""
     return y if x is None else x if y is None else x + y
-
-
-def tensors_or_none(arrays: Sequence[Any]) -> list[Any]:
-    """Arrays as tensors, None as None."""
-    return [None if x is None else tensor_of(np.asarray(x)) for x in arrays]

@@ -14,18 +14,19 @@ import numpy as np
 
 from ..core.lowering import Body, Borrowed
 from ..core.op import MADE_LATE, Node, Op
+from ..core.spec import real_dtype
 from ..graph import Graph
 from . import jit
-from .driver import KERNELS, Kernel
+from .arithmetic import lane_type
+from .driver import KERNELS, Kernel, stores
 from .executable import executable
 from .fastcall import spread_ir, spread_name
 from .fused import ENTRY, fused_spec
 from .objects import loop_of
+from .products import looked_at
 from .substitution import TRIANGLES, substitution
 
 LOOP = "numpy.loop"
-LLVM = {"f": "float", "d": "double"}
-"""The types of real numbers, and of real parts, by the character of the dtype in lower case."""
 
 
 def address(node: Node) -> int | None:
@@ -65,12 +66,8 @@ def operands(graph: Graph) -> Operands | None:
     The inputs of `graph` are what its operands are views of, in the same order. Batches are
     broadcast; outputs are contiguous.
     """
-    views: dict[Any, Any] = {x: np.empty(x.shape, x.dtype) for x in graph.inputs}
-    begins = {x: view.ctypes.data for x, view in views.items()}
-    *moves, node = graph.nodes
-    for step in moves:
-        (x,), (y,) = step.inputs, step.outputs
-        views[y], begins[y] = step.op.kernel(views[x], **step.attrs), begins[x]
+    views, begins = looked_at(graph)
+    node = graph.nodes[-1]
     batch = np.broadcast_shapes(*[x.shape[:-2] for x in node.inputs])
     wholes = [np.broadcast_to(views[x], (*batch, *x.shape[-2:])) for x in node.inputs]
     starts = [whole.ctypes.data - begins[x] for x, whole in zip(node.inputs, wholes, strict=True)]
@@ -97,7 +94,7 @@ def borrowed_llvm(graph: Graph) -> str:
         "sizes": [f"i64 {n}" for n in (found.matrices, *[x.shape[-1] for x in node.inputs])],
         "steps": [f"i64 {n}" for n in (*found.steps, *found.within)],
     }
-    kind = LLVM[node.outputs[0].dtype.char.lower()]
+    kind = lane_type(real_dtype(node.outputs[0].dtype))
     lines = [
         f'declare void @"{LOOP}"(ptr, ptr, ptr, ptr)',
         f"define void @{ENTRY}({', '.join([f'ptr %p{k}' for k in range(last + 1)])}) {{",
@@ -106,12 +103,7 @@ def borrowed_llvm(graph: Graph) -> str:
     for k, start in enumerate(found.starts):
         lines.append(f"  %o{k} = getelementptr i8, ptr %p{k}, i64 {start}")
     for name, words in tables.items():
-        lines.append(f"  %{name} = alloca [{len(words)} x i64]")
-        for k, word in enumerate(words):
-            lines += [
-                f"  %{name}{k} = getelementptr i64, ptr %{name}, i64 {k}",
-                f"  store {word}, ptr %{name}{k}",
-            ]
+        lines += [f"  %{name} = alloca [{len(words)} x i64]", *stores(name, words)]
     lines += [
         f'  call void @"{LOOP}"(ptr %operands, ptr %sizes, ptr %steps, ptr null)',
         "  br label %each",

@@ -144,6 +144,17 @@ class Calls:
         return code
 
 
+def stores(table: str, words: Iterable[str]) -> list[str]:
+    """The lines that fill a table on the stack, of words with their types."""
+    lines = []
+    for k, word in enumerate(words):
+        lines += [
+            f"  %{table}{k} = getelementptr i64, ptr %{table}, i64 {k}",
+            f"  store {word}, ptr %{table}{k}",
+        ]
+    return lines
+
+
 def arguments(pointers: Sequence[str]) -> str:
     """Pointers as LLVM's arguments."""
     return ", ".join([f"ptr {pointer}" for pointer in pointers])

@@ -13,12 +13,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from ..core.convert import as_value
 from ..core.lowering import Body, Move
 from ..core.op import Node, explain_failure
 from ..core.quiet import loud, quiet
-from ..core.tensor import tensor_of
 from ..graph import Graph
 from ..text import Source, source
 
@@ -88,7 +86,7 @@ def explained(nodes: dict[int, Node], values: dict[Any, str], error: Exception) 
     if trace is None or node is None:
         return error
     local = trace.tb_frame.f_locals
-    inputs = tuple([as_input(local.get(values.get(x, ""), x)) for x in node.inputs])
+    inputs = tuple([as_value(local.get(values.get(x, ""), x)) for x in node.inputs])
     found = error
     try:
         explain_failure(node.op, inputs, node.attrs, error)
@@ -99,8 +97,3 @@ def explained(nodes: dict[int, Node], values: dict[Any, str], error: Exception) 
     if note not in getattr(found, "__notes__", ()):  # a body may raise one object again and again
         found.add_note(note)
     return found
-
-
-def as_input(x: Any) -> Any:
-    """A local value of a graph as its op takes it: arrays as tensors."""
-    return tensor_of(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,8 @@ shared: dict[str, Callable[[str], Import]] = {
 
 ahead: dict[str, Callable[[str], Job | None]] = {}
 """What has other threads begin with those of `shared` that are compiled; asked again and again."""
+
+T = TypeVar("T")
 
 lock = threading.RLock()
 serial = itertools.count()
@@ -189,7 +191,7 @@ def compile_module(
     or only calls what takes time.
     Raises RuntimeError where LLVM rejects `ir`.
     """
-    imports = {**shared_imports(ir), **(imports or {})}
+    imports = {**declared(ir, shared), **(imports or {})}
     key = cache_key(ir, sroa=sroa, quick=quick)
     begun = workers().find(key)
     if begun is None:
@@ -218,10 +220,10 @@ def address(found: Import) -> int:
     return int(found.ctypes.data) if isinstance(found, np.ndarray) else found
 
 
-def shared_imports(ir: str) -> dict[str, Import]:
-    """The functions in `shared` that `ir` declares."""
-    found = [(name, beginning) for name, beginning in DECLARED.findall(ir) if beginning in shared]
-    return {name: shared[beginning](name) for name, beginning in found}
+def declared(ir: str, known: Mapping[str, Callable[[str], T]]) -> dict[str, T]:
+    """What `known` gives, by the beginning of their names, for functions that `ir` declares."""
+    found = [(name, beginning) for name, beginning in DECLARED.findall(ir) if beginning in known]
+    return {name: known[beginning](name) for name, beginning in found}
 
 
 def begin(ir: str, *, quick: bool = False) -> Job | None:
@@ -235,10 +237,7 @@ def begin(ir: str, *, quick: bool = False) -> Job | None:
         return None
     job = workers().begin(cache_key(ir, sroa=False, quick=quick), ir, quick=quick)
     if job is not None:
-        found = [
-            (name, beginning) for name, beginning in DECLARED.findall(ir) if beginning in ahead
-        ]
-        job.others = [ahead[beginning](name) for name, beginning in found]
+        job.others = [*declared(ir, ahead).values()]
     return job
 
 

@@ -179,17 +179,23 @@ def registers(vector_bytes: int) -> int:
     return 16 if x86 and vector_bytes < 64 else 32
 
 
+def looked_at(graph: Graph) -> tuple[dict[Any, Any], dict[Any, int]]:
+    """The views that the moves in `graph` give of arrays for its inputs, and where these begin.
+
+    Its last node takes them.
+    """
+    views: dict[Any, Any] = {x: np.empty(x.shape, x.dtype) for x in graph.inputs}
+    begins = {x: view.ctypes.data for x, view in views.items()}
+    for node in graph.nodes[:-1]:
+        (x,), (y,) = node.inputs, node.outputs
+        views[y], begins[y] = node.op.kernel(views[x], **node.attrs), begins[x]
+    return views, begins
+
+
 def product(graph: Graph) -> Product:
     """What `graph` multiplies: moves of its two inputs, each a view, and a product at the end."""
-    views: dict[Any, Any] = {x: np.empty(x.shape, x.dtype) for x in graph.inputs}
-    begins = {}
-    for x in graph.inputs:
-        begins[x] = views[x].ctypes.data
-    *moves, last = graph.nodes
-    for node in moves:
-        (x,) = node.inputs
-        y = node.outputs[0]
-        views[y], begins[y] = node.op.kernel(views[x], **node.attrs), begins[x]
+    views, begins = looked_at(graph)
+    last = graph.nodes[-1]
     y, lower = last.outputs[0], last.op.lower
     if isinstance(lower, Contract) and lower.operands is not None:
         found = lower.operands(*[views[x] for x in last.inputs], **last.attrs)

@@ -20,7 +20,7 @@ from ..core.spec import Spec
 from ..core.tensor import Symbol, Tensor, tensor_of
 from ..graph import Graph
 from . import jit
-from .driver import KERNELS, Kernel, begin_kernel, is_native, size_of
+from .driver import KERNELS, Kernel, begin_kernel, is_native, size_of, stores
 from .executable import executable
 from .fastcall import spread_ir, spread_name
 from .fused import ENTRY
@@ -259,19 +259,12 @@ class Writer:
     def code(self) -> jit.Code:
         """The kernel, compiled."""
         parameters = ", ".join([f"ptr %p{k}" for k in range(self.pointers)])
-        table = [f"  %table = alloca [{len(self.words)} x i64]"]
-        stores = []
-        for k, word in enumerate(self.words):
-            stores += [
-                f"  %t{k} = getelementptr i64, ptr %table, i64 {k}",
-                f"  store i64 {word}, ptr %t{k}",
-            ]
         call = f"  %reached = call i64 @rounds(ptr %table, i64 0, i64 {self.count})"
         kernel = [
             f"define void @{ENTRY}({parameters}) {{",
-            *table,
+            f"  %table = alloca [{len(self.words)} x i64]",
             *self.lines,
-            *stores,
+            *stores("table", [f"i64 {word}" for word in self.words]),
             *([f"  store i8 0, ptr {self.fault}"] if self.fails else []),
             *(self.deciding(call) if self.until else self.counting(call)),
             "}",

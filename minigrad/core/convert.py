@@ -44,6 +44,13 @@ def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     return tensor_of(as_array(x, dtype))
 
 
+def as_value(x: Any) -> Any:
+    """What a kernel gets as ops take it: arrays as tensors, numbers and records as they are."""
+    if type(x) is np.ndarray:
+        return tensor_of(x)
+    return tensor_of(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x
+
+
 def holds_tensors(x: Any) -> bool:
     """Whether a nest of lists has a tensor or Variable among its leaves."""
     return any(

@@ -196,6 +196,11 @@ class Node:
         titled = self.op.titled
         return str(self.attrs.get("name") or (titled(self.attrs) if titled else self.op.name))
 
+    @property
+    def rounds(self) -> int | None:
+        """How many rounds a loop makes, where that is known before it runs; else None."""
+        return None if self.op.rounds is None else self.op.rounds(self)
+
     @classmethod
     def written(
         cls, where: Where, op: Op, inputs: Inputs, attrs: Attrs, outputs: tuple[Any, ...]

@@ -44,7 +44,7 @@ def take_apart(graph: Graph) -> Graph:
     """
     takers: dict[Any, list[Node]] = {}
     for node in graph.nodes:
-        for x in dict.fromkeys(x for x in node.inputs if type(x) is Symbol):
+        for x in symbols(node):
             takers.setdefault(x, []).append(node)
     outputs, gone, found = set(graph.outputs), set[Node](), list[list[Node]]()
     for node in reversed(graph.nodes):
@@ -58,16 +58,21 @@ def take_apart(graph: Graph) -> Graph:
         for taken in takers[node.outputs[0]]:
             gone.add(taken)
             made += sliced(node, taken, axis)
-        for x in dict.fromkeys(x for x in node.inputs if type(x) is Symbol):
+        for x in symbols(node):
             takers[x].remove(node)
         for step in made:
-            for x in dict.fromkeys(x for x in step.inputs if type(x) is Symbol):
+            for x in symbols(step):
                 takers.setdefault(x, []).append(step)
         found.append(made)
     if not gone:
         return graph
     nodes = [node for part in reversed(found) for node in part if node not in gone]
     return cse(rebuilt(graph, nodes, {}))
+
+
+def symbols(node: Node) -> list[Symbol]:
+    """What `node` takes that others make, each once."""
+    return list(dict.fromkeys(x for x in node.inputs if type(x) is Symbol))
 
 
 def axis_of_slices(node: Node, outputs: set[Any], takers: dict[Any, list[Node]]) -> int | None:

@@ -12,7 +12,7 @@ from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
 from .regroup import regrouped
-from .rewrite import fresh
+from .rewrite import fresh, renewed
 
 
 def finish_products(
@@ -117,9 +117,4 @@ def multiplied(first: Node, inputs: tuple[Any, ...]) -> list[Node]:
     inner = first.attrs["graph"]
     if parts_of(inner).node is None:
         return [first.replaced(inputs, fresh(first.outputs))]
-    values, steps = dict(zip(inner.inputs, inputs, strict=True)), list[Node]()
-    for step in inner.nodes:
-        operands = tuple([values[x] for x in step.inputs])
-        steps.append(step.replaced(operands, fresh(step.outputs)))
-        values |= dict(zip(step.outputs, steps[-1].outputs, strict=True))
-    return steps
+    return renewed(inner.nodes, dict(zip(inner.inputs, inputs, strict=True)))

@@ -23,6 +23,15 @@ def fresh(ys: Iterable[Any]) -> tuple[Any, ...]:
     return tuple([Symbol(y.shape, y.dtype, y.trace, y.where) for y in ys])
 
 
+def renewed(nodes: Iterable[Node], values: dict[Any, Any]) -> list[Node]:
+    """`nodes` once more, of `values`, with outputs of their own, which are entered there."""
+    found = []
+    for node in nodes:
+        found.append(node.replaced(mapped(node.inputs, values), fresh(node.outputs)))
+        values.update(zip(node.outputs, found[-1].outputs, strict=True))
+    return found
+
+
 def rebuilt(
     graph: Graph, nodes: Sequence[Node], values: Values, origins: Mapping[Any, Node] | None = None
 ) -> Graph:
@@ -44,12 +53,8 @@ def deciding(condition: Graph, body: Graph, carried: int) -> Graph:
     """`body`, which gives one more output: whether `condition` holds for what it hands on."""
     given = (*body.outputs[:carried], *body.inputs[carried:])
     values: dict[Any, Any] = dict(zip(condition.inputs, given, strict=True))
-    nodes = [
-        node.replaced(tuple([values.get(x, x) for x in node.inputs]), node.outputs)
-        for node in condition.nodes
-    ]
-    (holds,) = condition.outputs
-    outputs = (*body.outputs, values.get(holds, holds))
+    nodes = [node.replaced(mapped(node.inputs, values), node.outputs) for node in condition.nodes]
+    outputs = (*body.outputs, *mapped(condition.outputs, values))
     return Graph(body.name, body.inputs, body.captures, (*body.nodes, *nodes), outputs)
 
 

@@ -49,7 +49,7 @@ def steady(graph: Graph) -> Graph:
 def settled(node: Node, made: dict[Any, Node]) -> Node:
     """The loop `node`, which takes slices alone that differ."""
     carried, scanned = node.attrs["carried"], node.attrs["scanned"]
-    rounds = node.op.rounds(node) if node.op.rounds else None
+    rounds = node.rounds
     repeats = {
         k: maker
         for k in range(carried, carried + scanned)
