@@ -65,7 +65,16 @@ def is_blockable(around: tuple[Loop, ...], outer: int) -> bool:
         all(loop.block == 1 and not loop.folds for loop in around)
         and known.isdisjoint(asked)
         and not any(isinstance(s, Update) for loop in inside for s in loop.body)
+        and not begins_sums(inside[0])
     )
+
+
+def begins_sums(loop: Loop) -> bool:
+    """Whether each round of `loop` clears sums in memory, of which a block has not one a round."""
+    inside = list(statements(loop.body))
+    cleared = {s.place.buffer for s in inside if isinstance(s, Store)}
+    sums = [s.place for s in inside if isinstance(s, Update)]
+    return any(p.buffer in cleared and not p.stride(loop.var) for p in sums)
 
 
 def give_panels(nest: LoopNest, parent: Loop, outer: Loop) -> bool:

@@ -85,3 +85,12 @@ def test_sums_of_rows_read_across_are_those_of_a_copy_to_the_last_bit() -> None:
     along = mg.function(lambda x: mg.sum(mg.sqrt(x), axis=1), jit_compile=True)
     assert np.array_equal(np.asarray(across(x)), np.asarray(along(copy)))
     assert math.prod(across(x).shape) == 64
+
+
+def test_rounds_of_a_block_do_not_add_to_one_sum() -> None:
+    def f(x: Any) -> Any:
+        return mg.sum(mg.real(mg.tile(mg.pad(x * 2, ((0, 3), (0, 3))), (2,)).mT))
+
+    x = np.ones((130, 130), np.complex64)
+    gradient = mg.function(mg.grad(f), jit_compile=True)
+    np.testing.assert_array_equal(gradient(x).numpy(), np.full(x.shape, 4, np.complex64))
