@@ -33,12 +33,12 @@ def opened(attrs: Attrs, rounds: int | None) -> Attrs | None:
     if not rounds or not all(x.spec.known for x in body.inputs):
         return None
     if "opened" not in body.cache:
-        body.cache["opened"] = stacking(body, carried)
+        body.cache["opened"] = stacking_residuals(body, carried)
     graph = body.cache["opened"]
     return None if graph is None else {**attrs, "condition": None, "body": graph, "length": rounds}
 
 
-def stacking(body: Graph, carried: int) -> Graph | None:
+def stacking_residuals(body: Graph, carried: int) -> Graph | None:
     """`body`, which also gives its residuals, and what it takes and gives on; None if it cannot."""
     forward = split.split(body).forward
     if not all(y.spec.known and y.dtype.kind != "O" for y in forward.outputs):

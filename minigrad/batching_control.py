@@ -147,7 +147,7 @@ def batched_loop(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[An
     """One loop for all examples, which carries them; those that are done stay as they are."""
     carried, scanned = attrs["carried"], attrs["scanned"]
     values = settled(batch, inputs, saving=attrs["saving"])
-    plan = Rounds(batch, attrs, values)
+    plan = BatchedRound(batch, attrs, values)
     if plan.masked:
         refuse_effects(batch, op, "the condition of a loop")
     given = []
@@ -172,7 +172,7 @@ def batched_loop(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[An
     return (*results, Kept(record, batch, axes, places))
 
 
-class Rounds:
+class BatchedRound:
     """The graphs of one round for all examples.
 
     flags: which inputs of the loop differ between examples: those that are carried, if what a

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import adjoint, counted, narrowing, tree
+from . import adjoint, counted, pruning, tree
 from .core.convert import as_tensor
 from .core.later import later
 from .core.op import CONTEXT, Attrs, Op, notice_cells
@@ -199,7 +199,7 @@ def known_rounds(inputs: Sequence[Any], attrs: Attrs) -> int | None:
     return counted.rounds_of(attrs["condition"], attrs["body"], values, carried)
 
 
-def stacking(attrs: Attrs, inputs: Sequence[Any]) -> Attrs:
+def saving_residuals(attrs: Attrs, inputs: Sequence[Any]) -> Attrs:
     """The attributes by which a loop stacks what derivatives need, or leaves a record."""
     found = adjoint.opened(attrs, known_rounds(inputs, attrs))
     return recording(attrs, inputs) if found is None else found
@@ -208,8 +208,8 @@ def stacking(attrs: Attrs, inputs: Sequence[Any]) -> Attrs:
 SWITCH = control_ops("switch", switch_kernel, switch_spec)
 LOOP = control_ops("loop", loop_kernel, loop_spec)
 LOOP[0].rounds = lambda node: known_rounds(node.inputs, node.attrs)
-LOOP[0].saving = stacking
-LOOP[0].narrowed = narrowing.narrowed
+LOOP[0].saving = saving_residuals
+LOOP[0].pruned = pruning.pruned
 
 
 def kept_run(op: Op, outputs: Sequence[Any], inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:

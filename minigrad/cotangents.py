@@ -1,4 +1,4 @@
-"""What a walk back starts with: cotangents of its targets, and by what a tape knows them."""
+"""Cotangents: what a walk back starts with, and what fits one to its tensor."""
 
 from __future__ import annotations
 
@@ -80,3 +80,24 @@ def seeds(target: Any, output_gradients: Any) -> dict[Any, Any]:
             )
         bars[y] = bars[y] + bar if y in bars else bar
     return bars
+
+
+def conform(bar: Any, x: Any, op: Any) -> Any:
+    """`bar` as a cotangent of `x`: broadcasting and promotion undone. None for integers."""
+    if x.dtype.kind not in "fc":
+        return None
+    if type(bar) is Tensor is type(x):
+        ours, theirs = bar._value, x._value
+        if ours.shape == theirs.shape and ours.dtype is theirs.dtype:
+            return bar
+    if bar.dtype.kind == "c" and x.dtype.kind != "c":
+        bar = api.real(bar)
+    if op.broadcasts:
+        if bar.shape != x.shape or bar.shape is None or None in bar.shape:
+            bar = api.unbroadcast(bar, x)
+    elif not x.spec.is_compatible_with(api.astype(bar, x.dtype).spec):
+        raise GradientError(
+            f"the derivative rule of {op.name} gave {bar.spec} for an input of {x.spec}: a "
+            "cotangent has the shape of its input; correct the rule"
+        )
+    return bar if bar.dtype == x.dtype else api.astype(bar, x.dtype)

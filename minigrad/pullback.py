@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
+from .array_vjps import step_of
 from .core.op import CONTEXT, EAGER, Node
 from .core.registry import api
 from .core.tensor import Tensor, tensor_of
+from .cotangents import conform
 from .errors import GradientError, SpecError
-from .steps import conform, step_of
 
 
 def pullback(

@@ -80,7 +80,7 @@ class GraphRun:
         return [known[y] for y in forward.outputs[: self.split.outputs]]
 
 
-class Rounds(Sequence[GraphRun]):
+class NativeRuns(Sequence[GraphRun]):
     """The rounds that a loop in native code has run, each made when it is asked for."""
 
     def __init__(self, kept: laps.Laps) -> None:
@@ -116,7 +116,7 @@ class LoopRun:
         scanned: int,
         kept: laps.Laps | None = None,
     ) -> None:
-        self.rounds = rounds if kept is None else Rounds(kept)
+        self.rounds = rounds if kept is None else NativeRuns(kept)
         self.laps = kept
         self.values = tuple(values)
         self.outputs = tuple(outputs)

@@ -109,7 +109,7 @@ class PortableCall:
     def __call__(self, *args: Any) -> Any:
         """Convert, allocate, call; what is written to cells is put into them."""
         signature = self.signature
-        inputs = conform(signature, args)
+        inputs = conforming(signature, args)
         outputs = [np.empty(spec.shape, spec.dtype) for spec in signature.outputs]
         addresses = [array.ctypes.data for array in (*inputs, *outputs)]
         room = np.empty(signature.arena + ALIGNMENT, np.uint8)
@@ -178,7 +178,7 @@ def tensor_callable(code: jit.Code, signature: Signature, captured: Sequence[Any
     ):
         return None
     columns = list(zip(captured, signature.inputs[count:], strict=True))
-    fixed = [x if type(x) is Cell else conform_one(signature, 0, x, spec) for x, spec in columns]
+    fixed = [x if type(x) is Cell else conforming_one(signature, 0, x, spec) for x, spec in columns]
     return builtin(code, signature, None, captured=tuple(fixed), tensors=True)
 
 
@@ -193,7 +193,7 @@ class Conforming:
     def __call__(self, *args: Any) -> Any:
         """Convert what was rejected; cells are stood in for."""
         signature = self.signature
-        given: list[Any] = list(conform(signature, args))
+        given: list[Any] = list(conforming(signature, args))
         for k in signature.cells:
             given[k] = Cell(given[k], None, trainable=False)
         result = self.strict(*given)
@@ -209,7 +209,7 @@ class Conforming:
         return result
 
 
-def conform(signature: Signature, args: Sequence[Any]) -> list[Array]:
+def conforming(signature: Signature, args: Sequence[Any]) -> list[Array]:
     """The arguments as contiguous, aligned arrays of native byte order; copies where needed."""
     if len(args) != len(signature.inputs):
         raise SpecError(
@@ -218,10 +218,10 @@ def conform(signature: Signature, args: Sequence[Any]) -> list[Array]:
         )
     arrays = [x._value if k in signature.cells else x for k, x in enumerate(args)]
     columns = enumerate(zip(arrays, signature.inputs, strict=True))
-    return [conform_one(signature, k, x, spec) for k, (x, spec) in columns]
+    return [conforming_one(signature, k, x, spec) for k, (x, spec) in columns]
 
 
-def conform_one(signature: Signature, k: int, x: Any, spec: ArraySpec) -> Array:
+def conforming_one(signature: Signature, k: int, x: Any, spec: ArraySpec) -> Array:
     """Argument `k` as an array of `spec` that native code may read."""
     array = np.asarray(x, dtype=spec.dtype if type(x) in (bool, int, float) else None)
     if array.shape != spec.shape or not same_dtype(array.dtype, spec.dtype):

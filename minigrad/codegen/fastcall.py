@@ -23,6 +23,7 @@ from ..core.tensor import Tensor
 from ..variable import Cell
 from . import jit
 from .entry import CALL
+from .marshalling import KEPT, MARSHALLING, UNKEPT
 from .memory import OWNED, SMALLEST, Memory, begin_memory, bytes_kept, handler_is_known, memory
 from .objects import (
     ALIGNED,
@@ -45,7 +46,6 @@ from .objects import (
     slot_of_cells,
     slot_of_tensors,
 )
-from .steps import KEPT, STEPS, UNKEPT
 
 ON_STACK = 1 << 15
 """Bytes of an arena up to which it is on the stack."""
@@ -205,7 +205,7 @@ def begin_body() -> list[Any]:
 
 def body_ir() -> str:
     """The text of `body`."""
-    text = "".join([STEPS, KEPT if keeps() else UNKEPT, CALL])
+    text = "".join([MARSHALLING, KEPT if keeps() else UNKEPT, CALL])
     numbers = {
         "BYTES": BYTES, "TYPE": TYPE, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS, "BASE": BASE,
         "DESCR": DESCR, "FLAGS": FLAGS, "WEAKREFS": WEAKREFS, "COUNT": COUNT, "OWNED": OWNED,

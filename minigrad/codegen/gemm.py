@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from ..core.lowering import Value
 from .blocking import Plan, Product
+from .elementwise import COPY, Elementwise, ElementwiseWriter
 from .emitter import VectorEmitter
-from .epilogue import COPY, Epilogue, EpilogueWriter
 from .packing import APART, Packer, blocks, minus, smaller
 from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
@@ -35,8 +35,8 @@ def render(
     plan: Plan,
     entry: str,
     parameters: Sequence[str] = ALONE,
-    epilogue: Epilogue | None = None,
-    prologue: Epilogue | None = None,
+    epilogue: Elementwise | None = None,
+    prologue: Elementwise | None = None,
 ) -> str:
     """The module whose function `entry(ptr x1, ptr x2, ptr y)` computes `product`.
 
@@ -74,13 +74,13 @@ class Writer(Packer):
         product: Product,
         plan: Plan,
         module: Module,
-        epilogue: Epilogue | None = None,
-        prologue: Epilogue | None = None,
+        epilogue: Elementwise | None = None,
+        prologue: Elementwise | None = None,
     ):
         super().__init__(product, plan, module, prologue)
         self.whole = product.columns // plan.width * plan.width
         self.rest = product.columns - self.whole
-        self.epilogue = EpilogueWriter(epilogue, plan.lanes) if epilogue else None
+        self.epilogue = ElementwiseWriter(epilogue, plan.lanes) if epilogue else None
         self.reaches = self.epilogue.reaches if self.epilogue else []
 
     # From the whole to the panels.

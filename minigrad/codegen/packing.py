@@ -15,8 +15,8 @@ from . import jit
 from .arithmetic import lane_type
 from .blocking import WHOLE, Plan, Product
 from .cost import WIDEST
+from .elementwise import COPY, Elementwise, ElementwiseWriter, Reach
 from .emitter import VectorEmitter
-from .epilogue import COPY, Epilogue, EpilogueWriter, Reach
 from .text import Function, Index, Module
 
 SQUARE = "minigrad.square"
@@ -35,13 +35,13 @@ class Packer:
     """Writes the copying of panels of x2, and of strips of x1, or the making of its rows."""
 
     def __init__(
-        self, product: Product, plan: Plan, module: Module, prologue: Epilogue | None = None
+        self, product: Product, plan: Plan, module: Module, prologue: Elementwise | None = None
     ):
         self.product = product
         self.plan = plan
         self.module = module
         self.long = min(plan.depth, product.depth) + APART  # from one row that is made to the next
-        self.prologue = EpilogueWriter(self.in_rows(prologue), plan.lanes) if prologue else None
+        self.prologue = ElementwiseWriter(self.in_rows(prologue), plan.lanes) if prologue else None
         self.sources = self.prologue.reaches if self.prologue else []
         self.kind = lane_type(product.dtype)
         self.row1, self.column1 = product.x1.strides[-2:]
@@ -58,7 +58,7 @@ class Packer:
 
     # Rows of x1 that are made just before they are multiplied.
 
-    def in_rows(self, prologue: Epilogue) -> Epilogue:
+    def in_rows(self, prologue: Elementwise) -> Elementwise:
         """`prologue`, which stores to rows that are `long`."""
         places = {
             place: reach._replace(strides=(*reach.strides[:-2], self.long, 1))

@@ -14,7 +14,7 @@ from ..graph import Graph
 from . import jit
 from .blocking import PARALLEL, Layout, Plan, Product, plan
 from .call import Callee, begin_kernel, kernel_code, make_callable
-from .epilogue import Epilogue, epilogue, prologue, work
+from .elementwise import Elementwise, epilogue, prologue, work
 from .executable import executable
 from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused, fused_spec, loops, signature
 from .gemm import render
@@ -127,7 +127,7 @@ def parameters(graph: Graph) -> list[str]:
     return [called[x] for x in graph.inputs] + outputs
 
 
-def followed(graph: Graph) -> Epilogue | None:
+def followed(graph: Graph) -> Elementwise | None:
     """What is made of the product at once; None where that cannot be."""
     parts = parts_of(graph)
     group, node = parts.after, parts.node
@@ -151,7 +151,7 @@ def is_shared_alone(nest: LoopNest, product: Product) -> bool:
     return product.size < PARALLEL and any(isinstance(s, Loop) and s.share for s in nest.body)
 
 
-def preceded(graph: Graph) -> Epilogue | None:
+def preceded(graph: Graph) -> Elementwise | None:
     """What makes the first operand as it is multiplied; None where that cannot be, or costs more.
 
     It is made once for each group of panels, and saves that the operand goes through memory.

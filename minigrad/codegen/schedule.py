@@ -183,7 +183,7 @@ class Scheduler(Values):
             if self.phases.is_column_sum(y) or self.phases.runs_over_rows(y):
                 self.around(self.found.cols, functools.partial(self.clear, y), vector=True)
         for done in self.around(self.found.rows, self.row):
-            self.frames[-1].names[done.y] = self.narrowed(done)
+            self.frames[-1].names[done.y] = self.in_own_dtype(done)
         body = self.frames[-1].body
         if self.found.runs_over_rows:
             loop = next(s for s in reversed(body) if isinstance(s, Loop))
@@ -258,7 +258,7 @@ class Scheduler(Values):
             self.current = index
             for done in self.around(self.found.cols, self.columns, vector=True):
                 if self.nesting.folded(done.y) <= self.cols:
-                    self.frames[-1].names[done.y] = self.narrowed(done)
+                    self.frames[-1].names[done.y] = self.in_own_dtype(done)
                 else:
                     totals.append(done)
         for y in self.phases.stored:
@@ -311,7 +311,7 @@ class Scheduler(Values):
         count = math.prod(self.nesting.space.extents[d] for d in dims)
         return count > CHUNK or not dims <= {*self.found.cols[-1:]}
 
-    def narrowed(self, done: Pending) -> Operand:
+    def in_own_dtype(self, done: Pending) -> Operand:
         """The result of a finished reduction, in the dtype of its value."""
         if done.dtype == done.y.dtype:
             return done.value

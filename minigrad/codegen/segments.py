@@ -86,7 +86,7 @@ def segments(loop: Loop) -> list[Segment]:
     kept = [s.place for s in inside if isinstance(s, Store | Update)]
     if any(place.buffer.role in ("scratch", "sums") for place in kept):
         return whole  # whole vectors are stored there, past the end of a shorter loop
-    rounds = Rounds(whole[0])
+    rounds = ValuesOfRounds(whole[0])
     cuts: set[int] = set()
     for s in inside:
         values = rounds.enter(s)
@@ -120,7 +120,7 @@ def is_number_of(place: Place, var: str) -> bool:
     return place.buffer.role == "number" and [v for v, _ in place.strides] == [var]
 
 
-class Rounds:
+class ValuesOfRounds:
     """The values that are known for each round of a segment, by name."""
 
     def __init__(self, segment: Segment) -> None:
@@ -179,7 +179,7 @@ class Cutting:
         outside, totals = self.known, dict[str, Operand]()
         for part in parts:
             self.known = dict(outside)
-            inner = list(self.segment(loop.body, Rounds(part)))
+            inner = list(self.segment(loop.body, ValuesOfRounds(part)))
             values = {s.name: self.meant(s.value) for s in loop.folds}
             if part.length > 1:
                 folds = [self.renamed(fold) for fold in loop.folds]
@@ -204,7 +204,7 @@ class Cutting:
         name = self.fresh(fold.name, fold.wide)
         return replace(fold, name=name, value=self.meant(fold.value))
 
-    def segment(self, body: Sequence[Statement], rounds: Rounds) -> Iterator[Statement]:
+    def segment(self, body: Sequence[Statement], rounds: ValuesOfRounds) -> Iterator[Statement]:
         """The statements of a body in a segment; reductions of the loop itself left out."""
         part = rounds.segment
         for s in body:
@@ -235,7 +235,7 @@ class Cutting:
             mask = inside if isinstance(inside, str) else ""
             yield replace(s, name=self.again(s), place=place, inside=mask)
 
-    def applied(self, s: Apply, rounds: Rounds) -> Iterator[Statement]:
+    def applied(self, s: Apply, rounds: ValuesOfRounds) -> Iterator[Statement]:
         """A map of values; what it chooses, where that is known."""
         operands = tuple([self.meant(x) for x in s.operands])
         chosen = choice(s, operands)

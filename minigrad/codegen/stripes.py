@@ -45,7 +45,7 @@ def striped(loop: Loop, vector_bytes: int) -> Loop:
     width = fitting[0]
     outer = f"{var}s"
     body: list[Statement] = [
-        narrowed(s, outer, width) if isinstance(s, Loop) else s for s in loop.body
+        part_of(s, outer, width) if isinstance(s, Loop) else s for s in loop.body
     ]
     return Loop(outer, extent // width, [replace(loop, body=body)], share=1)
 
@@ -63,7 +63,7 @@ def is_by_columns(row: Loop) -> bool:
     )
 
 
-def narrowed(row: Loop, outer: str, width: int) -> Loop:
+def part_of(row: Loop, outer: str, width: int) -> Loop:
     """The part of `row`, of so many columns, in the stripe with the number `outer`."""
     lanes = row.lanes
     while lanes > 1 and width % lanes:

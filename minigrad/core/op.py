@@ -59,7 +59,7 @@ class Op:
     like: the input, by number, of which only shape and dtype are read, if there is one.
     rounds: how often the graph that is the attribute `body` is run, as far as a node tells; for
         ops that run one again and again.
-    narrowed: the node that gives no more than what is used of its outputs; for ops that run graphs.
+    pruned: the node that gives no more than what is used of its outputs; for ops that run graphs.
     saving: the attributes by which the op gives more outputs: what its derivative needs of a run,
         `saving(attrs, inputs)`; None for an op whose derivative needs only inputs and outputs.
     """
@@ -108,7 +108,7 @@ class Op:
         self.draws = False
         self.like: int | None = None
         self.rounds: Callable[[Node], int | None] | None = None
-        self.narrowed: Callable[[Node, set[Any]], Node] | None = None
+        self.pruned: Callable[[Node, set[Any]], Node] | None = None
         self.__doc__ = kernel.__doc__
         self.__name__ = self.name
         self.__module__ = kernel.__module__

@@ -13,7 +13,7 @@ from .rewrite import rebuilt
 def dce(graph: Graph) -> Graph:
     """`graph` without pure nodes whose outputs no one uses. Nodes with effects stay.
 
-    Of nodes that run a graph, that computes what is used alone, as `Op.narrowed` says.
+    Of nodes that run a graph, that computes what is used alone, as `Op.pruned` says.
 
     Before::
 
@@ -33,7 +33,7 @@ def dce(graph: Graph) -> Graph:
     kept: list[Node] = []
     for node in reversed(graph.nodes):
         if not used.isdisjoint(node.outputs) or node.op.stateful:
-            kept.append(node if node.op.narrowed is None else node.op.narrowed(node, used))
+            kept.append(node if node.op.pruned is None else node.op.pruned(node, used))
             used.update(kept[-1].inputs)
     nodes = kept[::-1]
     same = len(nodes) == len(graph.nodes) and all(map(is_, nodes, graph.nodes))

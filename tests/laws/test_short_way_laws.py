@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.array_vjps import never, on_arrays, step_of, takes_a_number
 from minigrad.core.op import EAGER, using
 from minigrad.core.registry import OPS, api
 from minigrad.core.short_way import NUMBERS, ufunc_of
@@ -17,7 +18,6 @@ from minigrad.ops.arithmetic import floor_divide
 from minigrad.ops.logic import isnan, maximum, where
 from minigrad.ops.trigonometric import sin
 from minigrad.pullback import dependents, pullback
-from minigrad.steps import never, on_arrays, step_of, takes_a_number
 from minigrad.testing.applications import Application, is_pointwise
 from minigrad.testing.draws import ANY
 from minigrad.testing.modes import assert_same

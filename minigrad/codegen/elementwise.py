@@ -1,4 +1,4 @@
-"""What is made of the elements of a product one by one, as soon as some of them are there.
+"""Elementwise loops as parts of a product: epilogues of its elements, prologues of its operand.
 
 A group of loops that only maps elements becomes a function of a part of the result, which is in
 the cache then: it is read back where it has just been written. So does a group that makes the
@@ -45,7 +45,7 @@ class Reach(NamedTuple):
         return lane_type(memory_dtype(self.dtype))
 
 
-class Epilogue(NamedTuple):
+class Elementwise(NamedTuple):
     """The statements for one element, and where their places are."""
 
     statements: tuple[Load | Apply | Store, ...]
@@ -54,7 +54,7 @@ class Epilogue(NamedTuple):
 
 def epilogue(
     nest: LoopNest, buffer: Buffer, product: Product, names: Mapping[str, str]
-) -> Epilogue | None:
+) -> Elementwise | None:
     """`nest` as what is made of `product`, which is its `buffer`; None where it is more.
 
     It may only map elements to elements: of the product itself, and of what lies beside it evenly.
@@ -85,10 +85,10 @@ def epilogue(
             return None
         name, dtype = names[place.buffer.name], place.buffer.dtype
         reached[place] = Reach(name, dtype, place.offset, strides)
-    return Epilogue(tuple(steps), reached)
+    return Elementwise(tuple(steps), reached)
 
 
-def prologue(nest: LoopNest, product: Product, names: Mapping[str, str]) -> Epilogue | None:
+def prologue(nest: LoopNest, product: Product, names: Mapping[str, str]) -> Elementwise | None:
     """`nest`, of one output, as what makes the first operand of `product`, and is called COPY.
 
     It only maps elements, as in `epilogue`, and reads them in the order of memory.
@@ -103,11 +103,11 @@ def prologue(nest: LoopNest, product: Product, names: Mapping[str, str]) -> Epil
     return found
 
 
-def work(epilogue: Epilogue) -> int:
+def work(part: Elementwise) -> int:
     """How many instructions an epilogue or a prologue takes for a vector, memory included."""
     return MEMORY + sum(
         instructions(s.op, s.dtypes, s.dtype) or 0
-        for s in epilogue.statements
+        for s in part.statements
         if isinstance(s, Apply) and s.op is not None
     )
 
@@ -164,16 +164,16 @@ def beside(
     return tuple(found)
 
 
-class EpilogueWriter:
+class ElementwiseWriter:
     """Writes what is made of a part of a product.
 
     reaches: where its places are, for which its functions take pointers.
     """
 
-    def __init__(self, epilogue: Epilogue, lanes: int):
-        self.epilogue = epilogue
+    def __init__(self, part: Elementwise, lanes: int):
+        self.part = part
         self.lanes = lanes
-        self.reaches = list(dict.fromkeys(epilogue.places.values()))
+        self.reaches = list(dict.fromkeys(part.places.values()))
 
     def write(self, module: Module, name: str, columns: int) -> None:
         """The function `name(ptr..., i64 rows)` for `columns` columns, which begin there."""
@@ -212,10 +212,10 @@ class EpilogueWriter:
         """One vector, from column `j` on: all loads come before the first store."""
         names: dict[str, Value] = {}
         stores = []
-        for statement in self.epilogue.statements:
+        for statement in self.part.statements:
             match statement:
                 case Load(name, place):
-                    reach = self.epilogue.places[place]
+                    reach = self.part.places[place]
                     stride, pointer = reach.strides[-1], pointers[reach]
                     index = emitter.function.times(j, stride)
                     names[name] = emitter.load_strided(
@@ -226,7 +226,7 @@ class EpilogueWriter:
                     xs = [value(emitter, names, x, kind) for x, kind in pairs]
                     names[name] = emitter.cast(mapped(emitter, op, xs), dtype)
                 case Store(place, operand):
-                    stores.append((self.epilogue.places[place], operand))
+                    stores.append((self.part.places[place], operand))
         for reach, operand in stores:
             x = value(emitter, names, operand, reach.dtype)
             emitter.store(x, pointers[reach], j, mask=mask)

@@ -12,7 +12,7 @@ from .core.tensor import Symbol, tensor_of
 from .graph import Graph
 
 
-def narrowed(node: Node, used: set[Any]) -> Node:
+def pruned(node: Node, used: set[Any]) -> Node:
     """The loop `node`, which gives and takes what is needed for the outputs `used`.
 
     Itself where it leaves a record, or its number of rounds is not known.
@@ -35,7 +35,7 @@ def narrowed(node: Node, used: set[Any]) -> Node:
     if len(kept) == len(body.inputs) and len(live) == len(body.outputs):
         return node
     outputs = sorted(live)
-    key = ("narrowed", *outputs)
+    key = ("pruned", *outputs)
     if key not in body.cache:
         first = len(body.arguments)
         captures = tuple([body.captures[i - first] for i in kept if i >= first])

@@ -1,4 +1,4 @@
-"""Steps of the walk back: what fits a cotangent to its tensor, and steps that need no tensors.
+"""Derivative rules on arrays: steps of the walk back that need no tensors.
 
 The rule of `multiply`, `g * x2`, says for arrays what it says for tensors, in half the time: on
 arrays, no op is looked up, told of or wrapped. A walk that nobody listens to may take it so where
@@ -16,37 +16,14 @@ import numpy as np
 from numpy import asarray, ndarray
 
 from .core.op import Node, Op
-from .core.registry import api
 from .core.short_way import as_array_of, ufunc_of
 from .core.spec import DTYPES, DType
 from .core.tensor import Tensor
-from .errors import GradientError
 from .ops.broadcast import reduce_sum
 
 # enters in `bars` what a node gives its inputs, if it can, and says whether it could;
 # `step(node, g, bars, reach)`
 Step = Callable[[Node, Tensor, dict[Any, Any], set[Any]], bool]
-
-
-def conform(bar: Any, x: Any, op: Any) -> Any:
-    """`bar` as a cotangent of `x`: broadcasting and promotion undone. None for integers."""
-    if x.dtype.kind not in "fc":
-        return None
-    if type(bar) is Tensor is type(x):
-        ours, theirs = bar._value, x._value
-        if ours.shape == theirs.shape and ours.dtype is theirs.dtype:
-            return bar
-    if bar.dtype.kind == "c" and x.dtype.kind != "c":
-        bar = api.real(bar)
-    if op.broadcasts:
-        if bar.shape != x.shape or bar.shape is None or None in bar.shape:
-            bar = api.unbroadcast(bar, x)
-    elif not x.spec.is_compatible_with(api.astype(bar, x.dtype).spec):
-        raise GradientError(
-            f"the derivative rule of {op.name} gave {bar.spec} for an input of {x.spec}: a "
-            "cotangent has the shape of its input; correct the rule"
-        )
-    return bar if bar.dtype == x.dtype else api.astype(bar, x.dtype)
 
 
 def step_of(op: Op, dtype: DType) -> Step:

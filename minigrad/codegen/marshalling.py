@@ -22,7 +22,7 @@ define internal void @Memory.give(ptr %context, ptr %memory, i64 %size) {
 }
 """
 
-STEPS = """
+MARSHALLING = """
 @Py.None = external global i8
 @Py.ndarray = external global i8
 declare void @Py_IncRef(ptr)
