@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from . import batching_bodies, batching_control, tree
@@ -43,8 +44,7 @@ def vmap(func: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Cal
         leaves, structure = tree.flatten(tuple(args))
         axes = spread_axes(name, "in_axes", in_axes, args if type(in_axes) is not list else [*args])
         moved = [fronted(name, x, axis) for x, axis in zip(leaves, axes, strict=True)]
-        batch = Batch(common_size(name, moved, axes), CONTEXT.get(), name)
-        try:
+        with examples(common_size(name, moved, axes), name) as batch:
             with batch.inside():
                 pairs = zip(moved, axes, strict=True)
                 given = [x if axis is None else Batched(x, batch) for x, axis in pairs]
@@ -54,10 +54,21 @@ def vmap(func: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Cal
             places = spread_axes(name, "out_axes", out_axes, returned)
             pairs = zip(outputs, places, strict=True)
             return tree.unflatten(form, [placed(name, batch, y, axis) for y, axis in pairs])
-        finally:
-            batch.open = False
 
     return wrapper
+
+
+@contextmanager
+def examples(size: Any, name: str) -> Iterator[Batch]:
+    """A block with an interpreter of `size` examples; behind it, what they were made into is over.
+
+    size: an int, or a 0-d tensor where a trace does not know it.
+    """
+    batch = Batch(size, CONTEXT.get(), name)
+    try:
+        yield batch
+    finally:
+        batch.open = False
 
 
 def spread_axes(name: str, option: str, axes: Axes, nest: Any) -> list[int | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .batch import Batch, Batched, draws
-from .core.op import CONTEXT, Node
+from .batch import Batched, draws
+from .batching import examples
+from .core.op import Node
 from .core.registry import api
 from .core.tensor import tensor_of
 from .errors import MinigradError
@@ -24,7 +25,8 @@ def columns(
 
     seeds: gives, from row to row, cotangents of `target` along a first axis.
     reach: what depends on a source. Returns None where rows must be walked one by one: where a
-    rule has effects, runs Python that a user wrote, or depends on the run, as that of a loop.
+    rule has effects, runs Python that a user wrote, or depends on the run, as that of a loop
+    does whose number of rounds is not known.
     """
     wanted = list(wanted)
     if not all(map(is_plain, walked(nodes, target, reach))):
@@ -32,14 +34,11 @@ def columns(
     parts: list[dict[Any, Any]] = []
     try:
         for some in seeds:
-            batch = Batch(len(some), CONTEXT.get(), "a jacobian")
-            try:
+            with examples(len(some), "a jacobian") as batch:
                 with batch.inside():
                     bars = {target: Batched(tensor_of(some), batch)}
                     found = pullback(nodes, bars, wanted, reach)
                 parts.append({x: batch.whole(found[x]) for x in wanted if x in found})
-            finally:
-                batch.open = False
     except MinigradError:  # nothing that ran had effects; if it is no limit of vmap, a row raises
         return None
     first, *rest = parts
@@ -64,6 +63,8 @@ def is_plain(node: Node) -> bool:
         return True
     if op.name in CALLS:
         return plain_inside(node.attrs["graph"])
+    if node.op.rounds is not None and node.rounds:
+        return plain_inside(node.attrs["body"])
     bodies = any(callable(value) or isinstance(value, Graph) for value in node.attrs.values())
     return not (op.stateful or op.opaque or op.saving or bodies or draws(op, node.attrs))
 

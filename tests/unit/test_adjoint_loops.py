@@ -123,6 +123,34 @@ def test_second_derivatives_are_those_of_a_python_loop(program: Any) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
+def test_matrices_of_derivatives_are_those_of_a_python_loop(program: Any) -> None:
+    def hessian(f: Any) -> Any:
+        return lambda h: mg.hessian(lambda h: f(h, MATRIX, SLICES))(h)
+
+    def jacobian(f: Any) -> Any:
+        return lambda w: mg.jacobian(lambda w: f(STATE, w, SLICES) * w[:, 0])(w)
+
+    compiled = mg.function(program, jit_compile=True)
+    for made, x in ((hessian, STATE), (jacobian, MATRIX)):
+        expected = made(program)(x)
+        assert_alike(mg.function(made(program), jit_compile=True)(x), expected)
+        assert_alike(mg.function(made(program))(x), expected)
+        assert_alike(made(compiled)(x), expected)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_hessian_has_as_many_loops_as_two_gradients(many: bool) -> None:
+    """One there, one back, and each once more for the way back of both, for all rows."""
+    h = STATE if many else STATE[:2, :2]
+
+    def loss(h: Any) -> Any:
+        return mg.sum(mg.fori_loop(0, 5, lambda i, h: mg.sin(h) * mg.flip(h), h) ** 2)
+
+    graph = mg.function(mg.hessian(loss), jit_compile=True).graph_for(h)
+    assert sum(node.rounds is not None for node in graph.nodes) == 4
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
 def test_forward_mode_and_many_examples_agree_with_a_python_loop(program: Any) -> None:
     def along(h: Any, w: Any, xs: Any) -> Any:
         return mg.jvp(program, (h, w, xs), (h * 0.5, w + 1, xs * 2))[1]
