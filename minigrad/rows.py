@@ -1,7 +1,8 @@
-"""Rows of jacobians by one walk back for many: their cotangents are examples, as in `vmap`."""
+"""Jacobians by one walk for many rows or columns, which are examples there, as in `vmap`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,12 +11,15 @@ from .batching import examples
 from .core.op import Node
 from .core.registry import api
 from .core.tensor import tensor_of
+from .cotangents import units
 from .errors import MinigradError
+from .forward import has_complex, pushforward
 from .graph import Graph
-from .pullback import pullback
+from .pullback import dependents, pullback
 
 READS = ("read_variable",)  # stateful, but its derivative runs nothing
 CALLS = ("call", "stateful_call")
+TALL = 4  # a walk forward through an op may take that many times what one back takes
 
 
 def columns(
@@ -43,6 +47,49 @@ def columns(
         return None
     first, *rest = parts
     return {x: api.concat([y, *[p[x] for p in rest]]) if rest else y for x, y in first.items()}
+
+
+def is_tall(target: Any, sources: Sequence[Any]) -> bool:
+    """Whether a walk forward for each number in `sources` is quicker than one back for each result.
+
+    Of complex numbers, rows and columns are conjugates, and of other dtypes less exact.
+    """
+    several = (target, *sources)
+    if target.dtype.kind != "f" or any(x.dtype != target.dtype for x in sources):
+        return False
+    if any(x.shape is None or None in x.shape or 0 in x.shape for x in several):
+        return False
+    rows, *columns = [math.prod(x.shape) for x in several]
+    return bool(TALL * sum(columns) <= rows)
+
+
+def stood(
+    nodes: Sequence[Node], target: Any, sources: Iterable[Any], most: int
+) -> dict[Any, Any] | None:
+    """As `columns` for ones in each element of `target`; by walks forward, `most` at a time."""
+    sources = list(sources)
+    steps = list(walked(nodes, target, dependents(nodes, sources)))[::-1]
+    if not all(map(is_plain, steps)) or any(map(has_complex, steps)):
+        return None
+    found: dict[Any, Any] = {}
+    try:
+        for x in sources:
+            parts = []
+            for some in units(x, 1, math.prod(x.shape), most):
+                with examples(len(some), "a jacobian") as batch:
+                    tangents = {x: Batched(tensor_of(some), batch)}
+                    with batch.inside():
+                        pushforward(steps, tangents, [target])
+                    if target in tangents:
+                        parts.append(batch.whole(tangents[target]))
+            if not parts:
+                return None  # a rule may still say that the derivative is zero
+            whole = api.concat(parts) if len(parts) > 1 else parts[0]
+            flat = api.reshape(whole, (whole.shape[0], -1))
+            found[x] = api.reshape(api.matrix_transpose(flat), (-1, *x.shape))
+    except MinigradError:  # as in `columns`
+        return None
+    return found
 
 
 def walked(nodes: Sequence[Node], target: Any, reach: set[Any]) -> Iterator[Node]:

@@ -1,4 +1,4 @@
-"""The rows of a jacobian by one walk back are the rows by one walk for each."""
+"""A jacobian by one walk, back or forward, has the rows that come of one walk for each."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad import rows
 from minigrad import tape as tapes
 from minigrad.core.registry import OPS
 from minigrad.errors import MinigradError
@@ -38,9 +39,13 @@ def jacobians(f: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def answer(few: int, chunk: int, f: Callable[..., Any], xs: Any) -> Any:
-    """What `f(*xs)` gives, or the error; jacobians with so `few` rows by a walk for each."""
+def answer(few: int, chunk: int, f: Callable[..., Any], xs: Any, tall: int = 4) -> Any:
+    """What `f(*xs)` gives, or the error; jacobians with so `few` rows by a walk for each.
+
+    tall: how many times as many rows as columns there are where the walk goes forward.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "TALL", tall)
         patch.setattr(tapes, "FEW", few)
         patch.setattr(tapes, "CHUNK", chunk)
         try:
@@ -49,9 +54,11 @@ def answer(few: int, chunk: int, f: Callable[..., Any], xs: Any) -> Any:
             return type(error)
 
 
-def assert_same_rows(f: Callable[..., Any], xs: Any, chunk: int, scale: float = 1) -> None:
-    """Jacobians of many rows at once, up to `chunk`, are those of one at a time."""
-    found, expected = answer(1, chunk, f, xs), answer(10**9, 1, f, xs)
+def assert_same_rows(
+    f: Callable[..., Any], xs: Any, chunk: int, tall: int, scale: float = 1
+) -> None:
+    """Jacobians of many rows or columns at once, up to `chunk`, are those of one row at a time."""
+    found, expected = answer(1, chunk, f, xs, tall), answer(10**9, 1, f, xs)
     if isinstance(expected, type):
         assert found is expected
         return
@@ -79,7 +86,8 @@ def test_rows_through_an_op_agree(name: str, data: Any) -> None:
         return application(*inputs)
 
     xs = [tensors[i] for i in places]
-    assert_same_rows(jacobians(f), xs, data.draw(st.sampled_from((1, 3, 128))))
+    chunk, tall = data.draw(st.sampled_from((1, 3, 128))), data.draw(st.sampled_from((0, 4)))
+    assert_same_rows(jacobians(f), xs, chunk, tall)
 
 
 MODES: dict[str, Callable[[Any], Any]] = {
@@ -91,12 +99,12 @@ MODES: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("mode", MODES)
 @examples(0.4)
-@given(program=programs(most=8), chunk=st.sampled_from((2, 128)))
-def test_rows_of_programs_agree(mode: str, program: Program, chunk: int) -> None:
+@given(program=programs(most=8), chunk=st.sampled_from((2, 128)), tall=st.sampled_from((0, 4)))
+def test_rows_of_programs_agree(mode: str, program: Program, chunk: int, tall: int) -> None:
     def anew(*xs: Any) -> Any:
         return MODES[mode](program.function)(*xs)  # what was traced keeps its way of walking
 
-    assert_same_rows(anew, program.tensors(), chunk, 100)
+    assert_same_rows(anew, program.tensors(), chunk, tall, 100)
 
 
 @pytest.mark.parametrize("made", [lambda f: f, mg.function, mg.function(jit_compile=True)])
@@ -157,3 +165,19 @@ def test_a_walk_takes_many_rows() -> None:
         patch.setattr(op, "vjps", (lambda g, y, x: calls.append(g.shape) or rule(g, y, x),))
         mg.jacobian(mg.tanh)(mg.ones((tapes.CHUNK + 1,)))
     assert calls == [(tapes.CHUNK + 1,)] * 2
+
+
+def test_of_few_numbers_and_many_results_the_columns_are_walked_forward() -> None:
+    """The rule of an op runs once for three columns, and not for each chunk of rows."""
+    calls: list[Any] = []
+    op = OPS["tanh"]
+    (rule,) = op.vjps or ()
+    count = tapes.CHUNK + 1
+    matrix = mg.constant(np.sin(np.arange(3.0 * count)).reshape(count, 3))
+    x = mg.constant(np.array([0.3, -0.2, 0.1]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(op, "vjps", (lambda g, y, x: calls.append(g.shape) or rule(g, y, x),))
+        found = mg.jacobian(lambda x: mg.tanh(matrix @ x))(x)
+    assert calls == [(count,)]
+    slope = 1 - np.tanh(matrix.numpy() @ x.numpy()) ** 2
+    np.testing.assert_allclose(found.numpy(), slope[:, None] * matrix.numpy(), rtol=1e-12)
