@@ -89,8 +89,10 @@ def while_loop(
     loop_vars: a list or tuple, its entries tensors or nests; `body` gives the same nest. In a
     trace each tensor keeps the shape and dtype it had; eagerly this is a Python loop, which does
     not mind. The number of rounds may depend on values; reverse mode keeps the residuals of each
-    round. maximum_iterations: stop after as many. Raises SpecError where `body` changes the nest,
-    and in a trace a shape or a dtype.
+    round. Where there was none, the result is `loop_vars`, and what `body` alone uses has no path
+    to it: its gradient is None, eagerly, traced and compiled, as that of what a branch not taken
+    uses; unconnected_gradients="zero" gives zeros. maximum_iterations: stop after as many. Raises
+    SpecError where `body` changes the nest, and in a trace a shape or a dtype.
     """
     wrapped = loop_vars if isinstance(loop_vars, (list, tuple)) else (loop_vars,)
     leaves, structure = tree.flatten(tuple(wrapped))

@@ -119,6 +119,34 @@ def test_a_trip_count_known_at_run_time_has_gradients_to_the_third_order(
     assert rounds < 2 or len(found) == 3
 
 
+NO_ROUNDS: dict[str, Callable[[Any, Any], Any]] = {
+    "while": lambda x, w: mg.while_loop(lambda y: mg.sum(y) < 0, lambda y: y * w, x),
+    "counted": lambda x, w: mg.fori_loop(3, 3, lambda i, y: y * w, x),
+    "scan": lambda x, w: mg.scan(lambda y, _: (y * w, y), x, mg.zeros((0, 2)))[0],
+    "branch": lambda x, w: mg.cond(mg.sum(x) < 0, lambda: x * w, lambda: x * 1.0),
+}
+
+
+@everywhere
+@pytest.mark.parametrize("name", NO_ROUNDS)
+def test_what_only_rounds_use_has_no_gradient_where_there_were_none(mode: Any, name: str) -> None:
+    """As with a branch that was not taken, in every mode: what came in goes out."""
+    f = mode(NO_ROUNDS[name])
+    x, w = mg.constant([1.0, 2.0]), mg.constant([3.0, 4.0])
+    with mg.GradientTape(persistent=True) as tape:
+        tape.watch([x, w])
+        y = f(x, w)
+    dx, dw = tape.gradient(y, [x, w], mg.constant([5.0, 6.0]))
+    same([y, dx], [np.array([1.0, 2.0]), np.array([5.0, 6.0])])
+    assert dw is None
+    same(tape.gradient(y, w, unconnected_gradients="zero"), np.zeros(2))
+    for jit in (False, True):
+        inside = mg.function(mg.grad(lambda x, w: mg.sum(f(x, w)), (0, 1)), jit_compile=jit)
+        dx, dw = inside(x, w)
+        same(dx, np.ones(2))
+        assert dw is None
+
+
 @everywhere
 def test_a_loop_that_runs_until_it_converges(mode: Any) -> None:
     def root(a: Any) -> Any:
