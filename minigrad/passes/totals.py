@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..codegen.bodies import is_fold
@@ -10,6 +11,11 @@ from ..core.spec import FLOAT16
 from ..core.tensor import Symbol
 from ..graph import Graph
 from .rewrite import rebuilt
+
+FEW = 16
+"""Elements beside each other that leave vectors empty: more need no help."""
+MOST = 1 << 17
+"""Elements of a batch: the part of more would have lost more digits than a total loses."""
 
 
 def part_totals(graph: Graph) -> Graph:
@@ -39,7 +45,7 @@ def part_totals(graph: Graph) -> Graph:
     across: dict[Any, tuple[int, ...]] = {}
     for node in filter(is_fold, graph.nodes):
         (x,), axes = node.inputs, node.attrs["axes"]
-        if axes and not {0, len(x.shape) - 1} & {*axes}:
+        if axes and not {0, len(x.shape) - 1} & {*axes} and is_narrow(x.shape, axes):
             across.setdefault(tuple(x.shape), axes)
     if not across:
         return graph
@@ -55,6 +61,12 @@ def part_totals(graph: Graph) -> Graph:
             node = node.replaced((part,), (y,), {**node.attrs, "axes": axes})
         nodes.append(node)
     return rebuilt(graph, nodes, {})
+
+
+def is_narrow(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
+    """Whether few elements lie beside each other, and not too many below, along `axes`."""
+    columns = math.prod(shape[max(axes) + 1 :])
+    return columns < FEW and columns * math.prod(shape[k] for k in axes) <= MOST
 
 
 def is_total(node: Node) -> bool:

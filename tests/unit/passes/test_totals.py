@@ -46,6 +46,19 @@ def test_few_elements_beside_each_other_fill_vectors() -> None:
     assert "160 by" in loops
 
 
+@needs_llvm
+@pytest.mark.parametrize("shape", [(64, 1000, 64), (4, 100_000, 16), (2, 1_000_000, 2)])
+def test_a_total_beside_long_sums_is_as_exact_as_one_alone(shape: tuple[int, ...]) -> None:
+    """All roundings of a running sum of one number go the same way for a while."""
+
+    def f(x: Any) -> Any:
+        return mg.sum(x * 1.5), mg.sum(mg.abs(x), axis=1)
+
+    x = np.full(shape, np.float32(0.1))
+    total = mg.function(f, jit_compile=True)(x)[0].numpy()
+    np.testing.assert_allclose(total, np.sum(x * np.float32(1.5), dtype=np.float64), rtol=1e-6)
+
+
 def test_parts_of_a_sum_of_float16_are_not_rounded() -> None:
     def f(x: Any) -> Any:
         return mg.sum(x, axis=1), mg.sum(x)
