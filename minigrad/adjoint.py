@@ -111,9 +111,7 @@ class Back:
         if not all(is_summand(found[0], found[0].inputs[k]) for k, _ in fresh):
             return None
         for _, i in fresh:
-            x = self.inputs[i]
-            zero = complex(-0.0, -0.0) if x.dtype.kind == "c" else -0.0
-            self.carry[i] = api.full(x.shape, zero, dtype=x.dtype)
+            self.carry[i] = nothing(self.inputs[i])
         return found
 
     def taken(self, place: Any) -> Any:
@@ -203,7 +201,7 @@ class Back:
 
     def total(self, i: int) -> Any:
         """The cotangent of an input that stays, before the loop."""
-        return self.totals[i] if i in self.totals else zeros(self.inputs[i])
+        return self.totals[i] if i in self.totals else nothing(self.inputs[i])
 
     def bar(self, i: int) -> Any:
         """The cotangent of the input `i`; None where it has no path."""
@@ -286,9 +284,10 @@ def is_summand(graph: Graph, x: Any) -> bool:
     return alike and len(sums) == len(users) and x not in set(graph.outputs)
 
 
-def zeros(x: Any) -> Tensor:
-    """Zeros of the shape and dtype of an input."""
-    made: Tensor = api.zeros(x.shape, dtype=x.dtype)
+def nothing(x: Any) -> Tensor:
+    """What a sum of the shape and dtype of an input begins with: -0.0, as 0.0 + -0.0 is 0.0."""
+    zero = complex(-0.0, -0.0) if x.dtype.kind == "c" else -0.0
+    made: Tensor = api.full(x.shape, zero, dtype=x.dtype)
     return made
 
 

@@ -104,8 +104,13 @@ def repeated(x: Any, count: int) -> Any:
 
 
 def zeros(x: Any) -> Array:
-    """The cotangent that begins a sum: for an array, or for a cell. Its slices lie whole."""
+    """The cotangent of an array, or of a cell, to be filled. Its slices lie whole."""
     return np.zeros(x.shape, x.dtype)
+
+
+def nothing(x: Any) -> Array:
+    """The cotangent that begins a sum: -0.0, as 0.0 + -0.0 is 0.0."""
+    return -zeros(x)
 
 
 class Back(NamedTuple):
@@ -165,7 +170,7 @@ def way_back(laps: Laps, given: tuple[bool, ...]) -> Back | None:
         return [*[answers[i] for i in targets if i < carried], *added, *[answers[i] for i in parts]]
 
     outputs = [y for y, wanted in zip(laps.kept(0), given, strict=False) if wanted]
-    totals = [zeros(available[i]) for i in sums]
+    totals = [nothing(available[i]) for i in sums]
     examples = [*outputs[:bars], *totals, *outputs[bars:], *captured]
     if not all(isinstance(x, (np.ndarray, np.generic)) for x in examples):
         return None
@@ -203,7 +208,7 @@ def backwards(
     bars = [g for g in carry if g is not None]
     sums = [fixed[i - end] for i in back.sums]
     pairs = zip(sums, back.sums, strict=True)
-    sums = [zeros(laps.values[i]) if g is None else g for g, i in pairs]
+    sums = [nothing(laps.values[i]) if g is None else g for g, i in pairs]
     for i in back.parts:
         if slices[i - begin] is None:
             slices[i - begin] = zeros(laps.values[i])

@@ -179,6 +179,18 @@ def test_what_has_no_cotangent_yet_is_no_zero_to_be_multiplied() -> None:
     assert np.isfinite(slope.numpy()).all()
 
 
+def test_a_sum_over_rounds_of_nothing_but_negative_zeros_is_one() -> None:
+    def slopes(h: Any, w: Any) -> Any:
+        def loss(h: Any, w: Any) -> Any:
+            return mg.sum(mg.fori_loop(0, 5, lambda i, h: h + w * w, h) * -0.0)
+
+        return mg.grad(loss, argnums=(0, 1))(h, w)
+
+    for mode in (slopes, mg.function(slopes), mg.function(slopes, jit_compile=True)):
+        for g in mode(mg.ones(3), mg.ones(3)):
+            assert np.all(np.signbit(g.numpy()))
+
+
 def test_a_body_of_float16_sums_as_it_would_round_by_round() -> None:
     given = [mg.astype(x, mg.float16) for x in (STATE, MATRIX, SLICES)]
     expected = gradients(rnn)(*given)
