@@ -4,7 +4,6 @@
 keeps Python on tensors differentiable; `numpy_function` takes NumPy code in, opaque and honest.
 """
 
-from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import errors
@@ -20,8 +19,10 @@ from .functional import grad, hessian, hvp, jacobian, value_and_grad, vjp
 from .graph import Graph, executing_eagerly
 from .interop import numpy_function, py_function
 from .module import Module
+from .neighbours import attributes as _attributes  # noqa: F401  (tensors say what they lack)
 from .neighbours import einops as _einops  # noqa: F401  (einops finds its backend there)
 from .neighbours import protocols as _protocols  # noqa: F401  (NumPy's, answered from there)
+from .neighbours.surface import surface as _surface
 from .ops.accumulate import cumulative_prod, cumulative_sum, diff
 from .ops.along import argsort, sort, take_along_axis
 from .ops.arithmetic import (
@@ -155,8 +156,9 @@ from .scan import map, scan
 from .tape import GradientTape, UnconnectedGradients
 from .variable import Variable
 
-if _TYPE_CHECKING:  # for checkers and editors; at run time __getattr__ does it
+if _TYPE_CHECKING:  # for checkers and editors; at run time `surface` does it
     from . import (
+        debug,
         define,
         fft,
         linalg,
@@ -174,32 +176,6 @@ if _TYPE_CHECKING:  # for checkers and editors; at run time __getattr__ does it
 
 __version__ = "0.1.0"
 __array_api_version__ = "2025.12"
-
-# namespaces that are loaded when they are first named: `import minigrad` stays quick
-# fmt: off
-_LATER = (
-    "debug", "define", "fft", "linalg", "nn", "optimizers", "random", "saved_model", "special",
-    "testing", "visualize",
-)
-# fmt: on
-_LATER_FUNCTIONS = {
-    "__array_namespace_info__": "inspection",
-    "jvp": "forward",
-    "vmap": "batching",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _LATER_FUNCTIONS:
-        return getattr(_import_module(f"minigrad.{_LATER_FUNCTIONS[name]}"), name)
-    if name in _LATER:
-        return _import_module(f"minigrad.{name}")
-    raise AttributeError(_import_module("minigrad.neighbours.names").unknown(name, __all__))
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
 
 bool = _DTYPES["bool"]
 int8, int16, int32, int64 = (_DTYPES[f"int{n}"] for n in (8, 16, 32, 64))
@@ -223,9 +199,9 @@ __all__ = [
     "bitwise_right_shift", "bitwise_xor", "bool", "broadcast_arrays", "broadcast_shapes",
     "broadcast_to", "can_cast", "ceil", "clip", "complex64", "complex128", "concat", "cond",
     "conj", "constant", "convert_to_tensor", "copysign", "cos", "cosh", "count_nonzero",
-    "cumulative_prod", "cumulative_sum", "custom_gradient", "define", "diff", "divide", "e",
-    "einsum", "empty", "empty_like", "ensure_shape", "equal", "errors", "executing_eagerly", "exp",
-    "expand_dims", "expm1", "eye", "fft", "finfo", "flip", "float16", "float32", "float64",
+    "cumulative_prod", "cumulative_sum", "custom_gradient", "debug", "define", "diff", "divide",
+    "e", "einsum", "empty", "empty_like", "ensure_shape", "equal", "errors", "executing_eagerly",
+    "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flip", "float16", "float32", "float64",
     "floor", "floor_divide", "fori_loop", "from_dlpack", "full", "full_like", "function", "grad",
     "greater", "greater_equal", "hessian", "hvp", "hypot", "identity", "iinfo", "imag", "inf",
     "init_scope", "int8", "int16", "int32", "int64", "is_tensor", "isdtype", "isfinite", "isin",
@@ -243,3 +219,13 @@ __all__ = [
     "unique_counts", "unique_inverse", "unique_values", "unstack", "value_and_grad", "var",
     "vecdot", "visualize", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]
+# fmt: on
+
+# what is loaded when it is first named: `import minigrad` stays quick
+_NAMESPACES = (
+    *("debug", "define", "fft", "linalg", "nn", "optimizers", "random", "saved_model", "special"),
+    *("testing", "visualize"),
+)
+_FUNCTIONS = {"__array_namespace_info__": "inspection", "jvp": "forward", "vmap": "batching"}
+_LATER = {**{name: name for name in _NAMESPACES}, **_FUNCTIONS}
+_surface(__name__, __all__, {name: f"{__name__}.{file}" for name, file in _LATER.items()})

@@ -19,6 +19,7 @@ from .core.registry import api
 from .core.spec import as_dtype, as_number, canonical_axes, canonical_axis, index_of
 from .core.tensor import Tensor
 from .errors import SpecError
+from .neighbours.surface import surface
 from .ops.axes import several_axes
 from .ops.fit import fitted, length_of
 from .ops.fourier import DUAL, check_norm, check_signal, fourier, half_fourier, real_fourier
@@ -40,6 +41,7 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+surface(__name__, __all__)
 
 Axes = Sequence[int] | None
 

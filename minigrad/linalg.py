@@ -17,6 +17,7 @@ from .core.registry import api
 from .core.spec import as_int, as_truth, canonical_axis
 from .core.tensor import Tensor
 from .errors import SpecError
+from .neighbours.surface import surface
 from .norms import matrix_norm, norm, vector_norm
 from .ops.axes import matrix_transpose
 from .ops.diagonals import diagonal_of
@@ -74,6 +75,7 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+surface(__name__, __all__)
 
 
 class EigResult(NamedTuple):

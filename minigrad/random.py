@@ -20,6 +20,7 @@ from .core.registry import api
 from .core.spec import Spec, as_dtype, canonical_axis
 from .core.tensor import Tensor
 from .errors import SpecError
+from .neighbours.surface import surface
 from .ops.random_ops import (
     STATE,
     WORDS,
@@ -35,6 +36,7 @@ from .ops.special_functions import erfinv
 from .variable import Variable
 
 __all__ = ["Generator"]
+surface(__name__, __all__)
 
 Shape = int | tuple[int, ...]
 

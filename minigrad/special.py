@@ -4,6 +4,7 @@ Accurate to a few units in the last place of float64; float16 and float32 are co
 float64. All have derivatives of any order; integers give float64, complex numbers are refused.
 """
 
+from .neighbours.surface import surface
 from .ops.exponential import rsqrt
 from .ops.special_functions import (
     digamma,
@@ -50,3 +51,4 @@ __all__ = [
     "xlog1py",
     "xlogy",
 ]
+surface(__name__, __all__)

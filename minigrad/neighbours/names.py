@@ -1,58 +1,133 @@
-"""Names that people bring from TensorFlow, PyTorch, JAX and NumPy, and what they are here."""
+"""Names that people bring from TensorFlow, PyTorch, JAX and NumPy, and what they are here.
+
+Functions, of the package and of its namespaces; `attributes.py` has those of tensors. This file is
+loaded when a name is not found.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-# what another library says, and what to write; loaded when a name is not found
+LINALG = ("cholesky", "cross", "det", "eigh", "inv", "outer", "pinv", "qr", "solve", "svd", "trace")
+DRAWS = {
+    "bernoulli": "bernoulli(p)",
+    "categorical": "categorical(logits)",
+    "choice": "integers(n, shape=(k,))",
+    "normal": "normal(shape)",
+    "permutation": "permutation(n)",
+    "rand": "uniform(shape)",
+    "randint": "integers(low, high, shape)",
+    "randn": "normal(shape)",
+    "shuffle": "permutation(x)",
+    "truncated_normal": "truncated_normal(shape)",
+    "uniform": "uniform(shape)",
+}
+SEEDS = ("PRNGKey", "default_rng", "key", "manual_seed", "seed", "set_seed")
+
+# what another library says, and what to write; after a dot, in a namespace
 ELSEWHERE = {
     **{f"reduce_{name}": name for name in ("all", "any", "max", "mean", "min", "prod", "sum")},
     **{f"reduce_{new}": old for new, old in (("std", "std"), ("variance", "var"))},
     **{f"arc{name}": f"a{name}" for name in ("cos", "cosh", "sin", "sinh", "tan", "tanh", "tan2")},
+    **{name: f"linalg.{name}" for name in LINALG},
+    **{f"random.{name}": f"random.Generator(0).{draw}" for name, draw in DRAWS.items()},
+    **{f"random.{name}": "random.Generator(0), which draws and splits" for name in SEEDS},
+    "random.split": "random.Generator(0).split(2)",
+    **{name: f"random.Generator(0).{DRAWS[name]}" for name in ("rand", "randint", "randn")},
+    **{name: "random.Generator(0)" for name in ("manual_seed", "PRNGKey", "set_random_seed")},
+    "Parameter": "Variable",
+    "Session": "function",
     "absolute": "abs",
     "add_n": "sum(mg.stack(xs), axis=0)",
+    "allclose": "all(mg.abs(x - y) <= 1e-6)",
     "amax": "max",
     "amin": "min",
     "around": "round",
     "array": "constant",
+    "array_equal": "all(x == y)",
     "as_tensor": "asarray",
+    "autograd": "GradientTape or mg.grad",
+    "average": "mean",
+    "backward": "grad, or tape.gradient(y, x) of a mg.GradientTape",
+    "bfloat16": "float32",
+    "bincount": "sum(mg.nn.one_hot(x, n), axis=0)",
     "bitwise_not": "bitwise_invert",
+    "block": "concat",
     "boolean_mask": "asarray(x)[mask]",
     "cast": "astype",
     "cat": "concat",
     "ceiling": "ceil",
     "checkpoint": "recompute_grad",
+    "clamp": "clip",
     "clip_by_value": "clip",
+    "compile": "function(jit_compile=True)",
     "concatenate": "concat",
     "cumprod": "cumulative_prod",
     "cumsum": "cumulative_sum",
+    "custom_jvp": "custom_gradient",
+    "custom_vjp": "custom_gradient",
+    "detach": "stop_gradient",
+    "device_put": "asarray",
+    "diag": "linalg.diagonal, or mg.eye(n) * x",
+    "diagonal": "linalg.diagonal",
     "dot": "matmul or mg.vecdot",
+    "double": "float64",
+    "enable_grad": "GradientTape",
     "erf": "special.erf",
     "fill": "full",
+    "flatten": "reshape(x, (-1,))",
+    "float": "float32",
+    "float_": "float32",
     "from_numpy": "asarray",
     "gather": "take",
     "gather_nd": "asarray(x)[i, j]",
     "gelu": "nn.gelu",
+    "half": "float16",
+    "hstack": "concat(xs, axis=1)",
+    "index_select": "take",
+    "inner": "vecdot",
+    "int": "int32",
     "invert": "bitwise_invert",
+    "isclose": "abs(x - y) <= 1e-6",
     "jacfwd": "jacobian",
     "jacrev": "jacobian",
     "jit": "function(jit_compile=True)",
     "keras": "nn, mg.optimizers or mg.Module",
+    "kron": 'einsum("ij,kl->ikjl", x, y)',
+    "lax": "cond, mg.while_loop, mg.fori_loop or mg.scan",
     "lgamma": "special.gammaln",
+    "load": "saved_model.load",
     "log_softmax": "nn.log_softmax",
     "logsumexp": "nn.logsumexp",
+    "long": "int64",
+    "make_jaxpr": "function(f).graph_for(x)",
+    "median": "sort(x), of which the middle is the median",
+    "mgrid": "meshgrid",
     "mm": "matmul",
     "mod": "remainder",
     "mul": "multiply",
     "neg": "negative",
-    "no_grad": "stop_gradient",
+    "no_grad": "stop_gradient, or nothing: only a mg.GradientTape records",
     "norm": "linalg.vector_norm",
+    "numpy": "asarray, and the other functions of the package",
     "one_hot": "nn.one_hot",
+    "optim": "optimizers",
+    "percentile": "sort(x), and index it",
+    "permute": "permute_dims",
+    "placeholder": "function, and its arguments",
     "power": "pow",
+    "print": "py_function(print, [x], [])",
+    "py_func": "py_function",
+    "quantile": "sort(x), and index it",
     "range": "arange",
+    "ravel": "reshape(x, (-1,))",
     "relu": "nn.relu",
+    "remat": "recompute_grad",
     "rsqrt": "special.rsqrt",
+    "save": "saved_model.save",
+    "scatter": "zeros(n).at[i].add(x)",
+    "segment_sum": "zeros(n).at[i].add(x)",
     "sigmoid": "special.expit",
     "softmax": "nn.softmax",
     "softplus": "nn.softplus",
@@ -62,17 +137,52 @@ ELSEWHERE = {
     "train": "optimizers",
     "transpose": "permute_dims",
     "true_divide": "divide",
+    "unique": "unique_values",
     "unsqueeze": "expand_dims",
     "value_and_gradient": "value_and_grad",
     "view": "reshape",
+    "vstack": "concat(xs, axis=0)",
+    "fft.fft2": "fft.fftn(x, axes=(-2, -1))",
+    "fft.ifft2": "fft.ifftn(x, axes=(-2, -1))",
+    "linalg.cond": "linalg.svdvals, the first of them over the last",
+    "linalg.diag": "linalg.diagonal, or mg.eye(n) * x",
+    "linalg.logdet": "linalg.slogdet",
+    "linalg.lstsq": "linalg.pinv(x) @ y",
+    "linalg.solve_triangular": "linalg.solve",
+    "linalg.triangular_solve": "linalg.solve",
+    "nn.Dense": "Module, with the Variables w and b, and x @ self.w + self.b",
+    "nn.Dropout": "nn.dropout",
+    "nn.Linear": "Module, with the Variables w and b, and x @ self.w + self.b",
+    "nn.Module": "Module",
+    "nn.Parameter": "Variable",
+    "nn.cross_entropy": "nn.softmax_cross_entropy",
+    "nn.embedding_lookup": "nn.embedding",
+    "nn.functional": "nn.relu, and the other functions of mg.nn",
+    "nn.mse_loss": "mean(mg.square(x - y))",
+    "nn.sigmoid_cross_entropy_with_logits": "nn.sigmoid_cross_entropy",
+    "nn.softmax_cross_entropy_with_logits": "nn.softmax_cross_entropy",
+    "nn.sparse_softmax_cross_entropy_with_logits": "nn.softmax_cross_entropy",
+    "nn.swish": "nn.silu",
+    "nn.tanh": "tanh",
+    "optimizers.Momentum": "optimizers.SGD(momentum=0.9)",
+    "special.gamma": "exp(mg.special.gammaln(x))",
+    "special.lgamma": "special.gammaln",
+    "special.logsumexp": "nn.logsumexp",
+    "special.sigmoid": "special.expit",
+    "special.softmax": "nn.softmax",
 }
 
 
-def unknown(name: str, names: Sequence[str]) -> str:
-    """What to say of a name that minigrad does not have; `names` are those that it has."""
+def unknown(name: str, names: Sequence[str], space: str = "") -> str:
+    """What to say of a name that minigrad, or its namespace `space`, does not have.
+
+    names: those that it has.
+    """
+    whole, inside = ("minigrad", "mg") if not space else (f"minigrad.{space}", f"mg.{space}")
     if name.startswith("_"):
-        return f"minigrad has no {name!r}"
-    found = ELSEWHERE.get(name)
-    near = [found] if found else get_close_matches(name, names, 2, 0.75)
-    hint = f"write {' or '.join(f'mg.{one}' for one in near)}; " if near else ""
-    return f"minigrad has no {name!r}; {hint}dir(minigrad) lists what it has"
+        return f"{whole} has no {name!r}"
+    found = ELSEWHERE.get(f"{space}.{name}" if space else name)
+    near = [f"{inside}.{one}" for one in get_close_matches(name, names, 2, 0.75)]
+    near = [f"mg.{found}"] if found else near
+    hint = f"write {' or '.join(near)}; " if near else ""
+    return f"{whole} has no {name!r}; {hint}dir({whole}) lists what it has"

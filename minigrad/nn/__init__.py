@@ -3,6 +3,7 @@
 Weights are arguments; `mg.Module` keeps them as Variables. Images are (n, height, width, channels).
 """
 
+from ..neighbours.surface import surface
 from .activations import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus
 from .convolution import conv2d
 from .layers import dropout, embedding, layer_norm, one_hot, scaled_dot_product_attention
@@ -37,3 +38,4 @@ __all__ = [
     "softmax_cross_entropy",
     "softplus",
 ]
+surface(__name__, __all__)

@@ -6,6 +6,7 @@ with mg.GradientTape() as tape:
 optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
 """
 
+from ..neighbours.surface import surface
 from .base import Optimizer, clip_by_global_norm, global_norm
 from .rules import SGD, Adagrad, Adam, AdamW, RMSprop
 from .schedules import Constant, CosineDecay, ExponentialDecay, Warmup
@@ -24,3 +25,4 @@ __all__ = [
     "clip_by_global_norm",
     "global_norm",
 ]
+surface(__name__, __all__)
