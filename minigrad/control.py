@@ -189,11 +189,30 @@ def traced_while(
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any) -> Any:
     """`init` after `value = body(i, value)` for i from `lower` to `upper` - 1.
 
-    lower, upper: 0-d integers, known or traced. init: a tensor or a nest; `body` gives the same.
+    lower, upper: 0-d integers, known or traced; `i` has the dtype that they promote to. init: a
+    tensor or a nest; `body` gives the same. Raises SpecError for bounds that are no 0-d integers.
     """
-    first, last = as_tensor(lower), as_tensor(upper)
-    if first.dtype != last.dtype:
-        last = api.astype(last, first.dtype)
+    first, last = counting_bounds(lower, upper)
     return while_loop(
         lambda i, _: i < last, lambda i, value: (i + 1, body(i, value)), (first, init)
     )[1]
+
+
+def counting_bounds(lower: Any, upper: Any) -> tuple[Any, Any]:
+    """The bounds of a loop that counts, in one dtype; Python integers are weak in it."""
+    for name, bound in (("lower", as_tensor(lower)), ("upper", as_tensor(upper))):
+        if bound.ndim or bound.dtype.kind not in "iu":
+            raise SpecError(
+                f"fori_loop: {name} of {bound.spec} came: rounds are counted from one 0-d integer "
+                "to another; write mg.astype(n, mg.int32), or take one element"
+            )
+    several = [x if type(x) is int else as_tensor(x) for x in (lower, upper)]
+    if type(lower) is int is type(upper):
+        several = [as_tensor(lower), as_tensor(upper)]
+    dtype = api.result_type(*several)
+    if dtype.kind not in "iu":
+        raise SpecError(
+            f"fori_loop: {as_tensor(lower).spec} and {as_tensor(upper).spec} came as bounds: no "
+            "integer dtype holds both; write mg.astype(n, mg.int64) of one of them"
+        )
+    return as_tensor(lower, dtype), as_tensor(upper, dtype)

@@ -187,6 +187,35 @@ def test_fori_loop_counts_from_lower_to_upper(mode: Any) -> None:
 
 
 @everywhere
+@pytest.mark.parametrize("bound", [2.5, True, [2, 3]], ids=str)
+def test_fori_loop_counts_from_one_integer_to_another(mode: Any, bound: Any) -> None:
+    spec = mg.asarray(bound).spec
+    for first, last, name in ((0, bound, "upper"), (bound, 9, "lower")):
+        with pytest.raises(SpecError) as error:
+            mode(lambda x, a=first, b=last: mg.fori_loop(a, b, lambda i, y: y + 1, x))(mg.ones(2))
+        assert words(error.value) == (
+            f"fori_loop: {name} of {spec} came: rounds are counted from one 0-d integer to "
+            "another; write mg.astype(n, mg.int32), or take one element"
+        )
+
+
+@everywhere
+def test_bounds_of_fori_loop_promote_as_numbers_do(mode: Any) -> None:
+    def counted(lower: Any, upper: Any) -> Any:
+        return mg.fori_loop(
+            lower, upper, lambda i, last: mg.astype(i, mg.int64), mg.asarray(-1, dtype=mg.int64)
+        )
+
+    f = mode(counted)
+    same(f(mg.asarray(0, dtype=mg.uint8), mg.asarray(300)), 299)
+    same(f(0, mg.asarray(3, dtype=mg.uint64)), 2)
+    with pytest.raises(SpecError, match="no integer dtype holds both"):
+        f(mg.asarray(0, dtype=mg.int64), mg.asarray(3, dtype=mg.uint64))
+    with pytest.raises(SpecError, match="300 was to become a tensor of uint8, and does not fit"):
+        f(mg.asarray(0, dtype=mg.uint8), 300)
+
+
+@everywhere
 def test_scan_is_the_loop_it_says(mode: Any) -> None:
     def f(w: Any, xs: Any) -> Any:
         last, ys = mg.scan(lambda h, x: (mg.tanh(h @ w + x), mg.sum(h)), mg.zeros_like(xs[0]), xs)
