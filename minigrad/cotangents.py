@@ -19,6 +19,12 @@ def key_of(x: Any, asked: str) -> Any:
     if isinstance(x, Tensor) or getattr(x, "__opaque_input__", False):
         return x
     cell = getattr(x, "cell", None)
+    if x is None:
+        raise GradientError(
+            f"{asked}: None came, where a tensor or Variable is asked for: what is None has no "
+            "derivative, as a gradient that does not exist; tape.explain(target, source) says why "
+            'it does not, and unconnected_gradients="zero" gives zeros in its place'
+        )
     if cell is None:
         raise GradientError(
             f"{asked}: {type(x).__name__} {x!r:.60} came: a tape follows tensors and Variables; "

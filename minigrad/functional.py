@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from . import tree
@@ -45,6 +46,10 @@ class Slopes(NamedTuple):
     sources: list[Any]
 
 
+# gradients that were None inside of a function whose gradient is being asked
+MISSING: ContextVar[list[Slopes] | None] = ContextVar("MISSING", default=None)
+
+
 def slopes_of(
     func: Callable[..., Any],
     args: Any,
@@ -55,17 +60,40 @@ def slopes_of(
 ) -> Slopes:
     """The gradients of a scalar function by the `chosen` arguments."""
     filled, sources = with_sources(func, args, chosen)
-    with GradientTape() as tape:
-        tape.watch(sources)
-        returned = func(*filled, **kwargs)
+    missing: list[Slopes] = []
+    around = MISSING.set(missing)
+    try:
+        with GradientTape() as tape:
+            tape.watch(sources)
+            returned = func(*filled, **kwargs)
+    finally:
+        MISSING.reset(around)
     value = returned[0] if has_aux else returned
+    if value is None and missing:
+        raise inner_is_none(func, missing[-1])
     if not isinstance(value, Tensor) or value.ndim not in (0, None):
         raise GradientError(
             f"grad of {getattr(func, '__name__', 'a function')}: its value is "
             f"{getattr(value, 'spec', type(value).__name__)}: a gradient belongs to one "
             "number; return mg.sum(y), or use mg.jacobian or mg.vjp"
         )
-    return Slopes(returned, tape.gradient(value, sources), tape, value, sources)
+    found = Slopes(returned, tape.gradient(value, sources), tape, value, sources)
+    if (noted := MISSING.get()) is not None and any(g is None for g in found.grads):
+        noted.append(found)
+    return found
+
+
+def inner_is_none(func: Any, inner: Slopes) -> GradientError:
+    """The error of a gradient of `func`, which is a gradient itself, and None."""
+    k = [g is None for g in inner.grads].index(True)
+    found = inner.tape.explain(inner.value, inner.sources[k])
+    error = GradientError(
+        f"grad of the gradient of {getattr(func, '__name__', 'a function')}: {found!s}; and a "
+        "derivative of None there is none; for one of zeros, ask a mg.GradientTape with "
+        'unconnected_gradients="zero" for the inner gradient'
+    )
+    error.explanation = found
+    return error
 
 
 def with_sources(func: Any, args: Any, chosen: Sequence[int]) -> tuple[list[Any], list[Any]]:

@@ -182,6 +182,7 @@ class GradientTape:
 
         Returns, in the nest of `sources`, tensors of shape `target.shape + source.shape`.
         """
+        key_of(target, "jacobian")
         check_known(target, target.shape, "jacobian")
         leaves, structure = tree.flatten(sources)
         columns = self._columns(target, leaves, unconnected_gradients, 1, target.size)
@@ -201,6 +202,8 @@ class GradientTape:
 
         target: (n, ...). source: (n, ...). Returns (n, *target.shape[1:], *source.shape[1:]).
         """
+        for x in (target, source):
+            key_of(x, "batch_jacobian")
         if not target.shape or not source.shape or source.shape[0] != target.shape[0]:
             raise GradientError(
                 f"batch_jacobian of {target.spec} by {source.spec}: both begin with the same "

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.errors import GradientError
+from tests.unit.modes import everywhere, words
 
 
 def inner_grad(x: Any) -> Any:
@@ -68,3 +70,31 @@ def test_second_derivatives_that_nobody_can_know_are_none_and_no_zeros(mode: Any
     for f in (mode(mg.sum), mode(lambda x: mg.sum(mg.floor(x))), mode(lambda x: mg.sum(x) * 2.0)):
         np.testing.assert_array_equal(mg.hessian(f)(x).numpy(), np.zeros((2, 2)))
         np.testing.assert_array_equal(mg.hvp(f, x, x).numpy(), np.zeros(2))
+
+
+@everywhere
+def test_a_gradient_of_a_gradient_that_is_none_says_where_the_inner_one_ends(mode: Any) -> None:
+    def f(x: Any) -> Any:
+        return mg.round(x)
+
+    with pytest.raises(GradientError) as error:
+        mode(mg.grad(mg.grad(f)))(mg.constant(2.0))
+    assert words(error.value) == (
+        "grad of the gradient of f: the gradient is None: the path is cut by round at "
+        "test_functional.py:LINE (no derivative): piecewise constant; use a smooth function in its "
+        "place, or give it a derivative with mg.custom_gradient; and a derivative of None there is "
+        'none; for one of zeros, ask a mg.GradientTape with unconnected_gradients="zero" for the '
+        "inner gradient"
+    )
+    assert error.value.explanation is not None
+
+
+def test_a_derivative_of_none_is_refused_by_name() -> None:
+    nothing = mg.grad(lambda x: mg.round(x))
+    x = mg.constant(2.0)
+    for asked in (mg.jacobian(nothing), lambda x: mg.vjp(nothing, x)[1](1.0)):
+        with pytest.raises(GradientError, match="None came, where a tensor or Variable is asked"):
+            asked(x)
+    with mg.GradientTape() as tape, pytest.raises(GradientError, match="batch_jacobian: float"):
+        tape.batch_jacobian(1.0, x)
+    assert mg.grad(lambda x: mg.sum(x * x))(x).item() == 4.0  # nothing is left behind
