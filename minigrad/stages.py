@@ -55,20 +55,33 @@ def compiler_ir(concrete: Any, tensors: Sequence[Any], stage: str) -> str:
 
 def capability_report(concrete: Any) -> str:
     """What compiling would make of each node; nothing is run."""
-    rows = []
-    for node in everything(concrete.graph):
-        if node.op.name == "py_function":
-            verdict = "compiles if its body can be traced"
-        elif why := obstacle(node):
-            verdict = f"blocks: {why}"
-        elif isinstance(node.op.lower, Contract):
-            verdict = "product: native code, or a library call for other dtypes"
-        elif node.op.lower is None:
-            verdict = "library call"
-        else:
-            verdict = "compiles"
-        rows.append(f"{node.title:24} {verdict:16} {node.where}")
+    rows = [
+        f"{node.title:24} {verdict(node):16} {node.where}" for node in everything(concrete.graph)
+    ]
     return "\n".join(rows)
+
+
+def verdict(node: Node) -> str:
+    """What compiling would make of `node`."""
+    if node.op.name == "py_function":
+        return "compiles if its body can be traced"
+    if why := obstacle(node):
+        return f"blocks: {why}"
+    if isinstance(node.op.lower, Contract):
+        return "product: native code, or a library call for other dtypes"
+    inner = list(nested_graphs(node))
+    if node.op.lower is not None or not inner:
+        return "library call" if node.op.lower is None else "compiles"
+    if "branches" in node.attrs:
+        return "runs the branch that is chosen, compiled"
+    if any(is_called(step) for graph in inner for step in everything(graph)):
+        return "runs its rounds one by one, compiled but for the library calls in them"
+    return "compiles"
+
+
+def is_called(node: Node) -> bool:
+    """Whether Python calls something for `node`, or it changes Variables as it runs."""
+    return node.op.lower is None and not ("carried" in node.attrs and not node.op.stateful)
 
 
 def everything(graph: Graph) -> Iterator[Node]:

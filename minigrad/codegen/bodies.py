@@ -85,6 +85,8 @@ def is_array(x: Any) -> bool:
 def refusal(node: Node) -> str | None:
     """Why `node` cannot be part of a loop; None if it can."""
     lower = node.op.lower
+    if node.op.rounds is not None:
+        return f"rounds of its own: {node.op.name}"
     if lower is None or isinstance(lower, Contract | Composed):
         return f"library call: {node.op.name}"
     if isinstance(lower, Draw | Transform):

@@ -144,3 +144,24 @@ def test_a_variable_that_a_body_uses_by_name_may_be_assigned_afterwards(kind: st
     expected = trained(lambda f: f)
     np.testing.assert_allclose(trained(mg.function), expected, rtol=1e-5)
     np.testing.assert_allclose(trained(mg.function(jit_compile=True)), expected, rtol=1e-5)
+
+
+def test_the_report_of_what_compiles_says_of_loops_what_the_compiler_makes_of_them() -> None:
+    x = mg.ones(4)
+    loops = {
+        "compiles": lambda x: mg.fori_loop(0, 5, lambda i, y: mg.sin(y) * 2, x),
+        "runs its rounds one by one, compiled but for the library calls in them": (
+            lambda x: mg.fori_loop(0, 5, lambda i, y: mg.sort(y) * 2, x)
+        ),
+        "runs the branch that is chosen, compiled": (
+            lambda x: mg.cond(mg.sum(x) > 0, lambda: mg.sin(x), lambda: x)
+        ),
+    }
+    for verdict, body in loops.items():
+        f = mg.function(body, jit_compile=True)
+        lines = f.capability_report(x).splitlines()
+        (line,) = [line for line in lines if line.startswith(("loop", "switch"))]
+        assert verdict in line
+        text = f.compiler_ir(x, stage="fused")
+        assert ("native_loop(" in text) == (verdict == "compiles")
+        assert "library call: loop" not in text
