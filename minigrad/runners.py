@@ -9,12 +9,14 @@ from .codegen.call import begin_builtins, make_callable, tensor_callable
 from .codegen.executable import Runner, executable
 from .codegen.jit import available
 from .core.later import later
-from .core.op import CONTEXT
+from .core.op import CONTEXT, Node
 from .core.spec import OPAQUE, Spec
 from .graph import Graph
 from .passes.pipeline import optimized
 from .passes.specialize import specialize
 from .recipes import Native, recalled, remember
+from .text import nested_graphs
+from .variable import assign_variable
 
 compiler = later("compiler")
 
@@ -49,8 +51,34 @@ def native(graph: Graph) -> Runner:
     """A runner by fused native kernels and library calls."""
     found = alone(graph) if available() else None
     if found is None:
-        return executable(compiler.program(graph))
+        whole = compiler.program(graph)
+        run = executable(whole)
+        return undone_on_failure(run) if any(map(may_assign, whole.nodes)) else run
     return make_callable(*found, lambda *args: compiler.reference(graph)(*args))
+
+
+def may_assign(node: Node) -> bool:
+    """Whether `node` assigns Variables in the graphs it runs; others are assigned at the end."""
+    steps = [step for graph in nested_graphs(node) for step in graph.nodes]
+    return any(step.op is assign_variable or may_assign(step) for step in steps)
+
+
+def undone_on_failure(run: Runner) -> Runner:
+    """`run`, which leaves Variables as they were where it raises: compiled, all happens or nothing.
+
+    What a loop has written over meanwhile is none of the arrays that are kept here.
+    """
+
+    def attempt(*values: Any) -> tuple[Any, ...]:
+        before = [(x, x._value) for x in values if hasattr(x, "trainable")]
+        try:
+            return run(*values)
+        except BaseException:
+            for cell, array in before:
+                cell._value = array
+            raise
+
+    return attempt
 
 
 def alone(graph: Graph) -> Native | None:
