@@ -89,6 +89,17 @@ class Product(NamedTuple):
         return tuple([math.prod(shape[k + 1 :]) for k in range(len(shape))])
 
     @property
+    def x2_bytes(self) -> int:
+        """How large the second operand is, of one of the batch."""
+        return self.depth * self.columns * self.dtype.itemsize
+
+    @property
+    def copies(self) -> int:
+        """How many products of the batch have the same second operand."""
+        places = zip(self.batch, self.x2.strides, strict=False)
+        return math.prod([extent for extent, stride in places if not stride])
+
+    @property
     def elements(self) -> int:
         """How many elements the result has."""
         return math.prod(self.batch) * self.rows * self.columns
@@ -128,16 +139,19 @@ class Plan(NamedTuple):
         return self.vectors * self.lanes
 
 
-def plan(product: Product, vector_bytes: int, registers: int, *, made: bool = False) -> Plan:
+def plan(
+    product: Product, vector_bytes: int, registers: int, made: tuple[bool, bool] = (False, False)
+) -> Plan:
     """The plan for a machine whose `registers` registers are `vector_bytes` wide.
 
-    made: whether rows of x1 are made just before they are multiplied.
+    made: whether rows of x1, and panels of x2, are made just before they are multiplied.
     """
+    rows_made, panels_made = made
     itemsize = product.dtype.itemsize
     lanes = vector_bytes // itemsize
-    contiguous, size = product.x2.strides[-1] == 1, product.depth * product.columns * itemsize
+    contiguous, size = product.x2.strides[-1] == 1, product.x2_bytes
     many = size > UNPACKED_BYTES and product.rows >= REUSE and not product.levels
-    packed = not contiguous or many
+    packed = not contiguous or many or panels_made
     load = LOAD if packed or size <= NEAR_BYTES else FAR_LOAD
     rows, vectors = tile(product.rows, -(-product.columns // lanes), registers, load)
     width = vectors * lanes
@@ -147,9 +161,9 @@ def plan(product: Product, vector_bytes: int, registers: int, *, made: bool = Fa
     depth = even(product.depth, most, product.step if product.levels else lanes)
     fitting = BLOCK_BYTES // (min(product.depth, depth) * itemsize)
     found = Plan(lanes, rows, vectors, even(product.rows, fitting, rows), depth, packed, strips)
-    if strips or made or (packed and product.rows > fitting):
+    if strips or rows_made or (packed and product.rows > fitting):
         found = grouped(product, found)
-    if made:
+    if rows_made:
         size = min(product.depth, depth) * itemsize
         band = max(MADE_BYTES // size // rows, 1) * rows
         found = found._replace(group=panels_together(product, found), band=band)

@@ -1,8 +1,9 @@
-"""Elementwise loops as parts of a product: epilogues of its elements, prologues of its operand.
+"""Elementwise loops as parts of a product: epilogues of its elements, prologues of its operands.
 
 A group of loops that only maps elements becomes a function of a part of the result, which is in
 the cache then: it is read back where it has just been written. So does a group that makes the
-first operand, of which some rows are made just before they are multiplied.
+operand: some rows of the first are made just before they are multiplied, and panels of the second
+where they are packed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .text import Index, Module
 RAGGED = 1.3
 """How many lanes vectors may have for each element of a row."""
 COPY = "copy"
-"""What a prologue stores to: rows of the first operand that are multiplied next."""
+"""What a prologue stores to: rows of the first operand, or panels of the second one."""
 MEMORY = 4
 """What loads and the store of a prologue count, in instructions."""
 
@@ -88,19 +89,30 @@ def epilogue(
     return Elementwise(tuple(steps), reached)
 
 
-def prologue(nest: LoopNest, product: Product, names: Mapping[str, str]) -> Elementwise | None:
-    """`nest`, of one output, as what makes the first operand of `product`, and is called COPY.
+def prologue(
+    nest: LoopNest, product: Product, names: Mapping[str, str], *, second: bool
+) -> Elementwise | None:
+    """`nest`, of one output, as what makes an operand of `product`, and is called COPY.
 
-    It only maps elements, as in `epilogue`, and reads them in the order of memory.
+    It only maps elements, as in `epilogue`, and reads them in the order of memory. A second operand
+    may be the same for all of the batch.
     """
-    whole = product._replace(columns=product.depth, depth=1)  # as if it were a product itself
+    operand = product.x2 if second else product.x1
+    shared = second and not any(operand.strides[:-2])
+    before = (0,) * len(product.batch) if shared else ()
+    rows = product.depth if second else product.rows
+    columns = product.columns if second else product.depth
+    batch = () if shared else product.batch
+    # as if it were a product itself
+    whole = product._replace(batch=batch, rows=rows, columns=columns, depth=1)
     (made,) = nest.outputs
     found = epilogue(nest, made, whole, {**names, made.name: COPY})
-    if found is None or product.levels or product.x1 != Layout(0, whole.result):
+    if found is None or product.levels or operand != Layout(0, (*before, *whole.result)):
         return None
     if any(reach.strides[-1] not in (0, 1) for reach in found.places.values()):
         return None
-    return found
+    reached = {x: r._replace(strides=(*before, *r.strides)) for x, r in found.places.items()}
+    return found._replace(places=reached)
 
 
 def work(part: Elementwise) -> int:

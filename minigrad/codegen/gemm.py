@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import compress
 
 from ..core.lowering import Value
 from .blocking import Plan, Product
 from .elementwise import COPY, Elementwise, ElementwiseWriter
 from .emitter import VectorEmitter
-from .packing import APART, Packer, blocks, minus, smaller
+from .packing import APART, Packer, Prologues, Unit, blocks, minus, smaller
 from .pool import DECLARATION, SUBMIT
 from .text import Function, Index, Module
 
@@ -36,34 +36,17 @@ def render(
     entry: str,
     parameters: Sequence[str] = ALONE,
     epilogue: Elementwise | None = None,
-    prologue: Elementwise | None = None,
+    prologues: Prologues = (None, None),
 ) -> str:
     """The module whose function `entry(ptr x1, ptr x2, ptr y)` computes `product`.
 
     parameters: of the function, in order; those of other names are for the buffers of the
-    epilogue, or not read, or for those of the prologue, which makes x1.
+    epilogue, or not read, or for those of prologues, which make x1 and x2.
     """
     module = Module()
-    writer = Writer(product, plan, module, epilogue, prologue)
+    writer = Writer(product, plan, module, epilogue, prologues)
     writer.entry(entry, parameters)
     return module.render()
-
-
-class Unit(NamedTuple):
-    """What a unit of work reads and writes: pointers, the number of its rows, room for copies.
-
-    beside, sources: what lies beside its first element, for each array that the epilogue reaches,
-    or the prologue, by which x1 is room for rows.
-    """
-
-    x1: str
-    x2: str
-    y: str
-    beside: list[str]
-    sources: list[str]
-    rows: Index
-    packed: str
-    strips: str
 
 
 class Writer(Packer):
@@ -75,9 +58,9 @@ class Writer(Packer):
         plan: Plan,
         module: Module,
         epilogue: Elementwise | None = None,
-        prologue: Elementwise | None = None,
+        prologues: Prologues = (None, None),
     ):
-        super().__init__(product, plan, module, prologue)
+        super().__init__(product, plan, module, prologues)
         self.whole = product.columns // plan.width * plan.width
         self.rest = product.columns - self.whole
         self.epilogue = ElementwiseWriter(epilogue, plan.lanes) if epilogue else None
@@ -99,8 +82,8 @@ class Writer(Packer):
                     self.epilogue.write(self.module, f"{which}_epilogue", columns)
         if self.plan.strips:
             self.strips("strips")
-        if self.prologue:
-            self.prologue.write_rows(self.module, "rows")
+        if self.rows_made:
+            self.rows_made.write_rows(self.module, "rows")
         self.task("chunk")
         arrays = self.arrays
         f = self.module.function(name, [f"ptr noalias %{x}" for x in parameters], quick=True)
@@ -117,9 +100,9 @@ class Writer(Packer):
     @property
     def arrays(self) -> list[str]:
         """The parameters that are read or written."""
-        others = [reach.name for reach in (*self.reaches, *self.sources)]
-        own = ALONE[1:] if self.prologue else ALONE
-        return [x for x in dict.fromkeys([*own, *others]) if x != COPY]
+        others = [reach.name for reach in (*self.reaches, *self.sources[0], *self.sources[1])]
+        given = (not self.rows_made, not self.panels_made, True)
+        return [x for x in dict.fromkeys([*compress(ALONE, given), *others]) if x != COPY]
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -140,9 +123,12 @@ class Writer(Packer):
             name: f.let(f"load ptr, ptr {f.address('%arrays', k, 'ptr')}")
             for k, name in enumerate(self.arrays)
         }
-        if not self.prologue:
-            found["x1"] = f.address(found["x1"], self.product.x1.offset, self.kind)
-        found["x2"] = f.address(found["x2"], self.product.x2.offset, self.kind)
+        for name, layout, made in (
+            ("x1", self.product.x1, self.rows_made),
+            ("x2", self.product.x2, self.panels_made),
+        ):
+            if not made:
+                found[name] = f.address(found[name], layout.offset, self.kind)
         if self.units == 1:
             self.unit(f, [0] * len(self.grid), found)
             return
@@ -162,13 +148,17 @@ class Writer(Packer):
         *batch, block, group = places
         first = f.times(block, plan.block)
         rows = smaller(f, f.plus(first, plan.block), product.rows)
-        made = "" if not self.prologue else f.scratch(self.rows_bytes())
+        made = f.scratch(self.rows_bytes()) if self.rows_made else ""
+        begins = ((*batch, first), batch)
         unit = Unit(
             made or self.at(f, arrays["x1"], (*batch, first), product.x1.strides[:-1]),
-            self.at(f, arrays["x2"], batch, product.x2.strides[:-2]),
+            "" if self.panels_made else self.at(f, arrays["x2"], batch, product.x2.strides[:-2]),
             self.at(f, arrays["y"], (*batch, first), product.result[:-1]),
             [self.reached(f, arrays, reach, (*batch, first)) for reach in self.reaches],
-            [self.reached(f, arrays, reach, (*batch, first)) for reach in self.sources],
+            [
+                [self.reached(f, arrays, reach, places) for reach in sources]
+                for sources, places in zip(self.sources, begins, strict=True)
+            ],
             minus(f, rows, first),
             f.scratch(self.panels_bytes()) if plan.packed else "",
             f.scratch(self.strips_bytes()) if plan.strips else "",
@@ -187,22 +177,20 @@ class Writer(Packer):
         part, columns: of the depth, and of x2: where each begins, and its length.
         """
         (k, depth), (j, length), plan = part, columns, self.plan
-        a = "" if self.prologue else f.address(unit.x1, self.place(f, k), self.kind)
-        b = f.address(unit.x2, f.times(k, self.row2), self.kind)
-        b = f.address(b, f.times(j, self.column2), self.kind)
+        a = "" if self.rows_made else f.address(unit.x1, self.place(f, k), self.kind)
         fresh = f.let(f"icmp eq i64 {k}, 0")
         panels = list(self.kinds(f, length))
         if plan.packed:
             for name, start, count in panels:
-                source = f.address(b, f.times(start, self.column2), self.kind)
                 target = self.panel_at(f, unit.packed, start, depth)
-                sizes = f"i64 {depth}, i64 {count}"
-                f.do(f"call void @{name}_copy(ptr {source}, ptr {target}, {sizes})")
-            b = unit.packed
+                first, size = (k, f.plus(j, start)), (depth, count)
+                self.copy_panels(f, f"{name}_copy", unit, target, first, size)
+        b = unit.packed or self.in_x2(f, unit, k, j)
         with blocks(f, unit.rows, plan.band) as (i, rows):
             x1 = unit.x1
-            if self.prologue:
-                self.make_rows(f, unit.sources, x1, (i, k), (rows, depth))
+            if self.rows_made:
+                sources = self.sources_at(f, 0, unit.sources[0], x1, (i, k))
+                f.do(f"call void @rows({sources}, i64 {rows}, i64 {depth})")
             else:
                 x1 = f.address(a, f.times(i, self.row1), self.kind)
             if plan.strips:
@@ -235,11 +223,6 @@ class Writer(Packer):
     def flag(self, f: Function, x: Index) -> Index:
         """1 where `x` is not 0."""
         return f.let(f"zext i1 {f.let(f'icmp ne i64 {x}, 0')} to i64")
-
-    def panel_at(self, f: Function, b: str, start: Index, depth: Index) -> str:
-        """Where the panel is that begins with column `start` of a group."""
-        step = f.plus(depth, APART) if self.plan.packed else 1
-        return f.address(b, f.times(start, step), self.kind)
 
     @contextmanager
     def at_the_end(self, f: Function, end: Index) -> Iterator[None]:
@@ -289,7 +272,7 @@ class Writer(Packer):
         f = self.module.function(name, [*arrays, *sizes, "i64 %count"], internal=True, quick=True)
         width = self.plan.width
         panel_size = f.times(f.plus("%depth", APART), width) if self.plan.packed else width
-        row: Index = self.long if self.prologue else self.row1
+        row: Index = self.long if self.rows_made else self.row1
         row = f.plus("%depth", APART) if self.plan.strips else row
 
         def call(which: str, i: Index) -> None:
@@ -321,10 +304,11 @@ class Writer(Packer):
         packed = self.plan.packed
         stride = self.plan.width if packed else self.row2
         row, column = (1, self.plan.rows) if self.plan.strips else (self.row1, self.column1)
-        row = self.long if self.prologue else row
+        row = self.long if self.rows_made else row
+        full = packed and not self.panels_made  # what is made has no last lanes
 
         def step(a: str, b: str, before: Sequence[Value]) -> list[Value]:
-            x2 = [emitter.load(b, j, dtype, mask=None if packed else mask) for j, mask in vectors]
+            x2 = [emitter.load(b, j, dtype, mask=None if full else mask) for j, mask in vectors]
             sums: list[Value] = []
             for i in range(rows):
                 x = emitter.splat(emitter.scalar.load(a, i * row, dtype))

@@ -24,6 +24,10 @@ APART = 4
 """Steps of depth between copies: their beginnings would share the same few places of the cache."""
 
 
+Prologues = tuple[Elementwise | None, Elementwise | None]
+"""What makes x1, and what makes x2."""
+
+
 class Lanes(NamedTuple):
     """One vector of a row: the column where it begins, and which lanes count; None for all."""
 
@@ -31,18 +35,36 @@ class Lanes(NamedTuple):
     mask: Value | None
 
 
-class Packer:
-    """Writes the copying of panels of x2, and of strips of x1, or the making of its rows."""
+class Unit(NamedTuple):
+    """What a unit of work reads and writes: pointers, the number of its rows, room for copies.
 
-    def __init__(
-        self, product: Product, plan: Plan, module: Module, prologue: Elementwise | None = None
-    ):
+    beside: what lies beside its first element, for each array that the epilogue reaches.
+    sources: where x1 begins, and x2, for each that prologues reach; x1 is room for rows then.
+    """
+
+    x1: str
+    x2: str
+    y: str
+    beside: list[str]
+    sources: list[list[str]]
+    rows: Index
+    packed: str
+    strips: str
+
+
+class Packer:
+    """Writes the copying of panels of x2, and of strips of x1, or the making of panels or rows."""
+
+    def __init__(self, product: Product, plan: Plan, module: Module, prologues: Prologues):
         self.product = product
         self.plan = plan
         self.module = module
         self.long = min(plan.depth, product.depth) + APART  # from one row that is made to the next
-        self.prologue = ElementwiseWriter(self.in_rows(prologue), plan.lanes) if prologue else None
-        self.sources = self.prologue.reaches if self.prologue else []
+        self.rows_made, self.panels_made = [
+            ElementwiseWriter(to_rows(part, row), plan.lanes) if part else None
+            for part, row in zip(prologues, (self.long, plan.width), strict=True)
+        ]
+        self.sources = [part.reaches if part else [] for part in (self.rows_made, self.panels_made)]
         self.kind = lane_type(product.dtype)
         self.row1, self.column1 = product.x1.strides[-2:]
         self.row2, self.column2 = product.x2.strides[-2:]
@@ -56,17 +78,7 @@ class Packer:
             for j in range(0, columns, lanes)
         ]
 
-    # Rows of x1 that are made just before they are multiplied.
-
-    def in_rows(self, prologue: Elementwise) -> Elementwise:
-        """`prologue`, which stores to rows that are `long`."""
-        places = {
-            place: reach._replace(strides=(*reach.strides[:-2], self.long, 1))
-            if reach.name == COPY
-            else reach
-            for place, reach in prologue.places.items()
-        }
-        return prologue._replace(places=places)
+    # Rows of x1, and panels of x2, that are made just before they are multiplied.
 
     def rows_bytes(self) -> int:
         """The size of the rows of a band."""
@@ -84,26 +96,20 @@ class Packer:
             index = f.plus(index, f.times(place, stride))
         return f.address(arrays[reach.name], index, reach.kind)
 
-    def make_rows(
-        self,
-        f: Function,
-        starts: Sequence[str],
-        copy: str,
-        first: tuple[Index, Index],
-        size: tuple[Index, Index],
-    ) -> None:
-        """Have the rows from `first` on, rows and depth, made at `copy`: so many, and so deep.
+    def sources_at(
+        self, f: Function, operand: int, starts: Sequence[str], copy: str, at: tuple[Index, Index]
+    ) -> str:
+        """The pointers of what makes, at `copy`, an operand from its row and column `at` on.
 
         starts: where the sources begin.
         """
         places = []
-        for start, reach in zip(starts, self.sources, strict=True):
+        for start, reach in zip(starts, self.sources[operand], strict=True):
             if reach.name != COPY:
-                index = f.plus(*map(f.times, first, reach.strides[-2:]))
+                index = f.plus(*map(f.times, at, reach.strides[-2:]))
                 start = f.address(start, index, reach.kind)
             places.append(f"ptr {copy if reach.name == COPY else start}")
-        rows, depth = size
-        f.do(f"call void @rows({', '.join(places)}, i64 {rows}, i64 {depth})")
+        return ", ".join(places)
 
     # Strips: as many rows of x1 as a tile has, column by column; one strip after the other.
 
@@ -150,8 +156,45 @@ class Packer:
         depth = (min(self.plan.depth, self.product.depth) + APART) * self.plan.group
         return (depth + self.plan.lanes) * self.plan.width * self.product.dtype.itemsize
 
+    def copy_panels(
+        self,
+        f: Function,
+        name: str,
+        unit: Unit,
+        target: str,
+        at: tuple[Index, Index],
+        size: tuple[Index, Index],
+    ) -> None:
+        """Have panels copied, or made: from row and column `at` of x2 on, so deep, so many."""
+        (k, j), (depth, count) = at, size
+        if not self.panels_made:
+            source = self.in_x2(f, unit, k, j)
+            f.do(f"call void @{name}(ptr {source}, ptr {target}, i64 {depth}, i64 {count})")
+            return
+        with f.loop(0, count) as panel:
+            start = f.times(panel.index, self.plan.width)
+            there = self.panel_at(f, target, start, depth)
+            sources = self.sources_at(f, 1, unit.sources[1], there, (k, f.plus(j, start)))
+            f.do(f"call void @{name}({sources}, i64 {depth})")
+
+    def in_x2(self, f: Function, unit: Unit, k: Index, j: Index) -> str:
+        """Where row `k` and column `j` of x2 are."""
+        row = f.address(unit.x2, f.times(k, self.row2), self.kind)
+        return f.address(row, f.times(j, self.column2), self.kind)
+
+    def panel_at(self, f: Function, b: str, start: Index, depth: Index) -> str:
+        """Where the panel is that begins with column `start` of a group."""
+        step = f.plus(depth, APART) if self.plan.packed else 1
+        return f.address(b, f.times(start, step), self.kind)
+
     def pack(self, name: str, columns: int) -> None:
-        """The function that copies %depth rows of %count panels of `columns` columns from %b on."""
+        """The function that copies %depth rows of %count panels of `columns` columns from %b on.
+
+        Where panels are made, it makes one, of sources that begin there.
+        """
+        if self.panels_made:
+            self.panels_made.write(self.module, name, columns)
+            return
         width, dtype = self.plan.width, self.product.dtype
         transposed = self.row2 == 1 and self.column2 != 1
         parameters = ["ptr %b", "ptr %packed", "i64 %depth", "i64 %count"]
@@ -197,6 +240,17 @@ class Packer:
                 call(state.index, lanes, columns_from, there, square)
             with f.when(f.let(f"icmp ne i64 {rest}, 0")):
                 call(whole, rest, columns_from, there, square)
+
+
+def to_rows(prologue: Elementwise, row: int) -> Elementwise:
+    """`prologue`, which stores to rows that are `row` elements apart."""
+    places = {
+        place: reach._replace(strides=(*reach.strides[:-2], row, 1))
+        if reach.name == COPY
+        else reach
+        for place, reach in prologue.places.items()
+    }
+    return prologue._replace(places=places)
 
 
 # Squares are turned by functions that all modules share, as they take long to compile.

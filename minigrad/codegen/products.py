@@ -12,18 +12,18 @@ from ..core.lowering import Body, Contract
 from ..core.op import MADE_LATE, Node, Op
 from ..graph import Graph
 from . import jit
-from .blocking import PARALLEL, Layout, Plan, Product, plan
+from .blocking import PARALLEL, UNPACKED_BYTES, Layout, Plan, Product, plan
 from .call import Callee, begin_kernel, kernel_code, make_callable
 from .elementwise import Elementwise, epilogue, prologue, work
 from .executable import executable
-from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused, fused_spec, loops, signature
+from .fused import ENTRY, PORTABLE_VECTOR_BYTES, fused_spec, loops, signature
 from .gemm import render
 from .loops import Loop, LoopNest
 from .spelling import twin
 
 AGAIN = 32
-"""Instructions for a vector of the first operand that may be repeated, in all, rather than have it
-stored and loaded: of some products, a tenth of the time was gained up to here."""
+"""Instructions for a vector of an operand that may be repeated, in all, rather than have it stored
+and loaded: of some products, a tenth of the time was gained up to here."""
 
 
 def run_product(*inputs: Any, graph: Graph) -> tuple[Any, ...]:
@@ -75,39 +75,50 @@ def product_llvm(graph: Graph) -> str:
         parts = parts_of(graph)
         found = product(parts.product)
         more = followed(graph) if parts.after else None
-        first = preceded(graph) if parts.before else None
-        chosen = chosen_plan(found, made=first is not None)
+        first = preceded(graph)
+        assert first is not None, f"{graph.name} cannot make its operands"
+        chosen = chosen_plan(found, parts.made)
         graph.cache["llvm"] = render(found, chosen, ENTRY, parameters(graph), more, first)
     made: str = graph.cache["llvm"]
     return made
 
 
-def chosen_plan(found: Product, *, made: bool) -> Plan:
+def chosen_plan(found: Product, made: tuple[bool, bool]) -> Plan:
     """The plan of a product on this machine; made: as of `plan`."""
     width = jit.host().vector_bytes if jit.available() else PORTABLE_VECTOR_BYTES
-    return plan(found, width, registers(width), made=made)
+    return plan(found, width, registers(width), made)
 
 
-# A product, and groups that make its first operand, and are made of it, at once.
+# A product, and groups that make its operands, and are made of it, at once.
 
 
 class Parts(NamedTuple):
-    """The graph of a product, and the nodes of groups before and after it, if there are any."""
+    """The graph of a product, and the nodes of groups before and after it, if there are any.
+
+    before: what makes the first operand, and what makes the second.
+    """
 
     product: Graph
-    before: Node | None = None
+    before: tuple[Node | None, Node | None] = (None, None)
     node: Node | None = None
     after: Node | None = None
+
+    @property
+    def made(self) -> tuple[bool, bool]:
+        """Which operands are made by groups."""
+        first, second = self.before
+        return first is not None, second is not None
 
 
 def parts_of(graph: Graph) -> Parts:
     """What the `graph` of a native product is made of."""
-    first, last = graph.nodes[0], graph.nodes[-1]
-    before, after = [node if node.op is fused else None for node in (first, last)]
-    if before is None and after is None:
+    node = next((node for node in graph.nodes if node.op is native_product), None)
+    if node is None:
         return Parts(graph)
-    node = graph.nodes[0 if before is None else 1]
-    return Parts(node.attrs["graph"], before, node, after)
+    made = {y: before for before in graph.nodes for y in before.outputs}
+    x1, x2, *_ = node.inputs
+    after = None if graph.nodes[-1] is node else graph.nodes[-1]
+    return Parts(node.attrs["graph"], (made.get(x1), made.get(x2)), node, after)
 
 
 def parameters(graph: Graph) -> list[str]:
@@ -119,7 +130,7 @@ def parameters(graph: Graph) -> list[str]:
     x1, x2, *_ = graph.inputs if node is None else node.inputs
     made = graph.nodes[-1].outputs[0] if node is None else node.outputs[0]
     called = {x: f"in{k}" for k, x in enumerate(graph.inputs)}
-    called |= {x2: "x2"} | ({x1: "x1"} if x1 in called else {})
+    called |= {x: name for x, name in ((x1, "x1"), (x2, "x2")) if x in called}
     places = [k for k, y in enumerate(graph.outputs) if y is made] or [
         k for k, y in enumerate(graph.outputs) if y.dtype == made.dtype
     ]
@@ -151,26 +162,34 @@ def is_shared_alone(nest: LoopNest, product: Product) -> bool:
     return product.size < PARALLEL and any(isinstance(s, Loop) and s.share for s in nest.body)
 
 
-def preceded(graph: Graph) -> Elementwise | None:
-    """What makes the first operand as it is multiplied; None where that cannot be, or costs more.
+def preceded(graph: Graph) -> tuple[Elementwise | None, Elementwise | None] | None:
+    """What makes the two operands as they are multiplied; None where that cannot be, or costs more.
 
-    It is made once for each group of panels, and saves that the operand goes through memory.
+    A first one is made for each group of panels, a second one for each block of rows. That saves
+    that they go through memory. What takes long is not made again, nor in panels, whose sources are
+    read in pieces: the next ones would not be asked for in time.
     """
     parts = parts_of(graph)
-    group = parts.before
-    assert group is not None
-    called = dict(zip((*graph.inputs, *graph.outputs), parameters(graph), strict=True))
-    nest = loops(group.attrs["graph"])
-    names = {b.name: called[x] for b, x in zip(nest.inputs, group.inputs, strict=True)}
     found = product(parts.product)
-    if is_shared_alone(nest, found):
-        return None
-    first = prologue(nest, found, names)
-    if first is None:
-        return None
-    cut = chosen_plan(found, made=True)
-    times = -(-found.columns // (cut.width * cut.group))
-    return first if times == 1 or times * work(first) <= AGAIN else None
+    if parts.made[1] and found.x2_bytes <= UNPACKED_BYTES:
+        return None  # it need not be packed, and is in the cache
+    cut = chosen_plan(found, parts.made)
+    groups = -(-found.columns // (cut.width * cut.group))
+    blocks = -(-found.rows // cut.block) * found.copies
+    called = dict(zip((*graph.inputs, *graph.outputs), parameters(graph), strict=True))
+    made: list[Elementwise | None] = []
+    for k, times in enumerate((groups, blocks)):
+        group, part = parts.before[k], None
+        if group is not None:
+            nest = loops(group.attrs["graph"])
+            names = {b.name: called[x] for b, x in zip(nest.inputs, group.inputs, strict=True)}
+            if not is_shared_alone(nest, found):
+                part = prologue(nest, found, names, second=k == 1)
+            if part is None or ((times > 1 or k == 1) and times * work(part) > AGAIN):
+                return None
+        made.append(part)
+    first, second = made
+    return first, second
 
 
 def registers(vector_bytes: int) -> int:

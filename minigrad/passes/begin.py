@@ -1,4 +1,4 @@
-"""Groups that only make the first operand of a product become a part of it."""
+"""Groups that only make an operand of a product become a part of it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from ..codegen.products import native_product, preceded
 from ..core.op import Node
 from ..core.tensor import Symbol
 from ..graph import Graph
+from .finish import multiplied
 from .regroup import regrouped
 from .rewrite import fresh, makers
 
 
 def begin_products(graph: Graph) -> Graph:
-    """`graph`, in products and groups, with products that make their first operand themselves.
+    """`graph`, in products and groups, with products that make their operands themselves.
 
-    Some rows of it are made when they are multiplied next, and are in the cache then. The operand
-    is never stored as a whole, so nobody else may need it. What goes on with another product is
-    left to that one, which makes it only once (`finish_products`).
+    Some rows of the first are made when they are multiplied next, and are in the cache then, and
+    panels of the second where they are packed. An operand is never stored as a whole, so nobody
+    else may need it. What goes on with another product is left to that one, which makes it only
+    once (`finish_products`).
 
     Before::
 
@@ -49,28 +51,32 @@ def begin_products(graph: Graph) -> Graph:
     taken.update(graph.outputs)
     nodes: dict[int, Node] = {id(node): node for node in graph.nodes}
     for node in graph.nodes:
-        group = made.get(node.inputs[0]) if node.op is native_product else None
-        if group is None or group.op is not fused or taken[group.outputs[0]] > 1:
-            continue
-        if any(x in made and made[x].op is native_product for x in group.inputs):
-            continue
-        whole = begun(group, node) if len(group.outputs) == 1 else None
-        if whole is not None:
-            del nodes[id(group)]
-            nodes[id(node)] = whole
+        for x in node.inputs[:2] if node.op is native_product else ():
+            group = made.get(x) if is_array(x) else None
+            if group is None or group.op is not fused or taken[x] > 1 or len(group.outputs) > 1:
+                continue
+            if any(y in made and made[y].op is native_product for y in group.inputs):
+                continue
+            whole = begun(group, nodes[id(node)])
+            if whole is not None:
+                del nodes[id(group)]
+                nodes[id(node)] = whole
     return regrouped(graph, [*nodes.values()])
 
 
 def begun(group: Node, node: Node) -> Node | None:
-    """The product `node` and the `group` that makes its first operand as one node; None where that
+    """The product `node` and the `group` that makes an operand of it as one node; None where that
     cannot be, or does not pay."""
-    others = node.inputs[1:]
+    (made,) = group.outputs
+    others = [x for x in node.inputs if x is not made]
+    # constants may be among them
     inputs = tuple([Symbol(x.shape, x.dtype, None) for x in (*group.inputs, *others)])
     n = len(group.inputs)
     one = group.replaced(inputs[:n], fresh(group.outputs))
-    two = node.replaced((*one.outputs, *inputs[n:]), fresh(node.outputs))
+    values = dict(zip(others, inputs[n:], strict=True)) | {made: one.outputs[0]}
+    steps = multiplied(node, tuple([values[x] for x in node.inputs]))
     name = f"{node.attrs['graph'].name}_of_{group.attrs['graph'].name}"
-    whole = Graph(name, inputs, (), (one, two), two.outputs)
+    whole = Graph(name, inputs, (), (one, *steps), steps[-1].outputs)
     if preceded(whole) is None:
         return None
     return node.replaced((*group.inputs, *others), node.outputs, {"graph": whole})

@@ -113,7 +113,7 @@ def finished(first: Node, group: Node, *, needed: bool) -> Node | None:
 
 
 def multiplied(first: Node, inputs: tuple[Any, ...]) -> list[Node]:
-    """The product `first` of `inputs`, and the group that makes its operand, if it does that."""
+    """The product `first` of `inputs`, and the groups that make its operands, if it does that."""
     inner = first.attrs["graph"]
     if parts_of(inner).node is None:
         return [first.replaced(inputs, fresh(first.outputs))]

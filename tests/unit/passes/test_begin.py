@@ -1,4 +1,4 @@
-"""What products make of their first operand themselves: which groups, and that it is the same."""
+"""What products make of their operands themselves: which groups, and that it is the same."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ from tests.unit.passes.test_finish import assert_same, random
 
 
 def begun(graph: Graph) -> int:
-    """How many products of a compiled graph make their first operand."""
+    """How many operands the products of a compiled graph make themselves."""
     products = [node for node in graph.nodes if node.op is native_product]
-    return sum(parts_of(node.attrs["graph"]).before is not None for node in products)
+    return sum(sum(parts_of(node.attrs["graph"]).made) for node in products)
 
 
 def test_the_docstring_shows_what_happens() -> None:
@@ -84,6 +84,50 @@ def test_masks_integers_batches_and_moved_operands() -> None:
 
 
 @needs_llvm
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("m", "k", "n"),
+    [(2, 260, 270), (7, 1030, 150), (40, 300, 260), (700, 1100, 65), (600, 300, 515)],
+)
+def test_second_operands(m: int, k: int, n: int, dtype: Any) -> None:
+    """Of any size, in several blocks, and shared among threads; also where both are made."""
+    x, w = random(m, k, dtype=dtype), random(k, n, dtype=dtype) / 16
+    columns, rows, beside = [random(*shape, dtype=dtype) for shape in ((n,), (k, 1), (k, n))]
+    bodies = [
+        (lambda x, w, c: [x @ mg.maximum(w + c, 0.0)], columns, 1),
+        (lambda x, w, r: [x @ (w * r)], rows, 1),
+        (lambda x, w, z: [x @ mg.where(z > 0, w, 0.5)], beside, 1),
+        (lambda x, w, z: [nn.relu(nn.relu(x) @ (w - z) + 1.0)], beside, 2),
+    ]
+    for body, more, operands in bodies:
+        graph = assert_same(body, x, w, more)
+        if m > 100:  # else threads share the loops before, and would not share the product
+            assert begun(graph) == operands
+
+
+@needs_llvm
+def test_second_operands_of_other_dtypes_and_of_a_batch() -> None:
+    counts = random(300, 200).astype(np.int8)
+    scaled = lambda x, n: [x @ (mg.astype(n, x.dtype) * 0.5)]  # noqa: E731
+    assert begun(assert_same(scaled, random(20, 300), counts)) == 1
+    assert begun(assert_same(scaled, random(3, 20, 300), counts)) == 1
+    halved = lambda x, w: [x @ (w * 0.5)]  # noqa: E731
+    assert begun(assert_same(halved, random(2, 3, 20, 300), random(2, 3, 300, 200))) == 1
+    assert begun(assert_same(halved, random(2, 3, 20, 300), random(1, 3, 300, 200))) == 0
+    turned = lambda x, w: [x @ (w * 0.5).mT]  # noqa: E731
+    assert begun(assert_same(turned, random(20, 300), random(200, 300))) == 0
+
+
+@needs_llvm
+def test_second_operands_that_are_small_or_take_long_are_stored() -> None:
+    halved = lambda x, w: [x @ (w * 0.5)]  # noqa: E731
+    assert begun(assert_same(halved, random(40, 128), random(128, 256))) == 0
+    assert begun(assert_same(halved, random(40, 128), random(128, 272))) == 1
+    long = lambda x, w: [x @ mg.tanh(w)]  # noqa: E731
+    assert begun(assert_same(long, random(40, 128), random(128, 272))) == 0
+
+
+@needs_llvm
 def test_a_network_begins_and_finishes_its_products() -> None:
     def network(x: Any, w1: Any, w2: Any) -> list[Any]:
         y = nn.relu(nn.relu(x) @ w1)
@@ -91,9 +135,9 @@ def test_a_network_begins_and_finishes_its_products() -> None:
 
     graph = assert_same(network, random(64, 30), random(30, 48) / 4, random(48, 32) / 4)
     first, second = [parts_of(node.attrs["graph"]) for node in graph.nodes]
-    assert first.before is not None
+    assert first.made == (True, False)
     assert first.after is not None  # it makes the operand of the second as well
-    assert second.before is None
+    assert second.made == (False, False)
 
 
 @needs_llvm
