@@ -13,7 +13,8 @@ from .core.convert import as_tensor
 from .core.registry import api
 from .core.spec import Spec
 from .errors import SpecError
-from .graph import Graph, executing_eagerly
+from .graph import Graph, compiling, executing_eagerly
+from .projections import Round, projected
 
 
 def scan(
@@ -124,6 +125,9 @@ def traced_scan(
     graph, form = scan_body(step, start, scans)
     check_invariants("scan", [x.spec for x in start], graph.outputs[: len(start)])
     (graph,), captures = reading_ahead([graph], graph.captures)
+    if compiling():
+        given = Round(graph, scans, captures)
+        graph, scans, captures = projected(given, len(start), rounds)
     outputs = entered(
         LOOP,
         [graph],
