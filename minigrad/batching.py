@@ -32,8 +32,9 @@ def vmap(func: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Cal
     Where ops have no batching rule they are applied example by example, and everything is right
     that is right in a loop. Each example draws its own random numbers. Variables are shared: they
     can be read, and assigned what all examples share. A Python decision on what differs between
-    examples raises TraceError; mg.cond computes both branches then, and mg.while_loop goes on
-    until all are done. `mg.numpy_function` says by `vmap_method` how it is to be called.
+    examples raises TraceError; mg.cond computes both branches then, for all examples (what a branch
+    refuses it refuses of those that do not take it, too), and mg.while_loop goes on until all are
+    done. `mg.numpy_function` says by `vmap_method` how it is to be called.
     Nests, and mixes with derivatives and functions in any order. Raises SpecError for axes that
     do not fit, or lengths that differ.
     """

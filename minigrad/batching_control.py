@@ -16,11 +16,16 @@ from .core.op import Attrs, Inputs, Op
 from .core.registry import api
 from .core.spec import Spec
 from .core.tensor import Tensor
-from .errors import SpecError
+from .errors import MinigradError, SpecError
 from .graph import Graph, evaluate, saved, trace
 from .replay import replay_op, run_program
 from .tape import GradientTape
 from .variable import read_variable
+
+BOTH = (
+    "in a branch of cond or switch in vmap: examples take different branches, so each is computed "
+    "for all of them; where one may not be, hand it something else, as in mg.where(pred, x, 1.0)"
+)
 
 
 def run(op: Op, inputs: Sequence[Any], attrs: Attrs, graph: Graph) -> tuple[Sequence[Any], Any]:
@@ -97,7 +102,11 @@ class Chosen:
     def run(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """The results for an index and the inputs of the branches."""
         index, *rest = inputs
-        results = [evaluate(graph, rest) for graph in self.branches]
+        try:
+            results = [evaluate(graph, rest) for graph in self.branches]
+        except MinigradError as error:
+            error.add_note(BOTH)
+            raise
         found = list(results[-1])
         for i, outputs in enumerate(results[:-1]):
             for k, y in enumerate(outputs):

@@ -388,3 +388,21 @@ def test_loops_of_examples_are_compiled_where_the_function_is() -> None:
         assert f"jit={jit}" in f.compiler_ir(x, stage="traced")
         assert f"jit={not jit}" not in f.compiler_ir(x, stage="traced")
         np.testing.assert_allclose(f(x), mg.grad(total)(x), rtol=1e-5)
+
+
+@every_mode
+def test_what_a_branch_refuses_it_refuses_of_examples_that_do_not_take_it(mode: str) -> None:
+    row, places = mg.asarray([1.0, 2.0, 3.0]), mg.asarray([1, 5, 2])
+
+    def careless(i: Any) -> Any:
+        return mg.cond(i < 3, lambda: mg.take(row, i), lambda: mg.constant(0.0))
+
+    def careful(i: Any) -> Any:
+        return mg.cond(i < 3, lambda: mg.take(row, mg.where(i < 3, i, 0)), lambda: mg.constant(0.0))
+
+    with pytest.raises(mg.errors.SpecError, match="index 5 ") as error:
+        MODES[mode](mg.vmap(careless))(places)
+    if mode == "eager":
+        assert "hand it something else, as in mg.where(pred, x, 1.0)" in error.value.__notes__[-1]
+    same(MODES[mode](mg.vmap(careful))(places), np.array([2.0, 0.0, 3.0]))
+    same(MODES[mode](mg.vmap(careless))(places[:1]), np.array([2.0]))
