@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -215,6 +215,16 @@ def _forward(name: str) -> Any:
     return forward
 
 
+def _refusing(operator: str, remedy: str) -> Any:
+    def refuse(self: Variable, other: Any) -> NoReturn:
+        raise TypeError(
+            f"v {operator} ... on a Variable: the name would stand for a tensor from then on, and "
+            f"the Variable stay as it was; write {remedy}"
+        )
+
+    return refuse
+
+
 # Python looks operators up on the type, so each is handed on by name; copies are Variables
 _OWN = {*vars(Variable), *vars(object), "__copy__", "__deepcopy__"}
 for _name in dir(Tensor):
@@ -222,5 +232,18 @@ for _name in dir(Tensor):
         setattr(Variable, _name, _forward(_name))
 for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
     setattr(Variable, _name, _forward(_name))
+
+_IN_PLACE = {
+    **{"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%"},
+    **{"pow": "**", "matmul": "@", "and": "&", "or": "|", "xor": "^", "lshift": "<<"},
+    "rshift": ">>",
+}
+for _name, _sign in _IN_PLACE.items():
+    _named = f"v.assign_{_name}(...)" if _name in ("add", "sub") else f"v.assign(v {_sign} ...)"
+    setattr(
+        Variable,
+        f"__i{_name}__",
+        _refusing(f"{_sign}=", f"{_named}, or v = v {_sign} ... for a tensor"),
+    )
 
 api.Variable = Variable

@@ -389,3 +389,17 @@ def test_an_integer_variable_takes_no_fraction() -> None:
     with pytest.raises(SpecError, match="assign"):
         mg.Variable(1).assign(2.7)
     assert v.numpy().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("sign", ["+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^"])
+def test_operators_in_place_do_not_make_a_tensor_of_a_variable(sign: str) -> None:
+    scope = {"v": (v := mg.Variable([1.0, 2.0]))}
+    with pytest.raises(TypeError) as error:
+        exec(f"v {sign}= 2.0", scope)
+    remedy = {"+": "v.assign_add(...)", "-": "v.assign_sub(...)"}
+    remedy = remedy.get(sign, f"v.assign(v {sign} ...)")
+    assert str(error.value) == (
+        f"v {sign}= ... on a Variable: the name would stand for a tensor from then on, and the "
+        f"Variable stay as it was; write {remedy}, or v = v {sign} ... for a tensor"
+    )
+    assert scope["v"] is v and v.numpy().tolist() == [1, 2]
