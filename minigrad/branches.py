@@ -351,6 +351,15 @@ def handed_on(x: Any, spec: Spec) -> Any:
     return api.ensure_shape(x, spec.shape) if fits and x.shape != spec.shape else x
 
 
+def check_callable(asked: str, name: str, f: Any, remedy: str) -> None:
+    """Raise SpecError unless `f`, the argument `name` of the function `asked`, is a function."""
+    if not callable(f):
+        raise SpecError(
+            f"{asked}: {name} is {type(f).__name__} {f!r:.60}: it is called, once or many times; "
+            f"pass a function, such as {remedy}, and look at the order of the arguments"
+        )
+
+
 def check_invariants(name: str, specs: Sequence[Spec], outputs: Sequence[Symbol]) -> None:
     """Raise SpecError where a round changes what it hands on."""
     for i, (spec, y) in enumerate(zip(specs, outputs, strict=True)):

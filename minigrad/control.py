@@ -9,6 +9,7 @@ from . import tree
 from .branches import (
     LOOP,
     SWITCH,
+    check_callable,
     check_invariants,
     entered,
     handed_on,
@@ -30,6 +31,8 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     Eagerly just the one that is chosen runs; in a graph too, with its effects. Shapes may differ
     between the branches, dtypes may not. Raises SpecError where the branches do not agree.
     """
+    for name, branch in (("true_fn", true_fn), ("false_fn", false_fn)):
+        check_callable("cond", name, branch, "lambda: y")
     pred = as_tensor(pred)
     if pred.ndim:
         raise SpecError(
@@ -51,6 +54,8 @@ def switch(branch_index: Any, branch_fns: Sequence[Callable[[], Any]]) -> Any:
         raise SpecError(
             "switch: no branch_fns came: one of them is run; pass at least one function"
         )
+    for i, branch in enumerate(functions):
+        check_callable("switch", f"branch {i}", branch, "lambda: y")
     branch_index = as_tensor(branch_index)
     if branch_index.ndim or branch_index.dtype.kind not in "iu":
         raise SpecError(
@@ -94,6 +99,8 @@ def while_loop(
     uses; unconnected_gradients="zero" gives zeros. maximum_iterations: stop after as many. Raises
     SpecError where `body` changes the nest, and in a trace a shape or a dtype.
     """
+    check_callable("while_loop", "cond", cond, "lambda x: x < 10")
+    check_callable("while_loop", "body", body, "lambda x: x + 1")
     wrapped = loop_vars if isinstance(loop_vars, (list, tuple)) else (loop_vars,)
     leaves, structure = tree.flatten(tuple(wrapped))
     start = [as_tensor(x) for x in leaves]
@@ -192,6 +199,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
     lower, upper: 0-d integers, known or traced; `i` has the dtype that they promote to. init: a
     tensor or a nest; `body` gives the same. Raises SpecError for bounds that are no 0-d integers.
     """
+    check_callable("fori_loop", "body", body, "lambda i, y: y + i")
     first, last = counting_bounds(lower, upper)
     return while_loop(
         lambda i, _: i < last, lambda i, value: (i + 1, body(i, value)), (first, init)

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from . import tree
-from .branches import LOOP, check_invariants, entered, handed_on, reading_ahead, traced_body
+from .branches import (
+    LOOP,
+    check_callable,
+    check_invariants,
+    entered,
+    handed_on,
+    reading_ahead,
+    traced_body,
+)
 from .core.convert import as_tensor
 from .core.registry import api
 from .core.spec import Spec
@@ -27,6 +35,7 @@ def scan(
     SpecError where a carry changes its nest, and in a trace its shape or dtype, and where first
     dims differ.
     """
+    check_callable("scan", "f", f, "lambda carry, x: (carry, x)")
     leaves, structure = tree.flatten(init)
     start = [as_tensor(x) for x in leaves]
     slices, form = tree.flatten(xs) if xs is not None else ([], None)
@@ -148,4 +157,5 @@ def map(fn: Callable[[Any], Any], xs: Any) -> Any:
 
     xs: a tensor, or a nest of tensors with equal first dims. Returns the nest that `fn` gives.
     """
+    check_callable("map", "fn", fn, "lambda x: x * x")
     return scan(lambda carry, x: (carry, fn(x)), (), xs)[1]

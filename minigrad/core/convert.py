@@ -87,6 +87,11 @@ def as_array(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
             "rectangular and numeric; make the rows equally long, and the entries numbers"
         ) from None
     array = with_defaults(x, array) if wanted is None else array
+    if array.dtype.kind == "O":
+        raise SpecError(
+            f"{type(x).__name__} {x!r:.60} was to become a tensor: tensors hold numbers, and "
+            "nothing else; pass a number, an array, or a list of them (of what is no list, list(x))"
+        )
     if array.dtype.name not in DTYPES:
         raise SpecError(
             f"{type(x).__name__} of dtype {array.dtype} was to become a tensor: minigrad has "

@@ -149,10 +149,11 @@ def result_dtype(
     try:
         return _result_dtype(kernel, key, attrs)
     except (TypeError, ValueError, OverflowError) as error:
-        raise SpecError(
-            f"{kernel.__name__}: not defined for {' and '.join(str(spec_of(x)) for x in xs)} "
-            f"({str(error).splitlines()[0]}); cast with mg.astype(x, dtype) first"
-        ) from None
+        text = str(error).splitlines()[0]
+        count = "positional argument" in text
+        remedy = "pass as many as it takes" if count else "cast with mg.astype(x, dtype) first"
+        came = " and ".join(str(spec_of(x)) for x in xs)
+        raise SpecError(f"{kernel.__name__}: not defined for {came} ({text}); {remedy}") from None
 
 
 @functools.lru_cache(maxsize=4096)

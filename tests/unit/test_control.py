@@ -186,6 +186,25 @@ def test_fori_loop_counts_from_lower_to_upper(mode: Any) -> None:
     same(f(mg.constant(1), mg.constant(2.0)), 2.0)
 
 
+NO_FUNCTIONS = {
+    "cond: true_fn": lambda x: mg.cond(x > 0, x, x),
+    "switch: branch 1": lambda x: mg.switch(0, [lambda: x, x]),
+    "while_loop: cond": lambda x: mg.while_loop(x, lambda y: y, x),
+    "while_loop: body": lambda x: mg.while_loop(lambda y: y < 3, x, x),
+    "fori_loop: body": lambda x: mg.fori_loop(0, 3, x, lambda i, y: y),
+    "scan: f": lambda x: mg.scan(x, lambda c, y: (c, y), x),
+    "map: fn": lambda x: mg.map(x, lambda y: y),
+}
+
+
+@everywhere
+@pytest.mark.parametrize("name", NO_FUNCTIONS)
+def test_what_is_called_is_a_function(mode: Any, name: str) -> None:
+    with pytest.raises(SpecError, match=f"{name} is .*; pass a function, such as lambda") as error:
+        mode(NO_FUNCTIONS[name])(mg.constant(1.0))
+    assert "look at the order of the arguments" in str(error.value)
+
+
 @everywhere
 @pytest.mark.parametrize("bound", [2.5, True, [2, 3]], ids=str)
 def test_fori_loop_counts_from_one_integer_to_another(mode: Any, bound: Any) -> None:

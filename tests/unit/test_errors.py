@@ -75,6 +75,16 @@ REFUSED = {
         f"str of dtype <U1 was to become a tensor: minigrad has {DTYPES}; convert it first, as in "
         "x.astype(np.float64)",
     ),
+    "nothing": (
+        lambda x: mg.constant(None),
+        "NoneType None was to become a tensor: tensors hold numbers, and nothing else; pass a "
+        "number, an array, or a list of them (of what is no list, list(x))",
+    ),
+    "too few": (
+        lambda x: mg.where(x > 0),
+        "where: not defined for bool[2,3] (where() missing 2 required positional arguments: 'x1' "
+        "and 'x2'); pass as many as it takes",
+    ),
     "ragged": (
         lambda x: x * mg.constant([[1.0], [1.0, 2.0]]),
         "list [[1.0], [1.0, 2.0]] was to become a tensor: setting an array element with a "
