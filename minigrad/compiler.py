@@ -50,10 +50,10 @@ class Fused(NamedTuple):
     writes: tuple[tuple[int, int], ...]
 
 
-def fused(graph: Graph, settled: Callable[[Node], Any] = lambda node: None) -> Fused:
+def fused(graph: Graph, settled: Callable[[Node, bool], Any] = lambda node, alone: None) -> Fused:
     """`graph` as it will be compiled. Raises UncompilableError where it cannot be.
 
-    settled: as of `finish_products`.
+    settled: is told of each product, as soon as it will stay as it is, and whether it is all.
     """
     if "fused" not in graph.cache:
         reject_opaque(graph)
@@ -64,10 +64,17 @@ def fused(graph: Graph, settled: Callable[[Node], Any] = lambda node: None) -> F
         grouped = native_draws(fuse(ready_to_fuse(optimize(lifted.graph))))
         updated = [result for _, result in lifted.writes]
         begun = begin_products(borrow(native_products(with_loops(grouped))))
-        compiled = copy_moves(finish_products(begun, updated, settled))
+        finished = finish_products(begun, updated, lambda one: settled(one, is_all(one, begun)))
+        compiled = copy_moves(finished)
         graph.cache["fused"] = Fused(compiled, reads, lifted.writes)
     made: Fused = graph.cache["fused"]
     return made
+
+
+def is_all(node: Node, graph: Graph) -> bool:
+    """Whether `graph` has no results but those of `node`, which is made of its inputs."""
+    made, given = dict.fromkeys(node.outputs), dict.fromkeys(graph.inputs)
+    return all(y in made for y in graph.outputs) and all(x in given for x in node.inputs)
 
 
 def with_loops(graph: Graph) -> Graph:
@@ -146,7 +153,7 @@ def only_node(graph: Graph) -> Node | None:
 def compiled(graph: Graph) -> Native | None:
     """The native code of `graph` and how it is called; None where not all of it is native."""
     ahead: list[Any] = []  # kept so long, as what is made ahead is made for those who keep it
-    fused(graph, lambda product: ahead.append(begin_kernel(product)))
+    fused(graph, lambda product, alone: ahead.append(begin_kernel(product, inside=not alone)))
     node = only_node(program(graph))
     return None if node is None else native_code(node)
 

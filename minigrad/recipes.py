@@ -19,7 +19,7 @@ from .graph import Graph
 
 Native = tuple[jit.Code, Signature]
 
-FORM = "recipe 1"
+FORM = "recipe 2"
 """Of what is written; recipes of others are not found."""
 
 LARGEST = 1 << 20
@@ -65,7 +65,7 @@ def recipe(code: jit.Code, signature: Signature) -> dict[str, Any]:
     def place(part: jit.Code) -> int:
         if part not in modules:
             imports = {name: source(name, found) for name, found in part.imports.items()}
-            modules[part] = [part.key, list(part.addresses), imports]
+            modules[part] = [list(part.keys), list(part.addresses), imports]
         return list(modules).index(part)
 
     def source(name: str, found: jit.Import) -> Any:
@@ -107,9 +107,10 @@ def followed(content: dict[str, Any]) -> Native | None:
         np.ndarray(shape, dtype, elements).copy() for dtype, shape, elements in content["arrays"]
     ]
     made: list[jit.Code] = []
-    for key, symbols, imports in content["modules"]:
-        image = cache.read(key)
-        if image is None:
+    for keys, symbols, imports in content["modules"]:
+        images = {key: cache.read(key) for key in keys}
+        read = {key: image for key, image in images.items() if image is not None}
+        if len(read) < len(keys):
             return None
         found: dict[str, jit.Import] = {}
         for name, source in imports.items():
@@ -121,7 +122,7 @@ def followed(content: dict[str, Any]) -> Native | None:
                     if type(source) is int
                     else jit.Export(made[source[0]], source[1])
                 )
-        made.append(jit.load(image, key, symbols, found))
+        made.append(jit.load(read, symbols, found))
     settings = content["signature"]
     for side in ("inputs", "outputs"):
         settings[side] = [ArraySpec(tuple(shape), np.dtype(name)) for name, shape in settings[side]]

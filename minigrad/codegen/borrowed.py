@@ -97,7 +97,7 @@ def borrowed_llvm(graph: Graph) -> str:
     kind = lane_type(real_dtype(node.outputs[0].dtype))
     lines = [
         f'declare void @"{LOOP}"(ptr, ptr, ptr, ptr)',
-        f"define void @{ENTRY}({', '.join([f'ptr %p{k}' for k in range(last + 1)])}) {{",
+        f"define void @{ENTRY}({', '.join([f'ptr %p{k}' for k in range(last + 1)])}) nounwind {{",
         "entry:",
     ]
     for k, start in enumerate(found.starts):
@@ -127,7 +127,7 @@ def borrowed_llvm(graph: Graph) -> str:
     return "\n".join([*lines, ""])
 
 
-def code(node: Node, over: frozenset[int] = frozenset()) -> jit.Code:
+def code(node: Node) -> jit.Code:
     """The native code of a kernel; made once, and kept with its graph."""
     graph = node.attrs["graph"]
     if "code" not in graph.cache:
@@ -153,4 +153,4 @@ native_borrowed = Op(
     lower=Body(lambda attrs: attrs["graph"]),
 )
 native_borrowed.opaque = MADE_LATE
-KERNELS[native_borrowed] = Kernel(code)
+KERNELS[native_borrowed] = Kernel(lambda node, over, inside: code(node))

@@ -54,23 +54,27 @@ def kernel_code(
     imports: Mapping[str, jit.Import] | None = None,
     *,
     sroa: bool = False,
+    inside: bool = False,
 ) -> jit.Code:
     """The code of a kernel of `count` pointers, with the function that builtins call.
 
-    imports, sroa: as in `jit.compile_module`.
+    imports, sroa: as in `jit.compile_module`. inside: without that; other native code calls it.
     """
     begin_builtins()
-    text, ahead = ir + spread_ir(entry, count), None
+    if not inside:
+        text, symbols = ir + spread_ir(entry, count), [entry, spread_name(entry)]
+        return jit.compile_module(text, symbols, imports, sroa=sroa, parted=not sroa)
+    ahead = None
     if pool.SUBMIT in ir and not pool.kept:
-        ahead = None if sroa else jit.begin(text)  # while the pool is made, once
-    code = jit.compile_module(text, [entry, spread_name(entry)], imports, sroa=sroa)
+        ahead = jit.begin(ir)  # while the pool is made, once
+    code = jit.compile_module(ir, [entry], imports)
     del ahead  # kept so far, as what is made ahead is made for those who keep it
     return code
 
 
-def begin_kernel(ir: str, entry: str, count: int) -> Any:
-    """Have another thread begin with what `kernel_code` will do; keep the result till then."""
-    return jit.begin(ir + spread_ir(entry, count))
+def begin_kernel(ir: str, entry: str, count: int, *, inside: bool) -> Any:
+    """Have other threads begin with what `kernel_code` will do; keep the result till then."""
+    return jit.begin(ir) if inside else jit.begin_parts(ir + spread_ir(entry, count))
 
 
 def make_callable(code: jit.Code, signature: Signature, reference: Callee | None = None) -> Callee:

@@ -26,7 +26,8 @@ Array = np.ndarray[Any, Any]
 class Kernel(NamedTuple):
     """How an op is one kernel: its code, what begins with that, and its text, if it has one.
 
-    Each is a function of a node, and of the outputs that may be in the memory of an input.
+    Each is a function of a node, and of the outputs that may be in the memory of an input; the
+    first two, too, of whether native code calls the kernel, as in `kernel`.
     """
 
     code: Callable[..., jit.Code]
@@ -36,13 +37,13 @@ class Kernel(NamedTuple):
 
 KERNELS: dict[Op, Kernel] = {
     fused: Kernel(
-        lambda node, over: fused_code(node.attrs["graph"], over),
-        lambda node, over: begin_fused(node.attrs["graph"], over),
+        lambda node, over, inside: fused_code(node.attrs["graph"], over, inside=inside),
+        lambda node, over, inside: begin_fused(node.attrs["graph"], over, inside=inside),
         lambda node, over: fused_llvm(node.attrs["graph"], over),
     ),
     native_product: Kernel(
-        lambda node, over: product_code(node.attrs["graph"]),
-        lambda node, over: begin_product(node.attrs["graph"]),
+        lambda node, over, inside: product_code(node.attrs["graph"], inside=inside),
+        lambda node, over, inside: begin_product(node.attrs["graph"], inside=inside),
         lambda node, over: product_llvm(node.attrs["graph"]),
     ),
 }
@@ -129,17 +130,20 @@ class Calls:
         self._declarations[name] = f"@{name} = external global i8"
         return f"@{name}"
 
-    def compiled(self, lines: Sequence[str], *symbols: str, quick: bool = False) -> jit.Code:
+    def compiled(
+        self, lines: Sequence[str], *symbols: str, quick: bool = False, parted: bool = False
+    ) -> jit.Code:
         """The module of the functions `symbols`, which `lines` define.
 
-        quick: as in `jit.compile_module`.
+        quick, parted: as in `jit.compile_module`.
         """
         text = "\n".join([*self._declarations.values(), *lines, ""])
         ahead = jit.begin(text, quick=quick) if self._kernels else None  # while those are made
         for one in longest_first(self._kernels.values()):
             kernel(*one)  # loaded in the order in which they are made
         kernels = {name: jit.Export(kernel(*one), ENTRY) for name, one in self._kernels.items()}
-        code = jit.compile_module(text, symbols, {**self._constants, **kernels}, quick=quick)
+        imports: dict[str, jit.Import] = {**self._constants, **kernels}
+        code = jit.compile_module(text, symbols, imports, quick=quick, parted=parted)
         del ahead  # kept so far, as what is made ahead is made for those who keep it
         return code
 
@@ -160,9 +164,12 @@ def arguments(pointers: Sequence[str]) -> str:
     return ", ".join([f"ptr {pointer}" for pointer in pointers])
 
 
-def kernel(node: Node, over: frozenset[int] = frozenset()) -> jit.Code:
-    """The native code of a kernel; made once, and kept with its graph."""
-    return KERNELS[node.op].code(node, over)
+def kernel(node: Node, over: frozenset[int] = frozenset(), *, inside: bool = True) -> jit.Code:
+    """The native code of a kernel; made once, and kept with its graph.
+
+    inside: for other native code, which calls it; else for Python.
+    """
+    return KERNELS[node.op].code(node, over, inside)
 
 
 def longest_first(
@@ -180,10 +187,10 @@ def longest_first(
     return sorted(kernels, key=rank)
 
 
-def begin_kernel(node: Node, over: frozenset[int] = frozenset()) -> Any:
-    """Have another thread begin with `kernel`; keep the result till then."""
+def begin_kernel(node: Node, over: frozenset[int] = frozenset(), *, inside: bool = True) -> Any:
+    """Have other threads begin with `kernel`; keep the result till then."""
     begin = KERNELS[node.op].begin
-    return None if begin is None else begin(node, over)
+    return None if begin is None else begin(node, over, inside)
 
 
 def kernel_text(node: Node, over: frozenset[int]) -> str | None:

@@ -9,7 +9,7 @@ Between the look at an array and the end of the kernel nothing can.
 from __future__ import annotations
 
 CALL = """
-define ptr @call(ptr %self, ptr %args, i64 %count) {
+define ptr @call(ptr %self, ptr %args, i64 %count) nounwind {
 entry:
   %head = getelementptr i8, ptr %self, i64 $BYTES
   %expected.at = getelementptr %Head, ptr %head, i64 0, i32 2

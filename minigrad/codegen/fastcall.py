@@ -104,9 +104,13 @@ def spread_name(entry: str) -> str:
     return f"{entry}.spread"
 
 
+CALLING = "nounwind noinline optnone"
+"""The attributes of a function that only calls."""
+
+
 def spread_ir(entry: str, count: int) -> str:
     """`i64 entry.spread(ptr pointers)`, which calls the kernel `entry` of `count` pointers: 0."""
-    lines = [f'define i64 @"{spread_name(entry)}"(ptr %pointers) {{']
+    lines = [f'define i64 @"{spread_name(entry)}"(ptr %pointers) {CALLING} {{']
     for k in range(count):
         lines += [
             f"  %at{k} = getelementptr ptr, ptr %pointers, i64 {k}",

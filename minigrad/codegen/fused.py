@@ -61,15 +61,16 @@ def signature(graph: Graph) -> Signature:
     return Signature(ENTRY, inputs, outputs, packed=True)
 
 
-def code(graph: Graph, over: frozenset[int] = frozenset()) -> jit.Code:
+def code(graph: Graph, over: frozenset[int] = frozenset(), *, inside: bool = False) -> jit.Code:
     """The native code of a group; made once, and kept with it.
 
-    over: the outputs, by number, that may be in the memory of an input.
+    over: the outputs, by number, that may be in the memory of an input. inside: as in
+    `kernel_code`.
     """
-    graph, key = twin(graph), ("code", over)
+    graph, key = twin(graph), ("code", over, inside)
     if key not in graph.cache:
         pointers = len(graph.inputs) + len(graph.outputs)
-        graph.cache[key] = kernel_code(llvm(graph, over), ENTRY, pointers)
+        graph.cache[key] = kernel_code(llvm(graph, over), ENTRY, pointers, inside=inside)
     made: jit.Code = graph.cache[key]
     return made
 
@@ -79,12 +80,13 @@ def begun(*, graph: Graph) -> Any:
     return begin_code(graph) if jit.available() else None
 
 
-def begin_code(graph: Graph, over: frozenset[int] = frozenset()) -> Any:
-    """Have another thread begin with `code`."""
+def begin_code(graph: Graph, over: frozenset[int] = frozenset(), *, inside: bool = False) -> Any:
+    """Have other threads begin with `code`."""
     graph = twin(graph)
-    if ("code", over) in graph.cache:
+    if ("code", over, inside) in graph.cache:
         return None
-    return begin_kernel(llvm(graph, over), ENTRY, len(graph.inputs) + len(graph.outputs))
+    pointers = len(graph.inputs) + len(graph.outputs)
+    return begin_kernel(llvm(graph, over), ENTRY, pointers, inside=inside)
 
 
 def loops(graph: Graph) -> LoopNest:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from . import cache
+from .parts import Part, parts
 from .workers import Job, Library, Workers, processors
 
 OPTIONS = "opt=3 jitlink sroa wide"
@@ -144,14 +145,18 @@ def linker() -> Any:
 class Code:
     """Native code in memory. It is unloaded when the last reference to this object is gone.
 
-    key: the name of its object in the cache. imports: what it refers to, which lives as long.
+    keys: the names of its objects in the cache. imports: what it refers to, which lives as long.
     """
 
     def __init__(
-        self, tracker: Any, symbols: Sequence[str], key: str, imports: Mapping[str, Import]
+        self,
+        tracker: Any,
+        symbols: Sequence[str],
+        keys: Sequence[str],
+        imports: Mapping[str, Import],
     ) -> None:
         self.tracker = tracker
-        self.key = key
+        self.keys = keys
         self.imports = imports
         self.addresses = {name: int(tracker[name]) for name in symbols}
 
@@ -181,6 +186,7 @@ def compile_module(
     *,
     sroa: bool = False,
     quick: bool = False,
+    parted: bool = False,
 ) -> Code:
     """Compile the LLVM assembly `ir`, or take its object from the cache, and load it.
 
@@ -189,28 +195,38 @@ def compile_module(
     sroa: turn allocas of scalars and vectors into registers first.
     quick: in a third of the time, to code that takes a few times as long; for what runs seldom,
     or only calls what takes time.
+    parted: make two objects, where that is sooner done; they take longer to link, by 40 us.
     Raises RuntimeError where LLVM rejects `ir`.
     """
+    modules = parts(ir) if parted else [Part(ir, quick=quick)]
+    ahead = begin_parts(ir) if parted else []
     imports = {**declared(ir, shared), **(imports or {})}
-    key = cache_key(ir, sroa=sroa, quick=quick)
-    begun = workers().find(key)
-    if begun is None:
-        image = made(key, ir, partial(emit_object, sroa=sroa, quick=quick))
-    else:
-        image = begun.result()
-    return load(image, key, symbols, imports)
+    images = {}
+    for text, one_quick in modules:
+        key = cache_key(text, sroa=sroa, quick=one_quick)
+        begun = workers().find(key)
+        if begun is None:
+            images[key] = made(key, text, partial(emit_object, sroa=sroa, quick=one_quick))
+        else:
+            images[key] = begun.result()
+    del ahead  # kept so far, as what is made ahead is made for those who keep it
+    return load(images, symbols, imports)
 
 
-def load(image: bytes, key: str, symbols: Sequence[str], imports: Mapping[str, Import]) -> Code:
-    """The code of the object `image`, whose name in the cache is `key`."""
+def load(
+    images: Mapping[str, bytes], symbols: Sequence[str], imports: Mapping[str, Import]
+) -> Code:
+    """The code of the objects `images`, by their names in the cache."""
     with lock:
-        library = llvm().JITLibraryBuilder().add_object_img(image)
+        library = llvm().JITLibraryBuilder()
+        for image in images.values():
+            library.add_object_img(image)
         for name, found in imports.items():
             library.import_symbol(name, address(found))
         for name in symbols:
             library.export_symbol(name)
         tracker = library.link(linker(), f"minigrad{next(serial)}")
-        return Code(tracker, symbols, key, imports)
+        return Code(tracker, symbols, list(images), imports)
 
 
 def address(found: Import) -> int:
@@ -239,6 +255,11 @@ def begin(ir: str, *, quick: bool = False) -> Job | None:
     if job is not None:
         job.others = [*declared(ir, ahead).values()]
     return job
+
+
+def begin_parts(ir: str) -> list[Job | None]:
+    """As `begin`, for a `compile_module` of parts."""
+    return [begin(text, quick=quick) for text, quick in parts(ir)]
 
 
 def made(key: str, ir: str, emit: Callable[[str], bytes]) -> bytes:

@@ -36,7 +36,7 @@ declare ptr @calloc(i64, i64)
 declare ptr @realloc(ptr, i64)
 declare void @free(ptr)
 
-define ptr @take(ptr %context, i64 %size) {
+define ptr @take(ptr %context, i64 %size) nounwind {
 entry:
   %result = alloca ptr
   br label %look
@@ -67,7 +67,7 @@ new:
   ret ptr %answer
 }
 
-define internal void @evict(ptr %block) {
+define internal void @evict(ptr %block) nounwind {
   %at = getelementptr %Block, ptr %block, i64 0, i32 1
   %length = load i64, ptr %at
   %memory = load ptr, ptr %block
@@ -80,7 +80,7 @@ define internal void @evict(ptr %block) {
   ret void
 }
 
-define void @give(ptr %context, ptr %memory, i64 %size) {
+define void @give(ptr %context, ptr %memory, i64 %size) nounwind {
 entry:
   %large = icmp sgt i64 %size, LIMIT
   %small = icmp slt i64 %size, SMALLEST
@@ -108,12 +108,12 @@ keep:
   ret void
 }
 
-define ptr @zeroed(ptr %context, i64 %count, i64 %size) {
+define ptr @zeroed(ptr %context, i64 %count, i64 %size) nounwind {
   %made = call ptr @calloc(i64 %count, i64 %size)
   ret ptr %made
 }
 
-define ptr @resized(ptr %context, ptr %memory, i64 %size) {
+define ptr @resized(ptr %context, ptr %memory, i64 %size) nounwind {
   %made = call ptr @realloc(ptr %memory, i64 %size)
   ret ptr %made
 }

@@ -45,13 +45,13 @@ def prepared(*, graph: Graph) -> Callee:
     return made
 
 
-def code(graph: Graph) -> jit.Code:
-    """The native code of a product; made once, and kept with it."""
-    graph = twin(graph)
-    if "code" not in graph.cache:
+def code(graph: Graph, *, inside: bool = False) -> jit.Code:
+    """The native code of a product; made once, and kept with it. inside: as in `kernel_code`."""
+    graph, key = twin(graph), ("code", inside)
+    if key not in graph.cache:
         pointers = len(graph.inputs) + len(graph.outputs)
-        graph.cache["code"] = kernel_code(product_llvm(graph), ENTRY, pointers)
-    made: jit.Code = graph.cache["code"]
+        graph.cache[key] = kernel_code(product_llvm(graph), ENTRY, pointers, inside=inside)
+    made: jit.Code = graph.cache[key]
     return made
 
 
@@ -60,12 +60,13 @@ def begun(*, graph: Graph) -> Any:
     return begin_code(graph) if jit.available() else None
 
 
-def begin_code(graph: Graph) -> Any:
-    """Have another thread begin with `code`."""
+def begin_code(graph: Graph, *, inside: bool = False) -> Any:
+    """Have other threads begin with `code`."""
     graph = twin(graph)
-    if "code" in graph.cache:
+    if ("code", inside) in graph.cache:
         return None
-    return begin_kernel(product_llvm(graph), ENTRY, len(graph.inputs) + len(graph.outputs))
+    pointers = len(graph.inputs) + len(graph.outputs)
+    return begin_kernel(product_llvm(graph), ENTRY, pointers, inside=inside)
 
 
 def product_llvm(graph: Graph) -> str:

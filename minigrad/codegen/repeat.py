@@ -261,7 +261,7 @@ class Writer:
         parameters = ", ".join([f"ptr %p{k}" for k in range(self.pointers)])
         call = f"  %reached = call i64 @rounds(ptr %table, i64 0, i64 {self.count})"
         kernel = [
-            f"define void @{ENTRY}({parameters}) {{",
+            f"define void @{ENTRY}({parameters}) nounwind {{",
             f"  %table = alloca [{len(self.words)} x i64]",
             *self.lines,
             *stores("table", [f"i64 {word}" for word in self.words]),
@@ -318,7 +318,7 @@ class Writer:
         ]
 
 
-def code(node: Node, over: frozenset[int] = frozenset()) -> jit.Code:
+def code(node: Node) -> jit.Code:
     """The native code of a loop; made once, and kept with its graph."""
     graph, count = node.attrs["graph"], node.attrs["count"]
     key = ("rounds", count, node.attrs["reverse"])
@@ -338,4 +338,4 @@ came_through = Op(
 came_through.opaque = MADE_LATE
 native_loop = Op(run_loop, infer=loop_spec, name="native_loop", holomorphic=False)
 native_loop.opaque = MADE_LATE
-KERNELS[native_loop] = Kernel(code)
+KERNELS[native_loop] = Kernel(lambda node, over, inside: code(node))

@@ -192,7 +192,7 @@ class Driver:
     def lines(self) -> list[str]:
         """The function `i64 @rounds(ptr table, i64 begin, i64 end)`: where it got to."""
         return [
-            "define i64 @rounds(ptr %table, i64 %begin, i64 %end) {",
+            "define i64 @rounds(ptr %table, i64 %begin, i64 %end) nounwind {",
             "entry:",
             *self._head,
             "  br label %round",

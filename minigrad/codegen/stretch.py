@@ -34,7 +34,7 @@ from .driver import (
     truth_of,
 )
 from .executable import executable
-from .fastcall import ArraySpec, Signature, spread_name
+from .fastcall import CALLING, ArraySpec, Signature, spread_name
 from .fused import ENTRY, fused, loops, signature
 from .inplace import overwrites
 from .repeat import long_ones
@@ -117,7 +117,7 @@ def begin_kernels(graph: Graph, found: Plan) -> list[Any]:
 def native_code(node: Node) -> tuple[jit.Code, Signature] | None:
     """The native code of `node`, and how it is called; None where it is not of kernels."""
     if is_native(node):
-        return kernel(node), signature(node.attrs["graph"])
+        return kernel(node, inside=False), signature(node.attrs["graph"])
     return compiled(node.attrs["graph"]) if node.op in (stretch, stateful_stretch) else None
 
 
@@ -298,14 +298,14 @@ class Text:
     def compiled(self) -> jit.Code:
         """The module. That of a single kernel holds the kernel, too."""
         symbol = spread_name(NAME)
-        head = [f'define i64 @"{symbol}"(ptr %pointers) {{']
+        head = [f'define i64 @"{symbol}"(ptr %pointers) {CALLING} {{']
         only = kernel_text(self.steps[0], self.plan.aliased[0]) if len(self.steps) == 1 else None
         if only is not None:
             (node,) = self.steps
             pointers = [self.pointer(x) for x in (*node.inputs, *node.outputs)]
             call = f"  call void @{ENTRY}({arguments(pointers)})"
             lines = [only, *head, *self.lines, call, *self.calls.ending()]
-            return self.calls.compiled(lines, symbol)
+            return self.calls.compiled(lines, symbol, parted=True)
         over = iter(self.plan.aliased)
         for long in long_ones(self.steps):
             self.lines += self.calls.check(self.pointer(long))
