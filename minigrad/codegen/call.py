@@ -21,6 +21,7 @@ from ..variable import Cell
 from . import jit, pool
 from .fastcall import ArraySpec, Signature, begin_body, body, spread_ir, spread_name, table
 from .objects import Array, layout_is_known
+from .parts import only_calls
 
 METH_FASTCALL = 0x0080
 ALIGNMENT = 64
@@ -66,15 +67,17 @@ def kernel_code(
         return jit.compile_module(text, symbols, imports, sroa=sroa, parted=not sroa)
     ahead = None
     if pool.SUBMIT in ir and not pool.kept:
-        ahead = jit.begin(ir)  # while the pool is made, once
-    code = jit.compile_module(ir, [entry], imports)
+        ahead = jit.begin(ir, quick=only_calls(ir))  # while the pool is made, once
+    code = jit.compile_module(ir, [entry], imports, quick=only_calls(ir))
     del ahead  # kept so far, as what is made ahead is made for those who keep it
     return code
 
 
 def begin_kernel(ir: str, entry: str, count: int, *, inside: bool) -> Any:
     """Have other threads begin with what `kernel_code` will do; keep the result till then."""
-    return jit.begin(ir) if inside else jit.begin_parts(ir + spread_ir(entry, count))
+    if inside:
+        return jit.begin(ir, quick=only_calls(ir))
+    return jit.begin_parts(ir + spread_ir(entry, count))
 
 
 def make_callable(code: jit.Code, signature: Signature, reference: Callee | None = None) -> Callee:

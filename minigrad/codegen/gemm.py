@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import compress
 
 from ..core.lowering import Value
+from . import x86
 from .blocking import Plan, Product
 from .elementwise import COPY, Elementwise, ElementwiseWriter
 from .emitter import VectorEmitter
@@ -278,6 +279,10 @@ class Writer(Packer):
         def call(which: str, i: Index) -> None:
             a = f.address("%a", f.times(i, row), self.kind)
             c = f.address("%c", f.times(i, self.product.columns), self.kind)
+            if self.assembled:
+                arrays = f"ptr {a}, ptr %b, ptr {c}"
+                f.do(f"call void @{name}_{which}({arrays}, i64 %depth, i1 %fresh, i64 %count)")
+                return
             with f.loop(0, "%count") as panel:
                 b = f.address("%b", f.times(panel.index, panel_size), self.kind)
                 y = f.address(c, f.times(panel.index, width), self.kind)
@@ -296,16 +301,15 @@ class Writer(Packer):
 
     def tile(self, name: str, rows: int, columns: int) -> None:
         """The function for `rows` rows of x1 and `columns` columns of x2."""
+        if self.assembled:
+            self.assemble(name, rows, columns)
+            return
         f = self.module.function(
             name, ["ptr %a", "ptr %b", "ptr %c", "i64 %depth", "i1 %fresh"], internal=True
         )
         emitter, dtype = VectorEmitter(f, self.plan.lanes), self.product.dtype
-        vectors = self.vectors_of(f, columns)
-        packed = self.plan.packed
-        stride = self.plan.width if packed else self.row2
-        row, column = (1, self.plan.rows) if self.plan.strips else (self.row1, self.column1)
-        row = self.long if self.rows_made else row
-        full = packed and not self.panels_made  # what is made has no last lanes
+        vectors, packed = self.vectors_of(f, columns), self.plan.packed
+        (row, column, stride), full = self.steps, self.padded
 
         def step(a: str, b: str, before: Sequence[Value]) -> list[Value]:
             x2 = [emitter.load(b, j, dtype, mask=None if full else mask) for j, mask in vectors]
@@ -344,6 +348,24 @@ class Writer(Packer):
         places = [(i * self.product.columns + j, mask) for i in range(rows) for j, mask in vectors]
         for x, (place, mask) in zip(self.total(emitter, sums, places), places, strict=True):
             emitter.store(x, "%c", place, mask=mask)
+
+    def assemble(self, name: str, rows: int, columns: int) -> None:
+        """The function for tiles of `rows` rows of x1 and `columns` columns of some panels."""
+        self.module.declare("void", name, "ptr, ptr, ptr, i64, i1, i64")
+        row, column, stride = self.steps
+        self.module.assembly += x86.tiles(
+            name,
+            self.product.dtype,
+            rows,
+            self.lanes_of(columns),
+            width=self.plan.width,
+            a=(row, column),
+            b=stride,
+            c=self.product.columns,
+            apart=APART if self.plan.packed else None,
+            padded=self.padded,
+            adds=self.plan.depth < self.product.depth,
+        )
 
     def levels(self, f: Function, column: int, stride: int) -> list[Level]:
         """The loops over the depth of a tile, given how far its elements are in x1 and x2."""

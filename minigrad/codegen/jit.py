@@ -24,7 +24,7 @@ from . import cache
 from .parts import Part, parts
 from .workers import Job, Library, Workers, processors
 
-OPTIONS = "opt=3 jitlink sroa wide"
+OPTIONS = "opt=3 jitlink sroa wide asm"
 """What of our own choices decides the object; part of the cache key."""
 
 DECLARED = re.compile(r'declare [^@\n]*@"((minigrad\.\w+)[^"]*)"')
@@ -65,6 +65,7 @@ def llvm() -> Any:
 
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
+    binding.initialize_native_asmparser()
     return binding
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.lowering import Value
-from . import jit
+from . import jit, x86
 from .arithmetic import lane_type
 from .blocking import WHOLE, Plan, Product
 from .cost import WIDEST
@@ -77,6 +77,36 @@ class Packer:
             Lanes(j, None if j + lanes <= columns else emitter.first_lanes(columns - j))
             for j in range(0, columns, lanes)
         ]
+
+    @property
+    def steps(self) -> tuple[int, int, int]:
+        """How far apart in a tile rows of x1 are, and steps of depth in x1 and in x2."""
+        stride = self.plan.width if self.plan.packed else self.row2
+        if self.plan.strips:
+            return 1, self.plan.rows, stride
+        return self.long if self.rows_made else self.row1, self.column1, stride
+
+    @property
+    def padded(self) -> bool:
+        """Whether all lanes of a panel may be read: what is made has no last ones."""
+        return self.plan.packed and not self.panels_made
+
+    @functools.cached_property
+    def assembled(self) -> bool:
+        """Whether tiles are written in assembly; a function of these goes through some panels."""
+        row, *others = self.steps
+        furthest = self.plan.rows * max(abs(row), self.product.columns)
+        return not self.product.levels and self.is_known(furthest, *others)
+
+    def is_known(self, *distances: int) -> bool:
+        """Whether loops over items so far apart can be written in assembly of this machine."""
+        dtype, whole = self.product.dtype, self.plan.lanes * self.product.dtype.itemsize
+        return whole == x86.BYTES and x86.is_known(dtype, *distances)
+
+    def lanes_of(self, columns: int) -> list[tuple[int, int]]:
+        """The vectors that `columns` columns take: where they begin, and how many lanes count."""
+        lanes = self.plan.lanes
+        return [(j, min(lanes, columns - j)) for j in range(0, columns, lanes)]
 
     # Rows of x1, and panels of x2, that are made just before they are multiplied.
 
@@ -197,6 +227,11 @@ class Packer:
             return
         width, dtype = self.plan.width, self.product.dtype
         transposed = self.row2 == 1 and self.column2 != 1
+        if self.column2 == 1 and self.is_known(self.row2, width):
+            self.module.declare("void", name, "ptr, ptr, i64, i64")
+            parts = self.lanes_of(columns)
+            self.module.assembly += x86.pack(name, dtype, width, parts, row=self.row2, apart=APART)
+            return
         parameters = ["ptr %b", "ptr %packed", "i64 %depth", "i64 %count"]
         f = self.module.function(name, parameters, internal=True, quick=transposed)
         size = f.times(f.plus("%depth", APART), width)

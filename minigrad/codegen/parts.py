@@ -15,6 +15,8 @@ NAME = re.compile(r'@("[^"]+"|[\w.]+)')
 SHARED = ("declare ", "attributes ", "!")
 """How lines begin that mean the same in both modules; and those with EXTERNAL do."""
 EXTERNAL = " = external "
+ASSEMBLY = "module asm "
+"""How lines of assembly begin, of functions that are only called."""
 
 
 class Part(NamedTuple):
@@ -30,13 +32,19 @@ def parts(ir: str) -> list[Part]:
     calling = [function for function in functions if is_quick(function)]
     working = [function for function in functions if not is_quick(function)]
     if not calling or not working:
-        return [Part(ir, quick=False)]
-    rest = FUNCTION.sub("", ir)
-    common = [line for line in rest.splitlines() if line.startswith(SHARED) or EXTERNAL in line]
+        return [Part(ir, quick=not working)]
+    rest = FUNCTION.sub("", ir).splitlines()
+    own = [line for line in rest if not line.startswith(ASSEMBLY)]
+    common = [line for line in rest if line.startswith((ASSEMBLY, *SHARED)) or EXTERNAL in line]
     return [
-        Part(linked(rest, working, calling), quick=False),
-        Part(linked("\n".join([*common, ""]), calling, working), quick=True),
+        Part(linked(own, working, calling), quick=False),
+        Part(linked(common, calling, working), quick=True),
     ]
+
+
+def only_calls(ir: str) -> bool:
+    """Whether the quick generator makes all of `ir` as well: it has no loops for the other."""
+    return all(map(is_quick, FUNCTION.findall(ir)))
 
 
 def is_quick(function: str) -> bool:
@@ -49,7 +57,7 @@ def head(function: str) -> str:
     return function.partition("\n")[0].removesuffix(" {")
 
 
-def linked(rest: str, own: Sequence[str], others: Sequence[str]) -> str:
+def linked(rest: Sequence[str], own: Sequence[str], others: Sequence[str]) -> str:
     """The module of `rest` and the functions `own`, which call and are called by `others`."""
     wanted = {name for function in others for name in NAME.findall(function)}
     named = {name for function in own for name in NAME.findall(function)}
@@ -60,7 +68,7 @@ def linked(rest: str, own: Sequence[str], others: Sequence[str]) -> str:
         for function in own
     ]
     declared = [declaration(function) for function in others if name_of(function) in named]
-    return "\n".join([rest, *declared, *visible])
+    return "\n".join([*rest, *declared, *visible])
 
 
 def name_of(function: str) -> str:

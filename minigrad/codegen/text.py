@@ -25,6 +25,7 @@ class Module:
     def __init__(self) -> None:
         self.functions: list[Function] = []
         self.definitions: dict[str, str] = {}
+        self.assembly: list[str] = []  # lines of functions that are no text of LLVM's
 
     def function(
         self,
@@ -53,7 +54,12 @@ class Module:
 
     def render(self) -> str:
         """The whole module as LLVM assembly."""
-        parts = [*self.definitions.values(), *(function.render() for function in self.functions)]
+        assembly = [f'module asm "{line}"' for line in self.assembly]
+        parts = [
+            *assembly,
+            *self.definitions.values(),
+            *(function.render() for function in self.functions),
+        ]
         return "\n".join([*parts, ATTRIBUTES, METADATA])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad.codegen import jit, packing, pool
+from minigrad.codegen import jit, packing, pool, x86
 from minigrad.codegen.blocking import GROUP_BYTES, PANEL_BYTES, Layout, Plan, Product
 from minigrad.codegen.blocking import plan as planned
 from minigrad.codegen.gemm import render
@@ -218,6 +218,29 @@ def test_a_long_sum_is_rounded_block_by_block(packed: bool) -> None:
     x1, x2 = np.full((3, 1 << 16), 0.1, np.float32), np.ones((1 << 16, 20), np.float32)
     y = run(problem(3, 20, 1 << 16, x1, x2), Plan(16, 3, 2, 3, 256, packed), x1, x2)
     np.testing.assert_allclose(y, 65536 * np.float64(np.float32(0.1)), rtol=1e-5)
+
+
+@needs_llvm
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("m", "n", "k", "rows", "vectors"), [(14, 50, 40, 6, 2), (5, 9, 1, 5, 1), (30, 96, 33, 14, 2)]
+)
+def test_assembly_gives_the_bits_that_llvm_gives(
+    m: int, n: int, k: int, rows: int, vectors: int, dtype: str, packed: bool, monkeypatch: Any
+) -> None:
+    if not x86.is_known(np.dtype(dtype)):
+        pytest.skip("no assembly for this machine")
+    rng = np.random.default_rng(7)
+    x1, x2 = [matrix(rng, *shape, dtype, transposed=False) for shape in ((m, k), (k, n))]
+    x1[m // 2, k // 2], x2[k // 3, n // 4], x1[0] = np.inf, -np.inf, -0.0
+    found = problem(m, n, k, x1, x2)
+    plan = Plan(x86.BYTES // x1.itemsize, rows, vectors, rows * 2, 16, packed)
+    made = run(found, plan, x1, x2)
+    assert "module asm" in render(found, plan, "kernel")
+    monkeypatch.setattr(x86, "is_known", lambda *args: False)
+    assert "module asm" not in render(found, plan, "kernel")
+    assert made.tobytes() == run(found, plan, x1, x2).tobytes()
 
 
 @needs_llvm
