@@ -41,12 +41,15 @@ def test_the_docstring_shows_what_happens() -> None:
 
 @needs_llvm
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
-@pytest.mark.parametrize("strides", [1, 2, 4])
-def test_all_three_products_of_a_convolution_become_native(strides: int, padding: str) -> None:
+@pytest.mark.parametrize(("strides", "products"), [(1, 2), (2, 5), (4, 2)])
+def test_all_products_of_a_convolution_become_native(
+    strides: int, products: int, padding: str
+) -> None:
+    """Where a filter is no whole number of steps, pixels of each phase are one by themselves."""
     graph = gradients(strides, padding, Spec((2, 9, 9, 4)), Spec((3, 3, 4, 8)))
     verify(lay_out(graph), "lay_out")
     names = [node.op.name for node in fused(graph).graph.nodes]
-    assert names.count(native_product.name) == 2
+    assert names.count(native_product.name) == products
     assert not {"convolution", "image_gradient", "filter_gradient"} & set(names)
 
 
