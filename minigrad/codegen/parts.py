@@ -19,6 +19,10 @@ ASSEMBLY = "module asm "
 """How lines of assembly begin, of functions that are only called."""
 
 
+WORTH = 3
+"""Functions that only call from which on a second module, to be read and linked, is worth it."""
+
+
 class Part(NamedTuple):
     """A module, and which code generator is to make it."""
 
@@ -31,7 +35,7 @@ def parts(ir: str) -> list[Part]:
     functions = FUNCTION.findall(ir)
     calling = [function for function in functions if is_quick(function)]
     working = [function for function in functions if not is_quick(function)]
-    if not calling or not working:
+    if len(calling) < WORTH or not working:
         return [Part(ir, quick=not working)]
     rest = FUNCTION.sub("", ir).splitlines()
     own = [line for line in rest if not line.startswith(ASSEMBLY)]

@@ -30,8 +30,13 @@ define void @"both.times"(ptr %x) #0 {
   ret void
 }
 
-define void @start(ptr %x) nounwind noinline optnone {
+define internal void @all(ptr %x) #1 {
   call void @"both.times"(ptr %x)
+  ret void
+}
+
+define void @start(ptr %x) nounwind noinline optnone {
+  call void @all(ptr %x)
   ret void
 }
 
@@ -63,6 +68,10 @@ def test_each_part_has_what_it_names_and_the_first_has_the_constants():
     assert "@one =" in working.text and "@one =" not in calling.text
     assert "module asm" in calling.text and "module asm" not in working.text
     assert all("@other = external" in part.text for part in (working, calling))
+
+
+def test_a_second_module_is_made_for_several_functions_alone():
+    assert len(parts(IR.replace("@all(ptr %x) #1", "@all(ptr %x) #0"))) == 1
 
 
 def test_what_only_calls_and_what_only_works_is_not_parted():
