@@ -48,9 +48,11 @@ def fingerprint(graph: Graph) -> str | None:
 @functools.cache
 def surroundings() -> tuple[Any, ...] | None:
     """What decides the code of all graphs: this package, others, and the machine."""
+    before = modules()
     files = sources()
     if files is None:
         return None
+    read.update(before)
     variables = [
         (name, setting)
         for name, setting in sorted(os.environ.items())
@@ -59,10 +61,37 @@ def surroundings() -> tuple[Any, ...] | None:
     return jit.circumstances(), sys.version, np.__version__, variables, files
 
 
+read: set[str] = set()
+"""Modules that are known to have been read as `surroundings` says."""
+
+
 def unchanged() -> bool:
-    """Whether the source is still what it was when `surroundings` was first asked."""
+    """Whether the source was what `surroundings` says, when what there is of it was read.
+
+    Only files of modules that were read since are looked at: all would take a millisecond or two.
+    """
     here = surroundings()
-    return here is not None and here[-1] == sources()
+    if here is None:
+        return False
+    new = {name: path for name, path in modules().items() if name not in read}
+    known = {path: found for path, *found in here[-1]} if new else {}
+    if not all(path in known for path in new.values()):
+        return bool(here[-1] == sources())
+    try:
+        same = all(marks(os.stat(path)) == tuple(known[path]) for path in new.values())
+    except OSError:
+        return False
+    if same:
+        read.update(new)
+    return same
+
+
+def modules() -> dict[str, str]:
+    """The modules of this package that have been read, and their files."""
+    begin = f"{__package__}."
+    # a copy, as other threads may import
+    found = [(name, module) for name, module in list(sys.modules.items()) if name.startswith(begin)]
+    return {name: path for name, module in found if (path := getattr(module, "__file__", None))}
 
 
 def sources() -> list[tuple[str, int, int, int]] | None:
@@ -81,12 +110,16 @@ def sources() -> list[tuple[str, int, int, int]] | None:
     return found
 
 
+def marks(status: os.stat_result) -> tuple[int, int, int]:
+    """By what a change of a file shows: its size, and when content and place were changed."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def files_below(folder: str) -> Iterator[tuple[str, int, int, int]]:
     """The modules in `folder`: path, size, and when content and place were changed."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
-                status = entry.stat()
-                yield entry.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+                yield entry.path, *marks(entry.stat())
             elif entry.is_dir() and entry.name != "__pycache__":
                 yield from files_below(entry.path)

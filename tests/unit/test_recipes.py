@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -193,12 +194,31 @@ def test_a_recipe_that_is_damaged_or_lacks_an_object_is_written_anew(
 
 
 @needs_llvm
-def test_nothing_is_remembered_once_the_source_has_changed(folder: Path) -> None:
+def test_nothing_is_remembered_of_source_that_changed_before_it_was_read(folder: Path) -> None:
     fingerprints.surroundings()
-    with patch.object(fingerprints, "sources", lambda: [("some.py", 1, 3)]):
+    changed = patch.object(fingerprints, "sources", lambda: [("some.py", 1, 3)])
+    with changed, patch.object(fingerprints, "read", {"minigrad.compiler"}):
         mg.function(lambda x: x + 1, jit_compile=True)(mg.constant(X))
     with pytest.raises(AssertionError, match="was compiled"), nothing_compiled():
         mg.function(lambda x: x + 1, jit_compile=True)(mg.constant(X))
+
+
+@needs_llvm
+def test_a_module_that_is_read_later_is_to_be_what_it_was(tmp_path: Path) -> None:
+    late, path = ModuleType("minigrad.late"), tmp_path / "late.py"
+    path.write_text("1")
+    late.__file__ = str(path)
+    fingerprints.surroundings.cache_clear()
+    there = [*fingerprints.files_below(str(tmp_path))]
+    with patch.object(fingerprints, "sources", lambda: there):
+        fingerprints.surroundings()
+        with patch.dict(sys.modules, {"minigrad.late": late}):
+            path.write_text("22")
+            assert not fingerprints.unchanged()
+            path.unlink()
+            assert not fingerprints.unchanged()
+        with patch.object(fingerprints, "sources", list):  # it changed, but nothing was read of it
+            assert fingerprints.unchanged()
 
 
 def test_files_that_may_still_change_tell_nothing(tmp_path: Path) -> None:
