@@ -26,31 +26,35 @@ FULL = 1.0
 """The part of vectors that is filled, below which sums are made wider."""
 EMPTY = 0.7
 """The same of what has no sums: it may be made of a product while that is in the cache."""
+LONG = 8192
+"""Rows of sums above which several are taken for one, however many columns they have, as running
+sums of so many lose digits. Not of outermost loops: these are shared, and sums made in parts."""
 FILLED = 16
 """Rows of them for which what belongs to columns is copied."""
 
 Access = Load | Store | Update
 
 
-def widened(body: list[Statement], vector_bytes: int) -> list[Statement]:
+def widened(body: list[Statement], vector_bytes: int, *, outermost: bool = True) -> list[Statement]:
     """`body`, its loops over rows of few columns made loops over rows of more."""
     found: list[Statement] = []
     for statement in body:
         if not isinstance(statement, Loop) or statement.vector:
             found.append(statement)
             continue
-        widening = Widening(statement, vector_bytes)
+        widening = Widening(statement, vector_bytes, outermost=outermost)
         if widening.count > 1:
             found += widening.loops()
         else:
-            found.append(replace(statement, body=widened(statement.body, vector_bytes)))
+            inner = widened(statement.body, vector_bytes, outermost=False)
+            found.append(replace(statement, body=inner))
     return found
 
 
 class Widening:
     """The loop over rows `outer`, `count` of which are taken for one; 1: it stays as it is."""
 
-    def __init__(self, outer: Loop, vector_bytes: int):
+    def __init__(self, outer: Loop, vector_bytes: int, *, outermost: bool):
         self.outer = outer
         self.count = 1
         inner = outer.body[0]
@@ -60,8 +64,9 @@ class Widening:
         self.places = [s.place for s in inner.body if isinstance(s, Access)]
         if all(map(self.is_possible, inner.body)) and any(map(self.follows, self.places)):
             native = native_lanes(inner, vector_bytes)
-            full = FULL if any(isinstance(s, Update) for s in inner.body) else EMPTY
-            if not is_filled(inner.extent, native, full):
+            sums = any(isinstance(s, Update) for s in inner.body)
+            is_long = sums and not outermost and outer.extent > LONG
+            if is_long or not is_filled(inner.extent, native, FULL if sums else EMPTY):
                 self.count = rows_together(outer.extent, inner.extent, native)
             self.lanes = lanes_for(self.count * inner.extent, native)
 

@@ -34,7 +34,9 @@ def drawn(shape: tuple[int, ...], dtype: str) -> Any:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
-@pytest.mark.parametrize("shape", [(3000, 3), (30_000, 10), (1009, 17), (5000, 1), (2611, 37)])
+@pytest.mark.parametrize(
+    "shape", [(3000, 3), (30_000, 10), (1009, 17), (5000, 1), (2611, 37), (8999, 32)]
+)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_few_columns_give_what_numpy_gives(name: str, shape: tuple[int, ...], dtype: str) -> None:
     if dtype == "int32" and name in ("norms", "a slope"):
@@ -58,3 +60,12 @@ def test_rows_are_taken_together_until_they_fill_vectors() -> None:
 
 def test_sums_that_fill_vectors_stay_as_they_are() -> None:
     assert not any(line.startswith("sums") for line in loops("a sum", (10_000, 256)))
+
+
+@pytest.mark.parametrize("shape", [(4, 100_000, 16), (2, 30_001, 64)])
+def test_long_sums_inside_of_batches_keep_their_digits(shape: tuple[int, ...]) -> None:
+    """All roundings of a running sum of one number go the same way for a while."""
+    x = np.full(shape, np.float32(0.1))
+    found = mg.function(lambda x: mg.sum(x * 1.5, axis=1), jit_compile=True)(x)
+    expected = np.sum(x * np.float32(1.5), axis=1, dtype=np.float64)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
