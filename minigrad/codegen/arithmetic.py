@@ -81,6 +81,15 @@ def literal(value: Any, dtype: np.dtype[Any]) -> str:
     return str(int(np.asarray(value).astype(dtype)))
 
 
+def known_number(x: Value) -> float | None:
+    """The number that is `x` in every lane, of floats; None unless it is known while writing."""
+    if x.dtype.kind != "f" or x.text.startswith("%"):
+        return None
+    _, marked, digits = x.text.rpartition("0x")
+    bits = bytes.fromhex(digits.rstrip(")")) if marked else b""
+    return struct.unpack(">d", bits)[0] if len(bits) == 8 else None
+
+
 class Arithmetic:
     """Writes instructions on vectors of `lanes` lanes, or on scalars if `lanes` is 1.
 

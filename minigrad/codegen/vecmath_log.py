@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .arithmetic import FLOAT32
+from .arithmetic import FLOAT32, known_number
 from .terms import (
     Term,
     exact_fma,
@@ -32,6 +32,7 @@ from .vecmath_exp import (
     reduce_exp,
     within,
 )
+from .vecmath_powers import taken_apart
 
 SQRT_HALF = {"f32": 0x3F3504F3, "f64": 0x3FE6A09E667F3BCD}  # bits
 LOG10_E = (4.34294481878168880939e-01, 2.50829467116452752298e-11)
@@ -203,6 +204,10 @@ def atanh(x: Term) -> Term:
 
 def pow(x: Term, y: Term) -> Term:
     """x to the power of y, with the special cases of C and NumPy."""
+    exponent = known_number(y.value)
+    simpler = None if exponent is None else taken_apart(x, exponent)
+    if simpler is not None:
+        return simpler
     a = abs(x)
     magnitude = pow_float32(a, y) if x.value.dtype == FLOAT32 else pow_float64(a, y)
     whole, half = y.truncated().equals(y), y * 0.5

@@ -202,9 +202,19 @@ def pow(x1: Any, x2: Any, /) -> Any:
     if is_number(x2) and x2 == 2 and not is_number(x1) and not isinstance(x2, complex):
         # np.power takes 20 times as long
         return square(x1) if type(x2) is int or api.is_inexact(x1) else power(x1, x2)
+    if type(x2) is int and 2 < x2 <= 16 and isinstance(x1, Tensor) and x1.dtype.kind in "iuc":
+        return whole_power(x1, x2)
     if is_number(x1) and x1 == 2 and isinstance(x2, Tensor) and x2.dtype.kind == "f":
         return power_of_two(x2)  # half of the work
     return power(x1, x2)
+
+
+def whole_power(x: Any, n: int) -> Any:
+    """`x` to the power of n > 0 by products, which are exact for integers, and may wrap."""
+    if n == 1:
+        return x
+    y = square(whole_power(x, n // 2))
+    return y * x if n % 2 else y
 
 
 def as_they_are(inputs: Any, output: Any) -> Any:

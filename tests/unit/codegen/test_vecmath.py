@@ -241,6 +241,43 @@ def test_functions_of_two_arguments_against_mpmath(name, dtype):
     assert error.max() <= BOUND[dtype].get(name, 2.0)
 
 
+EXPONENTS = [0, 1, 2, 3, 4, 5, 7, 12, 16, 0.5, 1.5, 2.5, 7.5]
+EXPONENTS = [*EXPONENTS, *(-p for p in EXPONENTS[1:])]
+
+
+def power_known(x: Array, exponent: float) -> Array:
+    """x to the power of a number that is written into the code."""
+    return elementwise(lambda e, v: e.math("pow", v, e.const(exponent, v.dtype)), x.dtype, x)
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_powers_by_known_exponents_over_bit_patterns_of_float32(exponent):
+    for x in pattern_chunks():
+        with np.errstate(all="ignore"):
+            error = ulps(power_known(x, exponent), np.power(x.astype(np.float64), exponent))
+        worst = int(np.argmax(error))
+        assert error[worst] <= 2.0, f"{x[worst]!r} ** {exponent}"
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_powers_by_known_exponents_against_mpmath(exponent):
+    rng = np.random.default_rng(0)
+    limit = 700 / max(abs(exponent), 1)
+    x = np.exp(rng.uniform(-limit, limit, 300))
+    exact = exactly(lambda v: mpmath.power(v, exponent), x)
+    assert ulps(power_known(x, exponent), exact).max() <= 2.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_powers_of_special_values_by_known_exponents_are_those_of_numpy(exponent, dtype):
+    far = np.array([1e30, 1e75, 1e154, 1e155, 1e308, np.inf])  # where factors overflow, or not
+    with np.errstate(all="ignore"):
+        x = np.concatenate([SPECIAL, far, -far, 1 / far, -1 / far]).astype(dtype)
+        expected = np.power(x, dtype(exponent))
+    check_special(power_known(x, exponent), expected)
+
+
 @pytest.mark.parametrize("name", ["sin", "cos", "tan"])
 def test_angles_of_any_size_are_reduced(name):
     rng = np.random.default_rng(0)

@@ -125,3 +125,16 @@ def test_a_negative_base_has_a_logarithm_among_complex_numbers_only() -> None:
     np.testing.assert_allclose(found, np.conj((-2.0) ** (0.5 + 1j) * np.log(-2 + 0j)), rtol=1e-14)
     (real,) = gradient(lambda x: mg.pow(-2.0, x), np.array([2.0]))
     assert np.isnan(real).all()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint64", "complex128"])
+def test_whole_powers_are_products_that_wrap_as_those_of_numpy(dtype: str) -> None:
+    x = np.arange(-4, 5).astype(dtype) + (0.5j if dtype == "complex128" else 0)
+    for n in range(17):
+        found = mg.pow(mg.constant(x), n).numpy()
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, np.power(x, n), rtol=1e-14)
+
+
+def test_whole_powers_of_complex_numbers_have_derivatives(check_gradients: Any) -> None:
+    check_gradients(lambda z: mg.pow(z, 5), np.array([0.5 + 1j, -1.0]))
