@@ -9,6 +9,7 @@ from ..graph import Graph
 from .cse import cse
 from .dce import dce
 from .fold import fold
+from .hoist import hoist
 from .inline import inline
 from .settle import settle
 from .simplify import simplify
@@ -18,7 +19,7 @@ from .verify import verify
 Pass = Callable[[Graph], Graph]
 
 # in this order: what one leaves behind, the next ones take up
-PIPELINE: tuple[Pass, ...] = (inline, settle, fold, simplify, steady, cse, dce)
+PIPELINE: tuple[Pass, ...] = (inline, settle, hoist, fold, simplify, steady, cse, dce)
 # whether graphs are checked between passes: slower, and on in minigrad's own tests
 CHECKED = os.environ.get("MINIGRAD_VERIFY") == "1"
 

@@ -136,5 +136,7 @@ def test_whole_powers_are_products_that_wrap_as_those_of_numpy(dtype: str) -> No
         np.testing.assert_allclose(found, np.power(x, n), rtol=1e-14)
 
 
-def test_whole_powers_of_complex_numbers_have_derivatives(check_gradients: Any) -> None:
-    check_gradients(lambda z: mg.pow(z, 5), np.array([0.5 + 1j, -1.0]))
+def test_whole_powers_of_complex_numbers_have_derivatives() -> None:
+    z = np.array([0.5 + 1j, -1.0])
+    (found,) = gradient(lambda z: mg.pow(z, 5), z)
+    np.testing.assert_allclose(found, np.conj(5 * z**4), rtol=1e-14)
