@@ -17,6 +17,7 @@ from ..graph import Graph, Tracer
 from ..ops.axes import permute
 from ..ops.broadcast import broadcast
 from ..ops.index import scatter_add
+from ..ops.join import rotate
 from ..ops.logic import cast
 from ..ops.margins import pad_with
 from ..ops.shape import STATIC_FORMS, is_static, reshape_to
@@ -305,6 +306,22 @@ def joined(node: Node, made: Makers) -> Any:
     return Form(pad_with, (node.inputs[k],), {"widths": tuple(widths), "value": number})
 
 
+def rotated(node: Node, made: Makers) -> Any:
+    """One rotation after another is one; there is none along what ends where it began."""
+    inner = maker(node.inputs[0], made, "rotate")
+    turns = [node] if inner is None else [inner, node]
+    shifts: dict[int, int] = {}
+    for turn in turns:
+        for shift, axis in zip(turn.attrs["shifts"], turn.attrs["axes"], strict=True):
+            shifts[axis] = shifts.get(axis, 0) + shift
+    kept = {axis: shift for axis, shift in shifts.items() if shift}
+    if inner is None and len(kept) == len(node.attrs["axes"]):
+        return None
+    x = turns[0].inputs[0]
+    attrs = {"shifts": tuple(kept.values()), "axes": tuple(kept)}
+    return Form(rotate, (x,), attrs) if kept else x
+
+
 def gathered_in_zeros(node: Node, made: Makers) -> Any:
     """What is added in places of zeros is what `scatter_add` gives."""
     x, v, *indices = node.inputs
@@ -364,5 +381,6 @@ RULES: dict[str, Rule] = {
     "take_slice": sliced,
     "add_at": gathered_in_zeros,
     "join": joined,
+    "rotate": rotated,
     "solve_matrix": triangular,
 }

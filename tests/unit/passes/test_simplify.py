@@ -80,6 +80,10 @@ IDENTITIES: dict[str, Callable[[Any], Any]] = {
     "x[...]": lambda x: x[...],
     "x[:, :]": lambda x: x[:, :],
     "x[::-1]": lambda x: x[::-1],
+    "rolled": lambda x: mg.roll(mg.roll(x, 1, axis=0), (3, -1), axis=(1, 0)),
+    "rolled along both": lambda x: mg.roll(mg.roll(x, 1, axis=0), -1, axis=1),
+    "rolled back": lambda x: mg.roll(mg.roll(x, 3, axis=1), -3, axis=1),
+    "rolled by nothing": lambda x: mg.roll(x, (0, 2), axis=(0, 1)),
     "joined alone": lambda x: mg.concat([x]),
     "ones around": lambda x: mg.concat([mg.ones_like(x[:1]), x, mg.ones_like(x)]),
     "a nan behind": lambda x: mg.concat([x, mg.full_like(x[:, :3], math.nan)], axis=1),
@@ -124,6 +128,7 @@ def simplified(identity: str, dtype: Any = np.float64) -> list[str]:
         *("flipped twice", "stopped", "conjugate", "real", "where True", "where False"),
         *("cast to its own", "permuted twice", "reshaped back", "broadcast to its own"),
         *("checked", "maximum over nothing", "x[...]", "x[:, :]", "joined alone"),
+        "rolled back",
     ],
 )
 def test_nothing_is_left_of(identity: str) -> None:
@@ -194,3 +199,8 @@ def test_a_long_chain_is_simplified_without_recursion() -> None:
         return [x]
 
     assert dce(simplify(graph_of(body, Spec((2, 3))))).nodes == ()
+
+
+@pytest.mark.parametrize("identity", ["rolled", "rolled along both", "rolled by nothing"])
+def test_rolling_twice_is_rolling_once(identity: str) -> None:
+    assert simplified(identity) == ["rotate"]
