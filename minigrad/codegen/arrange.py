@@ -28,6 +28,10 @@ NARROW = 16
 """Rows that stand beside each other, at least, for a vector to go along them."""
 CACHE = 1 << 18
 """Bytes of so many rows, at most."""
+LINE = 64
+"""Bytes of a line: two threads that write to one have to wait for each other."""
+MUCH = 1 << 20
+"""Bytes from which on that matters more than going through them once less."""
 COLUMNS = 8192
 """Numbers, of all column sums together, that are kept on the stack for what is made of them."""
 
@@ -131,7 +135,11 @@ def standing(
     rest = frozenset(order) - cols
     size = math.prod(space.extents[d] for d in cols)
     widest = max(y.dtype.itemsize for y in space.made)
-    if not cols or size * widest * WIDEST > CACHE:
+    strides = [space.maps[y].get(d, 0) * y.dtype.itemsize for y in space.made for d in cols]
+    lines_shared = any(stride % LINE for stride in strides)
+    much = math.prod(space.extents.values()) * widest > MUCH
+    most = CACHE // 4 if lines_shared and much else CACHE
+    if not cols or size * widest * WIDEST > most:
         raise misfit
     outermost = next((d for d in order if d in rest), None)
     narrow = space.extents[order[-1]] < NARROW

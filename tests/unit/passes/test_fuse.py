@@ -89,6 +89,12 @@ def test_columns_that_fit_into_a_cache_are_gone_along_again_in_one_group() -> No
         assert names(softmax) == ["fused"]
 
 
+def test_many_columns_go_along_by_rows_where_strips_would_share_lines_of_the_cache() -> None:
+    for columns, groups in [(1024, 1), (1000, 2)]:
+        graph = fused_graph(lambda x: [x / api.sum(x, axis=0)], Spec((1000, columns), np.float32))
+        assert names(graph) == ["fused"] * groups
+
+
 def test_float16_is_fused_where_the_machine_converts_it() -> None:
     def lines() -> list[str]:
         return report(lambda x: [x + x], Spec((3,), np.float16))
