@@ -63,10 +63,13 @@ def part_totals(graph: Graph) -> Graph:
     return rebuilt(graph, nodes, {})
 
 
-def is_narrow(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
+def is_narrow(shape: tuple[int | None, ...], axes: tuple[int, ...]) -> bool:
     """Whether few elements lie beside each other, and not too many below, along `axes`."""
-    columns = math.prod(shape[max(axes) + 1 :])
-    return columns < FEW and columns * math.prod(shape[k] for k in axes) <= MOST
+    dims = [n for n in shape if n is not None]
+    if len(dims) < len(shape):
+        return False
+    columns = math.prod(dims[max(axes) + 1 :])
+    return columns < FEW and columns * math.prod(dims[k] for k in axes) <= MOST
 
 
 def is_total(node: Node) -> bool:

@@ -67,3 +67,12 @@ def test_parts_of_a_sum_of_float16_are_not_rounded() -> None:
     x[1] = -128  # the parts are beyond float16
     parts, total = mg.function(f, jit_compile=True)(x)
     assert np.all(np.isinf(parts.numpy())) and total.numpy() == 0
+
+
+@needs_llvm
+def test_sums_along_a_middle_whose_length_is_not_known() -> None:
+    def f(x: Any, mask: Any) -> Any:
+        return mg.sum(x[:, mask], axis=1)
+
+    x, mask = np.ones((2, 3, 2), np.float32), np.array([True, False, True])
+    np.testing.assert_array_equal(mg.function(f, jit_compile=True)(x, mask), np.full((2, 2), 2))
