@@ -26,12 +26,17 @@ def polygamma_inputs(pen: Pen) -> Drawn:
     return (pen.array(pen.shape(), None, Domain(0.3, 3.0)),), {"n": pen.count(1, 3)}
 
 
-def image_row(order: str) -> Any:
-    """A row for convolution and its adjoints: which of x, w, g are the inputs."""
+def image_row(order: str, *, finite: bool = False) -> Any:
+    """A row for convolution and its adjoints: which of x, w, g are the inputs.
+
+    finite: without infinities and NaN, which make more of NaN where they meet zeros of a padding.
+    """
 
     def row(pen: Pen) -> Drawn:
         x, w, g, attrs = image_inputs(pen)
         found = {"x": x, "w": w, "g": g}
+        if finite:
+            found = {name: np.where(np.isfinite(a), a, 0) for name, a in found.items()}
         return tuple([found[name] for name in order]), attrs
 
     return row

@@ -356,7 +356,7 @@ TABLE: dict[str, Row] = {
     "membership": membership_inputs,
     "digamma_derivative": polygamma_inputs,
     "convolution": image_row("xw"),
-    "image_gradient": image_row("gwx"),
+    "image_gradient": image_row("gwx", finite=True),
     "filter_gradient": image_row("xgw"),
     "windows_of": windows_inputs,
     "windows_added": windows_added_inputs,
