@@ -1,5 +1,6 @@
 """Sums of everything beside sums along axes in the middle: one pass, and the same numbers."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_few_elements_beside_each_other_fill_vectors() -> None:
 
     x = np.ones((4, 4096, 2), np.float32)
     loops = mg.function(f, jit_compile=True).compiler_ir(x, stage="loops")
-    assert "160 by" in loops
+    assert max(map(int, re.findall(r"for j in (\d+) by", loops))) > 100
 
 
 @needs_llvm
