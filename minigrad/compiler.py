@@ -26,6 +26,7 @@ from .passes.finish import finish_products
 from .passes.fuse import fuse
 from .passes.layout import lay_out
 from .passes.lift import lift, liftable
+from .passes.narrow import narrow
 from .passes.onto import add_onto_sums
 from .passes.pipeline import optimize, optimized
 from .passes.products import native_products
@@ -136,7 +137,7 @@ def in_kernels(graph: Graph) -> Graph:
 
 def ready_to_fuse(graph: Graph) -> Graph:
     """`graph` in the ops that loops are made of."""
-    return dce(part_totals(spread(take_apart(lay_out(add_onto_sums(sink(graph)))))))
+    return dce(part_totals(spread(take_apart(lay_out(add_onto_sums(sink(narrow(graph))))))))
 
 
 def only_node(graph: Graph) -> Node | None:

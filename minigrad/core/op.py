@@ -60,6 +60,7 @@ class Op:
     rounds: how often the graph that is the attribute `body` is run, as far as a node tells; for
         ops that run one again and again.
     pruned: the node that gives no more than what is used of its outputs; for ops that run graphs.
+    parts: by the number of an output, the op that gives it alone, up to rounding, in less time.
     saving: the attributes by which the op gives more outputs: what its derivative needs of a run,
         `saving(attrs, inputs)`; None for an op whose derivative needs only inputs and outputs.
     """
@@ -109,6 +110,7 @@ class Op:
         self.like: int | None = None
         self.rounds: Callable[[Node], int | None] | None = None
         self.pruned: Callable[[Node, set[Any]], Node] | None = None
+        self.parts: dict[int, Op] = {}
         self.__doc__ = kernel.__doc__
         self.__name__ = self.name
         self.__module__ = kernel.__module__

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.batch import as_it_is
 from ..core.define import primitive
+from ..core.op import MADE_LATE
 from ..core.registry import api
 from ..core.spec import Spec, promote, real_dtype
 from ..core.tensor import Tensor
@@ -119,6 +120,7 @@ def is_whole(v: Tensor) -> bool:
 
 
 singular_factors.defbatch(as_it_is)
+singular_factors.parts = {1: singular_values}
 
 
 # orthogonal factors
@@ -174,6 +176,17 @@ def orthogonal_factors_vjp(gs: Any, outputs: Any, inputs: Any, needed: Any) -> t
 
 
 orthogonal_factors.defbatch(as_it_is)
+
+
+@primitive(infer=lambda x: orthogonal_factors_spec(x)[1], public=False)
+def triangular_factor(x: Any, /) -> Any:
+    """The triangle of `qr` alone, where nobody asks for the columns."""
+    check_dtype(x)
+    return np.linalg.qr(x, mode="r")
+
+
+triangular_factor.opaque = MADE_LATE
+orthogonal_factors.parts = {1: triangular_factor}
 
 
 @primitive(infer=square_spec("qr"))

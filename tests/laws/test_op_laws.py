@@ -47,6 +47,7 @@ ELSEWHERE = {
         ("solve_triangle", "lower_triangle_loop", "upper_triangle_loop"),
         "what solve means for triangles; test_mode_laws and test_substitution",
     ),
+    "triangular_factor": "qr where the triangle alone is used; test_narrow",
     "native_borrowed": "made by the compiler only; test_borrowed",
     "native_loop": "made by the compiler only; test_native_loops",
     "came_through": "made by the compiler only; test_native_loops",
