@@ -12,15 +12,16 @@ from ..graph import Graph
 from ..ops.arithmetic import add
 from ..ops.index import scatter_add
 from .dce import dce
-from .rewrite import makers, rebuilt
+from .rewrite import fresh, makers, rebuilt
 
 
 def add_onto_sums(graph: Graph) -> Graph:
     """`graph`, whose sums with what `scatter_add` gives are made in place of its zeros.
 
     So is the gradient of a table that is read more than once: it is filled once, and gone through
-    no more. Nothing else may read the other summand, for it is written over. What is rounded is
-    another sum of the same numbers.
+    no more. Nothing else may read the other summand, for it is written over. 0.0 is added to that,
+    as its -0.0 would stay where nothing arrives. What is rounded is another sum of the same
+    numbers.
 
     Before::
 
@@ -34,8 +35,9 @@ def add_onto_sums(graph: Graph) -> Graph:
 
         def graph(v0, v1, v2):                              # float32[9], float32[2], int32[2]
             v3 = sin(v0)                                    # float32[9]
-            v4 = add_at(v3, v1, v2, key=('array',))         # float32[9]
-            return (v4,)
+            v4 = add(v3, 0.0)                               # float32[9]
+            v5 = add_at(v4, v1, v2, key=('array',))         # float32[9]
+            return (v5,)
     """
     if not any(node.op is scatter_add for node in graph.nodes):
         return graph
@@ -43,8 +45,15 @@ def add_onto_sums(graph: Graph) -> Graph:
     uses = Counter([x for node in graph.nodes for x in node.inputs if type(x) is Symbol])
     uses.update(graph.outputs)
     nodes: list[Node] = []
+    begun_with_zeros: set[Any] = set()
     for node in graph.nodes:
         found = onto(node, made, uses) if node.op is add.op else None
+        if found is not None and found.inputs[0] not in begun_with_zeros:
+            (x, *rest), (y,) = found.inputs, fresh(node.outputs)
+            nodes.append(node.replaced((x, 0.0), (y,)))
+            found = found.replaced((y, *rest), found.outputs)
+        if found is not None or node.op is scatter_add:
+            begun_with_zeros.update(node.outputs)
         nodes.append(node if found is None else found)
     return dce(rebuilt(graph, nodes, {}))
 

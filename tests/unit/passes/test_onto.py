@@ -57,3 +57,15 @@ def test_what_is_read_again_is_not_written_over() -> None:
     for found, expected in zip(mg.function(f, jit_compile=True)(x, v), f(x, v), strict=True):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-14)
     np.testing.assert_array_equal(x.numpy(), TABLE)
+
+
+@needs_llvm
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_zeros_have_the_sign_that_a_sum_with_zeros_has(dtype: str) -> None:
+    def f(x: Any, v: Any) -> Any:
+        first, second = mg.zeros_like(x).at[PLACES[0]].add(v), mg.zeros_like(x).at[0].add(v[0])
+        return mg.sin(x) + first + second
+
+    x = mg.constant(np.full((7, 3), -0.0, dtype))
+    found, expected = mg.function(f, jit_compile=True)(x, x[:4]).numpy(), f(x, x[:4]).numpy()
+    np.testing.assert_array_equal(np.signbit(found.real), np.signbit(expected.real))
