@@ -74,6 +74,8 @@ def added_along(g: Any, x: Any, indices: Any, *, axis: int) -> Any:
 @primitive(infer=put_along_spec, lower=Composed(added_along), linear="jointly")
 def put_along(g: Any, x: Any, indices: Any, /, *, axis: int) -> Any:
     """Zeros of the shape of `x`, to which `g` is added in the places of `take_along`."""
+    if indices.ndim != x.ndim or indices.dtype.kind not in "iu":
+        raise ValueError("that is no index along an axis")
     fronts = [
         np.arange(n).reshape([-1 if i == k else 1 for k in range(x.ndim)])
         for i, n in enumerate(x.shape)

@@ -280,6 +280,15 @@ def test_take_along_axis(indices: Any, axis: Any, check_gradients: Any, check_tr
     check_traced(lambda x: mg.take_along_axis(x, i, axis=axis), X)
 
 
+@pytest.mark.parametrize("indices", [np.array([0, 0, 0]), np.array(0), np.array([[True] * 3])])
+@pytest.mark.parametrize("columns", [3, 0])
+def test_what_is_put_along_an_axis_is_refused_by_the_kernel_too(indices: Any, columns: int) -> None:
+    """Indices of fewer axes, or which are no integers, even where nothing is put."""
+    g = mg.zeros((1, columns))
+    with pytest.raises(IndexSpecError, match="integers, with as many axes as x"):
+        OPS["put_along"](g, g, indices[..., :columns] if indices.ndim else indices, axis=0)
+
+
 @pytest.mark.parametrize("descending", [False, True])
 def test_sort_is_stable_and_differentiable(descending: bool, check_gradients: Any) -> None:
     x = np.array([[3, 1, 2, 1], [0, 0, 5, 4]])
