@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 
 from ..core.tensor import Tensor
 
-STAYS = "x itself: a tensor never changes, and is on the CPU"
-NEW = "x = x + 1, or x = x.at[i].set(v): a tensor never changes"
+STAYS = "x itself, which never changes and is on the CPU, or v.value() of a Variable"
+NEW = "x = x + 1, or x = x.at[i].set(y), as a tensor never changes, or v.assign(y) of a Variable"
 SLOPE = "mg.grad(f)(x), or tape.gradient(y, x) of a mg.GradientTape"
 # methods elsewhere that are functions of that name
 ALIKE = (

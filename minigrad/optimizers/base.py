@@ -53,8 +53,10 @@ class Optimizer:
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> None:
         """Do one step with pairs of a gradient and its Variable.
 
-        A gradient of None leaves its Variable as it is. Raises GradientError where all are None,
-        and SpecError where a gradient does not have the shape of its Variable.
+        A gradient of None leaves its Variable as it is. In a graph, one that is None only in a run,
+        of what a branch not taken or rounds that did not run would use, counts as zeros there:
+        velocities and means go on. Raises GradientError where all are None, and SpecError where a
+        gradient does not have the shape of its Variable.
         """
         pairs = [(g, v) for g, v in checked_pairs(grads_and_vars) if g is not None]
         self.build([v for _, v in pairs])

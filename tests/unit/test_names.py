@@ -53,7 +53,8 @@ def test_the_words_for_an_attribute() -> None:
         "sum": "mg.sum(x)",
         "backward": "mg.grad(f)(x), or tape.gradient(y, x) of a mg.GradientTape",
         "detach": "mg.stop_gradient(x)",
-        "mul_": "x = x + 1, or x = x.at[i].set(v): a tensor never changes",
+        "mul_": "x = x + 1, or x = x.at[i].set(y), as a tensor never changes, "
+        "or v.assign(y) of a Variable",
     }.items():
         with pytest.raises(AttributeError) as error:
             getattr(mg.ones(2), name)

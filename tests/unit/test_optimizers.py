@@ -100,6 +100,24 @@ def test_a_restored_optimizer_goes_on_as_the_first_would(case: str) -> None:
     assert second.step.numpy() == 2
 
 
+@pytest.mark.parametrize("jit", [None, False, True])
+def test_a_gradient_that_is_none_in_the_run_of_a_graph_counts_as_zeros(jit: bool | None) -> None:
+    """Eagerly the Variable is left alone; a graph has its step, whatever the run brings."""
+    optimizer = optimizers.SGD(0.1, momentum=0.5)
+    v, w = mg.Variable([1.0]), mg.Variable([1.0])
+
+    def step(rounds: Any) -> None:
+        with mg.GradientTape() as tape:
+            loss = mg.sum(mg.fori_loop(0, rounds, lambda i, y: y + v, mg.zeros(1)) + w)
+        optimizer.apply(tape.gradient(loss, [v, w]), [v, w])
+
+    done = step if jit is None else mg.function(step, jit_compile=jit)
+    done(mg.constant(1))
+    done(mg.constant(0))
+    np.testing.assert_allclose(v.numpy(), [0.9 if jit is None else 0.9 - 0.05], rtol=1e-6)
+    np.testing.assert_allclose(w.numpy(), [0.9 - 0.15], rtol=1e-6)
+
+
 def test_a_state_that_does_not_fit_changes_nothing() -> None:
     optimizer = optimizers.Adam()
     optimizer.build([mg.Variable([1.0])])
