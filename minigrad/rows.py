@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .batch import Batched, draws
 from .batching import examples
+from .core.define import Domain
 from .core.op import Node
 from .core.registry import api
 from .core.tensor import tensor_of
@@ -19,6 +20,7 @@ from .pullback import dependents, pullback
 
 READS = ("read_variable",)  # stateful, but its derivative runs nothing
 CALLS = ("call", "stateful_call")
+QUOTIENTS = ("divide", "reciprocal")  # infinite themselves where their derivatives are
 TALL = 4  # a walk forward through an op may take that many times what one back takes
 
 
@@ -66,10 +68,14 @@ def is_tall(target: Any, sources: Sequence[Any]) -> bool:
 def stood(
     nodes: Sequence[Node], target: Any, sources: Iterable[Any], most: int
 ) -> dict[Any, Any] | None:
-    """As `columns` for ones in each element of `target`; by walks forward, `most` at a time."""
+    """As `columns` for ones in each element of `target`; by walks forward, `most` at a time.
+
+    An infinite derivative makes NaN of all that follows, of zeros too, which on the way back came
+    before it. So None as well where a rule has one at the edge of what its op is defined for.
+    """
     sources = list(sources)
     steps = list(walked(nodes, target, dependents(nodes, sources)))[::-1]
-    if not all(map(is_plain, steps)) or any(map(has_complex, steps)):
+    if not all(map(is_plain, steps)) or any(map(has_complex, steps)) or any(map(has_edge, steps)):
         return None
     found: dict[Any, Any] = {}
     try:
@@ -108,16 +114,33 @@ def is_plain(node: Node) -> bool:
     op = node.op
     if op.name in READS:
         return True
-    if op.name in CALLS:
-        return plain_inside(node.attrs["graph"])
-    if node.op.rounds is not None and node.rounds:
-        return plain_inside(node.attrs["body"])
+    if (graph := graph_inside(node)) is not None:
+        return all(noted(graph, is_plain))
     bodies = any(callable(value) or isinstance(value, Graph) for value in node.attrs.values())
     return not (op.stateful or op.opaque or op.saving or bodies or draws(op, node.attrs))
 
 
-def plain_inside(graph: Graph) -> bool:
-    """Whether `is_plain` is true of all nodes of `graph`."""
-    if "plain" not in graph.cache:
-        graph.cache["plain"] = all(map(is_plain, graph.nodes))
-    return bool(graph.cache["plain"])
+def has_edge(node: Node) -> bool:
+    """Whether a derivative of `node` may be infinite where its result is not."""
+    if (graph := graph_inside(node)) is not None:
+        return any(noted(graph, has_edge))
+    everywhere = Domain()
+    domains = [x for x in node.op.domain or () if x is not None]
+    bounded = any((x.low, x.high) != (everywhere.low, everywhere.high) for x in domains)
+    return bounded and node.op.name not in QUOTIENTS
+
+
+def graph_inside(node: Node) -> Graph | None:
+    """The graph that `node` runs, once or so many times; None if it is no call or such a loop."""
+    if node.op.name in CALLS:
+        found: Graph = node.attrs["graph"]
+        return found
+    return node.attrs["body"] if node.op.rounds is not None and node.rounds else None
+
+
+def noted(graph: Graph, question: Callable[[Node], bool]) -> set[bool]:
+    """The answers to `question` for the nodes of `graph`; asked once, and kept with it."""
+    if question not in graph.cache:
+        graph.cache[question] = {question(node) for node in graph.nodes}
+    found: set[bool] = graph.cache[question]
+    return found

@@ -167,6 +167,31 @@ def test_a_walk_takes_many_rows() -> None:
     assert calls == [(tapes.CHUNK + 1,)] * 2
 
 
+EDGES: dict[str, Callable[[Any], Any]] = {
+    "power": lambda x: x**0.5,
+    "sqrt": mg.sqrt,
+    "log": lambda x: mg.nn.softmax(mg.log(x)),
+    "call": mg.function(mg.sqrt),
+    "loop": lambda x: mg.fori_loop(0, 2, lambda i, y: mg.sqrt(y), x),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("made", [lambda f: f, mg.function(jit_compile=True)])
+def test_an_infinite_derivative_spoils_nothing_beside_it(name: str, made: Any) -> None:
+    """0 times infinity is NaN: a walk forward comes to the zeros after the infinity."""
+    weights = np.linspace(-1, 1, 20)[:, None] * [0.0, 1.0, 1.0]
+
+    def f(x: Any) -> Any:
+        return mg.sum(mg.constant(weights) * EDGES[name](x), axis=1)
+
+    x = mg.constant([0.0, 1.0, 2.0], mg.float64)
+    found = made(mg.jacobian(f))(x).numpy()
+    rows = np.stack([made(mg.grad(lambda x, i=i: f(x)[i]))(x).numpy() for i in range(20)])
+    np.testing.assert_allclose(found, rows, rtol=1e-12)
+    assert np.isfinite(rows[:, 1:]).all()
+
+
 def test_of_few_numbers_and_many_results_the_columns_are_walked_forward() -> None:
     """The rule of an op runs once for three columns, and not for each chunk of rows."""
     calls: list[Any] = []
