@@ -24,7 +24,7 @@ QUOTIENTS = ("divide", "reciprocal")  # infinite themselves where their derivati
 TALL = 4  # a walk forward through an op may take that many times what one back takes
 
 
-def columns(
+def walked_back(
     nodes: Sequence[Node], target: Any, seeds: Any, wanted: Iterable[Any], reach: set[Any]
 ) -> dict[Any, Any] | None:
     """For each of `wanted` with a path to `target`, its cotangents for all of `seeds`, in rows.
@@ -65,10 +65,10 @@ def is_tall(target: Any, sources: Sequence[Any]) -> bool:
     return bool(TALL * sum(columns) <= rows)
 
 
-def stood(
+def walked_forward(
     nodes: Sequence[Node], target: Any, sources: Iterable[Any], most: int
 ) -> dict[Any, Any] | None:
-    """As `columns` for ones in each element of `target`; by walks forward, `most` at a time.
+    """As `walked_back` for ones in each element of `target`; by walks forward, `most` at a time.
 
     An infinite derivative makes NaN of all that follows, of zeros too, which on the way back came
     before it. So None as well where a rule has one at the edge of what its op is defined for.
@@ -93,7 +93,7 @@ def stood(
             whole = api.concat(parts) if len(parts) > 1 else parts[0]
             flat = api.reshape(whole, (whole.shape[0], -1))
             found[x] = api.reshape(api.matrix_transpose(flat), (-1, *x.shape))
-    except MinigradError:  # as in `columns`
+    except MinigradError:  # as in `walked_back`
         return None
     return found
 

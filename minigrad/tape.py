@@ -290,10 +290,10 @@ class GradientTape:
         with Aside(self):
             found = None
             if rows == 1 and many.is_tall(y, wanted):
-                found = many.stood(self._nodes, y, wanted, CHUNK)
+                found = many.walked_forward(self._nodes, y, wanted, CHUNK)
             if found is None:
                 seeds = units(target, rows, size, CHUNK)
-                found = many.columns(self._nodes, y, seeds, wanted, self.reach(wanted))
+                found = many.walked_back(self._nodes, y, seeds, wanted, self.reach(wanted))
             if found is None or missing is DEFAULT or all([x in found for x in keys]):
                 return None if found is None else [found.get(x) for x in keys]
             if missing is UnconnectedGradients.RAISE:
