@@ -1,4 +1,4 @@
-"""Ops of several results of which one alone is used: in the place of each, the op that gives it."""
+"""Ops of several results: one alone where no other is used, and none twice."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 from ..core.op import Node
 from ..graph import Graph
-from .rewrite import rebuilt
+from .rewrite import mapped, rebuilt
 
 
 def narrow(graph: Graph) -> Graph:
     """`graph` with nodes for the one output that is used, where an op of its own gives it.
+
+    Beside a node that gives all, such an op is not needed: the value is there.
 
     Values are the same up to rounding, so this is no pass of those that every graph goes through.
 
@@ -31,7 +33,17 @@ def narrow(graph: Graph) -> Graph:
     if not any(node.op.parts for node in graph.nodes):
         return graph
     used = {*graph.outputs, *[x for node in graph.nodes for x in node.inputs]}
-    return rebuilt(graph, [narrowed(node, used) for node in graph.nodes], {})
+    nodes = [narrowed(node, used) for node in graph.nodes]
+    wholes = {(op, x.inputs): (x, k) for x in nodes for k, op in x.op.parts.items()}
+    values: dict[Any, Any] = {}
+    made: dict[Node, Node] = {}
+    for node in nodes:
+        whole, k = wholes.get((node.op, node.inputs), (node, 0))
+        if whole not in made:
+            made[whole] = whole.replaced(mapped(whole.inputs, values), whole.outputs)
+        if whole is not node:
+            values[node.outputs[0]] = whole.outputs[k]
+    return rebuilt(graph, list(made.values()), values)
 
 
 def narrowed(node: Node, used: set[Any]) -> Node:

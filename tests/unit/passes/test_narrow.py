@@ -1,5 +1,6 @@
 """Decompositions of which one result is used alone: the same values, without the others."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,27 @@ def test_what_a_derivative_reads_is_computed(name: str) -> None:
     compiled = mg.function(gradient, jit_compile=True)
     assert name not in compiled.compiler_ir(x, stage="fused")
     np.testing.assert_allclose(compiled(x).numpy(), gradient(mg.asarray(x)).numpy(), rtol=1e-9)
+
+
+@needs_llvm
+@pytest.mark.parametrize(
+    ("values", "whole"),
+    [(linalg.eigvalsh, "hermitian_eigen"), (linalg.svdvals, "singular_factors")],
+)
+def test_values_are_not_computed_again_beside_vectors(values: Any, whole: str) -> None:
+    def f(x: Any) -> Any:
+        def two(x: Any) -> Any:
+            first = values(x)
+            return mg.sum(first**2) + mg.sum(values(x @ x + first[0]))
+
+        return mg.value_and_grad(two)(x)
+
+    x = np.random.default_rng(0).normal(size=(4, 4))
+    compiled = mg.function(f, jit_compile=True)
+    calls = re.findall(r"library call: ((?:herm|sing)\w*)", compiled.compiler_ir(x, stage="fused"))
+    assert calls == [whole, whole]
+    for found, expected in zip(compiled(x), f(mg.asarray(x)), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9)
 
 
 @needs_llvm
