@@ -73,10 +73,10 @@ class Batch:
         for x in inputs:
             if type(x) is Batched and not x.trace.open:
                 raise TraceError(leak_message(x))
+        notice_cells(inputs, self.outer.listeners)
         token = CONTEXT.set(self.outer)
         try:
             if not any(self.holds(x) for x in inputs) and not draws(op, attrs):
-                notice_cells(inputs, self.outer.listeners)
                 return op(*inputs, **attrs)
             return self._apply(op, inputs, attrs)
         finally:

@@ -83,7 +83,9 @@ def batched_call(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[An
     values, specs = outside(batch, graph, inputs)
     flags = tuple([batch.holds(x) for x in inputs])
     made = graph.cache.setdefault("batched", {})
-    key = (flags, tuple(specs), batch.size if type(batch.size) is int else None)
+    # in a compiled trace calls inside are laid open, for there a tape sees their nodes
+    size = batch.size if type(batch.size) is int else None
+    key = (flags, tuple(specs), size, compiling())
     found = made.get(key)
     if found is None:
         found = batched_graph(batch, graph.name, lambda *xs: evaluate(graph, xs), specs, flags)

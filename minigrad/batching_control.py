@@ -6,13 +6,13 @@ both branches are computed and chosen from, and a loop goes on until all example
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .batch import Batch, Batched, Kept
 from .batching_bodies import batched_graph
 from .branches import sharing_captures
-from .core.op import Attrs, Inputs, Op
+from .core.op import Attrs, Inputs, Node, Op
 from .core.registry import api
 from .core.spec import Spec
 from .core.tensor import Tensor
@@ -20,6 +20,7 @@ from .errors import MinigradError, SpecError
 from .graph import Graph, evaluate, saved, trace
 from .replay import replay_op, run_program
 from .tape import GradientTape
+from .text import nested_graphs
 from .variable import read_variable
 
 BOTH = (
@@ -49,14 +50,29 @@ def settled(batch: Batch, inputs: Sequence[Any], *, saving: bool) -> list[Any]:
     return [Batched(batch.whole(x), batch) if isinstance(x, Tensor) else x for x in values]
 
 
-def refuse_effects(batch: Batch, op: Op, what: str) -> None:
-    """Raise SpecError for effects that would happen for all examples, or for none."""
-    if op.stateful:
+def refuse_effects(batch: Batch, graphs: Iterable[Graph], what: str) -> None:
+    """Raise SpecError for effects in `graphs`, which would happen for all examples, or for none."""
+    if any(map(has_effects, graphs)):
         raise SpecError(
             f"{batch.name}: {what} differs between the examples, and there are effects inside "
             "(assignments, random numbers, Python bodies), which would happen for all of them or "
             "for none; move the effects out, or write a Python loop over the examples"
         )
+
+
+def has_effects(graph: Graph) -> bool:
+    """Whether a node of `graph` does more than to compute, and to read Variables."""
+    if "effects" not in graph.cache:
+        graph.cache["effects"] = any(map(is_effect, graph.nodes))
+    return bool(graph.cache["effects"])
+
+
+def is_effect(node: Node) -> bool:
+    """Whether `node` does, or a graph that it runs."""
+    if not node.op.stateful or node.op is read_variable:
+        return False
+    inner = list(nested_graphs(node))
+    return not inner or any(map(has_effects, inner))
 
 
 # branches
@@ -67,7 +83,7 @@ def batched_switch(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[
     index, *rest = inputs
     branches: Sequence[Graph] = attrs["branches"]
     if batch.holds(index):
-        refuse_effects(batch, op, "what decides between branches")
+        refuse_effects(batch, branches, "what decides between branches")
         chosen = Chosen(branches)
         with batch.inside():
             found = chosen.run(inputs)
@@ -158,7 +174,8 @@ def batched_loop(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[An
     values = settled(batch, inputs, saving=attrs["saving"])
     plan = BatchedRound(batch, attrs, values)
     if plan.masked:
-        refuse_effects(batch, op, "the condition of a loop")
+        tests = [] if attrs["condition"] is None else [attrs["condition"]]
+        refuse_effects(batch, [attrs["body"], *tests], "the condition of a loop")
     given = []
     for i, (x, flag) in enumerate(zip(values, plan.flags, strict=True)):
         payload = batch.whole(x) if flag else x

@@ -265,6 +265,31 @@ def test_what_is_shared_decides_as_python_does() -> None:
     assert ran == [1]
 
 
+def test_a_variable_may_be_read_where_examples_take_different_ways() -> None:
+    w = mg.Variable(2.0)
+    x = mg.constant([-1.0, 1.0, 3.0])
+    same(mg.vmap(lambda x: mg.cond(x > 0, lambda: x * w, lambda: x))(x), np.float32([-1, 2, 6]))
+    doubled = mg.vmap(lambda x: mg.while_loop(lambda y: y < 10, lambda y: mg.abs(y) * w, (x,))[0])
+    same(doubled(x), np.float32([16, 16, 12]))
+
+
+@pytest.mark.parametrize("later", MODES)
+def test_a_call_in_a_call_of_examples_has_its_gradient_in_every_mode_one_after_another(
+    later: str,
+) -> None:
+    w, x = mg.Variable(1.4), mg.constant([0.1, 0.2, 0.3])
+    f = mg.function(lambda x: mg.function(lambda x: mg.sin(x * w))(x))
+
+    def slope(x: Any) -> Any:
+        with mg.GradientTape() as tape:
+            y = mg.sum(mg.vmap(f)(x))
+        return tape.gradient(y, w)
+
+    expected = np.sum(x.numpy() * np.cos(x.numpy() * 1.4))
+    for mode in ("eager", later):
+        np.testing.assert_allclose(MODES[mode](slope)(x).numpy(), expected, rtol=1e-6)
+
+
 def test_effects_cannot_depend_on_the_example() -> None:
     v = mg.Variable(0.0)
     f = lambda x: mg.cond(x > 0, lambda: (v.assign(1.0), x)[1], lambda: x)  # noqa: E731
