@@ -367,12 +367,17 @@ class Arithmetic:
     def truncate(self, x: Value, dtype: np.dtype[Any]) -> Value:
         """The float `x` in the integer `dtype`, toward zero.
 
-        By way of int32 or int64, as the machine does for NumPy: negatives wrap in the narrow
-        types. The freeze makes lanes out of range arbitrary, not undefined.
+        By way of int32 or int64, as the machine does for NumPy: negatives wrap in the unsigned
+        and the narrow types. The freeze makes lanes out of range arbitrary, not undefined.
         """
         small = dtype.itemsize < 4 or dtype == INT32
-        through = dtype if dtype == np.uint64 else INT32 if small else INT64
-        instruction = "fptoui" if dtype == np.uint64 else "fptosi"
-        whole = self.convert(instruction, x, through)
+        through = INT32 if small else INT64
+        if dtype == np.uint64:  # of which the upper half is no int64
+            upper = self.compare(">=", x, self.const(2.0**63, x.dtype))
+            x = self.select(upper, self.sub(x, self.const(2.0**63, x.dtype)), x)
+        whole = self.convert("fptosi", x, through)
         frozen = self.let(f"freeze {self.type_of(through)} {whole.text}", through)
+        if dtype == np.uint64:
+            half = self.select(upper, self.const(-(2**63), INT64), self.const(0, INT64))
+            frozen = self.bitwise("xor", frozen, half)
         return self.resize(frozen, dtype)

@@ -51,6 +51,18 @@ def test_cast_is_astype(source, target):
     np.testing.assert_array_equal(values, x.astype(target))
 
 
+@pytest.mark.parametrize("target", [t for t in INTEGERS if t.kind == "u"], ids=same)
+@pytest.mark.parametrize("source", FLOATS, ids=same)
+def test_negative_numbers_wrap_in_unsigned_dtypes_as_in_numpy(source, target):
+    large = [2.0**31 - 128, -(2.0**31)]
+    if target.itemsize == 8:  # of others, NumPy's own loops differ from their ends beyond int32
+        large = [*large, -(2.0**62), -(2.0**63), 2.0**63, 1.8e19, 2.0**64 - 2.0**40, np.nan]
+    x = np.array([-0.5, -1, -2.5, -100.7, -129, -1e9, 0.5, 200.5, *large], source)
+    with np.errstate(invalid="ignore"):
+        expected = x.astype(target)
+    np.testing.assert_array_equal(elementwise(lambda e, v: e.cast(v, target), target, x), expected)
+
+
 @pytest.mark.parametrize("name", ["add", "sub", "mul"])
 @pytest.mark.parametrize("dtype", INTEGERS + FLOATS, ids=same)
 def test_arithmetic_is_that_of_numpy(dtype, name):
