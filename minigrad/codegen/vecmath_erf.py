@@ -31,15 +31,32 @@ def erfc(x: Term) -> Term:
     """1 - erf(x), also where that is small."""
     if x.value.dtype == FLOAT32:
         # in float64, rounding the square does no harm
-        t = abs(x).at_least(0.5).at_most(10.2).to(FLOAT64)
-        inverse = nearly_divided(1.0, t + 2.0)
-        scaled = polynomial((t - 2.0) * inverse, "erfc/shorter") * inverse
-        tail = (exp_of_negative(-(t * t), "short") * scaled).to(FLOAT32)
+        tail = short_tail(abs(x).at_least(0.5).at_most(10.2).to(FLOAT64)).to(FLOAT32)
     else:
         t = abs(x).at_least(0.5).at_most(28.0)
         tail = exp_of_square(t, -1) * scaled_tail(t)
     near = fma(polynomial(x * x, "erf"), x, x)
     return where(abs(x) < 0.5, 1.0 - near, where(x < 0.0, 2.0 - tail, tail))
+
+
+def ndtr(x: Term) -> Term:
+    """erfc(-x / sqrt(2)) / 2: of the tail, x itself is squared, as rounding would be magnified."""
+    a, root = abs(x), math.sqrt(0.5)
+    if x.value.dtype == FLOAT32:
+        tail = (short_tail((a.to(FLOAT64) * root).at_least(0.5).at_most(10.2)) * 0.5).to(FLOAT32)
+    else:
+        t = a.at_least(0.5 / root).at_most(40.0)
+        tail = exp_of_square(t, -1, times=0.5) * (scaled_tail(t * root) * 0.5)
+    z = x * root
+    near = fma(polynomial(z * z, "erf"), z, z)
+    return where(abs(z) < 0.5, fma(near, 0.5, 0.5), where(x < 0.0, tail, 1.0 - tail))
+
+
+def short_tail(t: Term) -> Term:
+    """erfc(t) of a float64 from 0.5 to 10.2, where 1e-8 will do."""
+    inverse = nearly_divided(1.0, t + 2.0)
+    scaled = polynomial((t - 2.0) * inverse, "erfc/shorter") * inverse
+    return exp_of_negative(-(t * t), "short") * scaled
 
 
 def scaled_tail(t: Term) -> Term:
@@ -48,11 +65,14 @@ def scaled_tail(t: Term) -> Term:
     return polynomial((t - 2.0) * inverse, "erfc") * inverse
 
 
-def exp_of_square(x: Term, sign: int) -> Term:
-    """exp(sign x²) of float64, the square to more than double precision."""
+def exp_of_square(x: Term, sign: int, *, times: float = 1.0) -> Term:
+    """exp(sign x² times) of float64, the square to more than double precision.
+
+    times: a power of two.
+    """
     part = upper_half(x)  # its square is exact, and the rest is small
-    main, rest = part * part, (x - part) * (x + part)
-    return exp_of_sum(-main, -rest) if sign < 0 else exp_of_sum(main, rest)
+    factor = sign * times
+    return exp_of_sum(part * part * factor, (x - part) * (x + part) * factor)
 
 
 def erfcx(x: Term) -> Term:
@@ -112,4 +132,5 @@ RULES: dict[str, Callable[..., Term]] = {
     "erfc": erfc,
     "erfcx": erfcx,
     "erfinv": erfinv,
+    "ndtr": ndtr,
 }

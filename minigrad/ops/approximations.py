@@ -110,10 +110,13 @@ def erfcx_of_positive(a: Array) -> Array:
     return polynomial(ERFCX, t) / (1 + 2 * a)
 
 
-def exp_of_minus_square(a: Array) -> Array:
-    """exp(-a²), with the rounding error of the square, which exp would magnify, put right."""
+def exp_of_minus_square(a: Array, times: float = 1.0) -> Array:
+    """exp(-a²), with the rounding error of the square, which exp would magnify, put right.
+
+    times: a power of two, by which the square is multiplied.
+    """
     high = a.astype(np.float32).astype(np.float64)  # its square is exact
-    return np.exp(-high * high) * np.exp((high - a) * (high + a))
+    return np.exp(-times * high * high) * np.exp(times * (high - a) * (high + a))
 
 
 def erfc_of_positive(a: Array) -> Array:
@@ -137,6 +140,16 @@ def erfc(x: Array) -> Array:
     inner = 1 - x * polynomial(ERF, np.minimum(a, 1) ** 2)
     outer = erfc_of_positive(a)
     return np.where(a < 0.5, inner, np.where(x < 0, 2 - outer, outer))
+
+
+@in_blocks
+def ndtr(x: Array) -> Array:
+    """erfc(-x / √2) / 2, of which the tail squares `x` itself: its rounding would be magnified."""
+    a = np.minimum(np.abs(x), 40.0)
+    z = a * math.sqrt(0.5)
+    inner = 0.5 + np.copysign(0.5 * z * polynomial(ERF, np.minimum(z, 1) ** 2), x)
+    outer = 0.5 * exp_of_minus_square(a, 0.5) * erfcx_of_positive(z)
+    return np.where(z < 0.5, inner, np.where(x < 0, outer, 1 - outer))
 
 
 @in_blocks
@@ -208,8 +221,8 @@ def gammaln_of_positive(x: Array) -> Array:
         product = np.where(above, product * near, product)
     below = near < 1
     logarithm = np.where(below, -np.log(near), np.log(product))
-    near = np.where(below, near + 1, near)
-    rest = (near - 1) * (near - 2) * polynomial(LGAMMA, 2 * near - 3)
+    u = np.where(below, near, near - 1)  # exact, as near + 1 is not
+    rest = u * (u - 1) * polynomial(LGAMMA, 2 * u - 1)
     series = bernoulli_series(x, [b / (2 * k * (2 * k - 1)) for k, b in enumerated(BERNOULLI)]) / x
     stirling = (x - 0.5) * (np.log(x) - 1) + (math.log(2 * math.pi) - 1) / 2 + series
     y: Array = np.where(x < FAR, logarithm + rest, stirling)

@@ -43,6 +43,12 @@ def erfcx(x: Any, /) -> Any:
     return approximations.erfcx(x)
 
 
+@pointwise(loop("ndtr"))
+def ndtr(x: Any, /) -> Any:
+    """Probability that a standard normal number is below `x`, elementwise. SciPy: ndtr."""
+    return approximations.ndtr(x)
+
+
 @pointwise(loop("erfinv"), domain=(Domain(-0.9, 0.9),))
 def erfinv(x: Any, /) -> Any:
     """The number whose error function is `x`, elementwise; inf at 1, nan beyond. DLMF 7.17."""
@@ -52,13 +58,8 @@ def erfinv(x: Any, /) -> Any:
 erf.defvjp(lambda g, y, x: g * ((2 / math.sqrt(math.pi)) * exp(-(x * x))))
 erfc.defvjp(lambda g, y, x: g * ((-2 / math.sqrt(math.pi)) * exp(-(x * x))))
 erfcx.defvjp(lambda g, y, x: g * (2 * x * y - 2 / math.sqrt(math.pi)))
+ndtr.defvjp(lambda g, y, x: g * (math.sqrt(0.5 / math.pi) * exp(-0.5 * (x * x))))
 erfinv.defvjp(lambda g, y, x: g * ((math.sqrt(math.pi) / 2) * exp(y * y)))
-
-
-@composite
-def ndtr(x: Any, /) -> Any:
-    """Probability that a standard normal number is below `x`, elementwise."""
-    return 0.5 * erfc(as_tensor(x) * -math.sqrt(0.5))
 
 
 @composite
@@ -68,7 +69,7 @@ def log_ndtr(x: Any, /) -> Any:
     # each branch gets an argument it can bear, so that none spoils the other's derivative
     low, high = minimum(x, -1), maximum(x, -1)
     tail = log(0.5 * erfcx(low * -math.sqrt(0.5))) - 0.5 * (low * low)
-    return where(less(x, -1), tail, log1p(-0.5 * erfc(high * math.sqrt(0.5))))
+    return where(less(x, -1), tail, log1p(-ndtr(-high)))
 
 
 # gamma functions

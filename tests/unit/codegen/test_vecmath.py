@@ -60,6 +60,11 @@ UNARY: dict[str, tuple[Any, Any, list[tuple[float, float]]]] = {
     "log10": (np.log10, lambda x: mpmath.log(x, 10), [(0, 1e3), (0.5, 1.5)]),
     "log1p": (np.log1p, mpmath.log1p, [(-1, 1), (-1e-5, 1e-5), (0, 1e6)]),
     "log2": (np.log2, lambda x: mpmath.log(x, 2), [(0, 1e3), (0.5, 1.5)]),
+    "ndtr": (
+        approximations.ndtr,  # SciPy's rounds x / √2, which the tail magnifies
+        mpmath.ncdf,
+        [(-1, 1), (0, 9), (-9, 0), (-37.5, -9)],
+    ),
     "rsqrt": (lambda x: 1 / np.sqrt(x), lambda x: 1 / mpmath.sqrt(x), [(0, 100)]),
     "sin": (np.sin, mpmath.sin, [(-4, 4), (-1e6, 1e6), (-1e9, 1e9)]),
     "sinh": (np.sinh, mpmath.sinh, [(-710.4, 710.4), (-3, 3), (-1e-3, 1e-3)]),
@@ -86,7 +91,7 @@ BOUND = {
     np.float32: {"exp": 1.01, "log": 0.8, "sqrt": 0.5, "expm1": 1.7, "log1p": 1.2, "erf": 1.35},
     np.float64: {
         **dict.fromkeys(["exp", "log", "log1p", "erf", "sqrt", "pow"], 1.1),
-        **dict.fromkeys(["erfc", "erfcx", "erfinv"], 4.5),
+        **dict.fromkeys(["erfc", "erfcx", "erfinv", "ndtr"], 4.5),
         "tan": 4,
         "gammaln": 5,
         "digamma": 5,
