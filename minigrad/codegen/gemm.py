@@ -25,8 +25,6 @@ Level = tuple[Index, int, int]
 """A loop over a part of the summed axis: its extent, and how far it steps in x1 and x2."""
 UNROLLED = 8
 """Steps of an innermost loop that are written out one by one, if there are no more."""
-
-
 ALONE = ("x1", "x2", "y")
 """The parameters of a product of which nothing is made at once."""
 
@@ -309,10 +307,12 @@ class Writer(Packer):
         )
         emitter, dtype = VectorEmitter(f, self.plan.lanes), self.product.dtype
         vectors, packed = self.vectors_of(f, columns), self.plan.packed
-        (row, column, stride), full = self.steps, self.padded
+        (row, column, stride), full, ahead = self.steps, self.padded, self.plan.ahead
 
         def step(a: str, b: str, before: Sequence[Value]) -> list[Value]:
             x2 = [emitter.load(b, j, dtype, mask=None if full else mask) for j, mask in vectors]
+            for j, _ in vectors if ahead else ():
+                emitter.prefetch(b, ahead * stride + j, dtype, written=False)
             sums: list[Value] = []
             for i in range(rows):
                 x = emitter.splat(emitter.scalar.load(a, i * row, dtype))
@@ -365,6 +365,7 @@ class Writer(Packer):
             apart=APART if self.plan.packed else None,
             padded=self.padded,
             adds=self.plan.depth < self.product.depth,
+            ahead=self.plan.ahead,
         )
 
     def levels(self, f: Function, column: int, stride: int) -> list[Level]:

@@ -96,6 +96,7 @@ class Packer:
         """Whether tiles are written in assembly; a function of these goes through some panels."""
         row, *others = self.steps
         furthest = self.plan.rows * max(abs(row), self.product.columns)
+        furthest = max(furthest, (self.plan.ahead + 1) * abs(others[-1]))
         return not self.product.levels and self.is_known(furthest, *others)
 
     def is_known(self, *distances: int) -> bool:

@@ -45,13 +45,15 @@ def tiles(
     apart: int | None,
     padded: bool,
     adds: bool,
+    ahead: int = 0,
 ) -> list[str]:
     """`void name(ptr a, ptr b, ptr c, i64 depth, i1 fresh, i64 count)`: some tiles side by side.
 
     Each is of `rows` rows, and of `columns` of the `width` that a panel has.
     a: how far apart rows are, and steps of depth. b, c: how far apart rows are. apart: steps of
     depth between panels that are copies; c is not in the cache then. padded: all lanes of panels
-    may be read. adds: unless `fresh`, to what c holds.
+    may be read. adds: unless `fresh`, to what c holds. ahead: steps of depth, if any, before they
+    are multiplied that rows of panels are asked for.
     """
     size, kind = dtype.itemsize, "s" if dtype.itemsize == 4 else "d"
     word = "dword" if size == 4 else "qword"
@@ -70,6 +72,8 @@ def tiles(
     for j, (column, lanes) in enumerate(columns):
         chosen = " {k1} {z}" if not padded and masked(dtype, lanes) else ""
         lines.append(f"vmovup{kind} zmm{sums + j}{chosen}, [r11 + {column * size}]")
+    if ahead:
+        lines += [f"prefetcht0 byte ptr [r11 + {(ahead * b + j) * size}]" for j, _ in columns]
     number = sums + count
     for i in range(rows):
         x = f"{word} ptr [rax + {i * a[0] * size}]"

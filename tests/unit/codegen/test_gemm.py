@@ -236,11 +236,37 @@ def test_assembly_gives_the_bits_that_llvm_gives(
     x1[m // 2, k // 2], x2[k // 3, n // 4], x1[0] = np.inf, -np.inf, -0.0
     found = problem(m, n, k, x1, x2)
     plan = Plan(x86.BYTES // x1.itemsize, rows, vectors, rows * 2, 16, packed)
+    plan = plan._replace(ahead=0 if packed else 3)
     made = run(found, plan, x1, x2)
+    assert ("prefetcht0" in render(found, plan, "kernel")) is not packed
     assert "module asm" in render(found, plan, "kernel")
     monkeypatch.setattr(x86, "is_known", lambda *args: False)
     assert "module asm" not in render(found, plan, "kernel")
     assert made.tobytes() == run(found, plan, x1, x2).tobytes()
+
+
+@needs_llvm
+@pytest.mark.parametrize(("m", "n", "k"), [(32, 500, 300), (9, 257, 600), (1, 300, 1000)])
+def test_few_rows_meet_a_large_operand_where_it_lies(m: int, n: int, k: int) -> None:
+    rng = np.random.default_rng(0)
+    x1, x2 = [matrix(rng, *shape, "float32", transposed=False) for shape in ((m, k), (k, n))]
+    width = jit.host().vector_bytes
+    product = problem(m, n, k, x1, x2)
+    plan = planned(product, width, registers(width))
+    assert plan.ahead
+    assert not plan.packed
+    assert plan.depth < k
+    assert_product(run(product, plan, x1, x2), x1, x2)
+    assert planned(product._replace(rows=200), width, registers(width)).packed
+
+
+@needs_llvm
+def test_rows_too_far_apart_for_an_instruction_are_asked_for_by_llvm() -> None:
+    far = Layout(0, (1 << 27, 1))
+    product = Product(np.dtype(np.float32), (), 8, 1000, 100, whole(8, 100), far)
+    plan = planned(product, x86.BYTES, 32)
+    assert plan.ahead
+    assert "module asm" not in render(product, plan, "kernel")
 
 
 @needs_llvm
