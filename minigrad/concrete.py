@@ -13,11 +13,11 @@ from . import tree
 from .core.convert import as_tensor, holds, is_tensor_like
 from .core.later import later
 from .core.lowering import Body
-from .core.op import CONTEXT, EAGER, Op, notice_cells, raw, wrapped
+from .core.op import CONTEXT, EAGER, Attrs, Inputs, Op, notice_cells, raw, wrapped
 from .core.spec import Spec
 from .core.tensor import Tensor, tensor_of
 from .errors import SpecError, UncompilableError
-from .graph import Graph, Tracer, evaluate
+from .graph import Graph, Tracer, evaluate, saved
 from .tree import Structure
 
 compilable = later("compilable")
@@ -37,6 +37,11 @@ def run_graph(*inputs: Any, graph: Graph, jit: bool) -> tuple[Any, ...]:
     return outputs
 
 
+def keeping_residuals(attrs: Attrs, inputs: Inputs) -> Attrs:
+    """The attributes by which a call gives what its derivative needs, behind its results."""
+    return {**attrs, "graph": split.split(attrs["graph"]).forward}
+
+
 def call_op(name: str, *, stateful: bool) -> Op:
     """An op whose attribute is a graph. Graphs with effects have an op of their own."""
     return Op(
@@ -46,6 +51,7 @@ def call_op(name: str, *, stateful: bool) -> Op:
         lower=Body(lambda attrs: attrs["graph"]),
         stateful=stateful,
         holomorphic=False,
+        saving=keeping_residuals,
     )
 
 
@@ -53,13 +59,11 @@ call = call_op("call", stateful=False)
 stateful_call = call_op("stateful_call", stateful=True)
 
 
-def applied(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any, ...]:
-    """The outputs of `graph` on arguments and captures, as one node for all who listen."""
+def call_of(graph: Graph) -> Op:
+    """The op that runs `graph`."""
     if "stateful" not in graph.cache:
         graph.cache["stateful"] = any(node.op.stateful for node in graph.nodes)
-    op = stateful_call if graph.cache["stateful"] else call
-    outputs: tuple[Any, ...] = op(*inputs, graph=graph, jit=jit)
-    return outputs
+    return stateful_call if graph.cache["stateful"] else call
 
 
 def call_vjp(
@@ -93,14 +97,14 @@ for _op in (call, stateful_call):
 
 
 def differentiable(graph: Graph, inputs: Sequence[Any], jit: bool) -> tuple[Any, ...]:
-    """The outputs of `graph`; with residuals kept if a tape follows one of its inputs."""
-    listeners = CONTEXT.get().listeners
-    notice_cells(inputs, listeners)
-    for listener in listeners:
-        if listener.follows(inputs):
-            made = split.split(graph)
-            return applied(made.forward, inputs, jit)[: made.outputs]
-    return applied(graph, inputs, jit)
+    """The outputs of `graph` on arguments and captures, as one node for all who listen.
+
+    With residuals kept if a tape follows one of its inputs.
+    """
+    notice_cells(inputs, CONTEXT.get().listeners)
+    op = call_of(graph)
+    outputs: tuple[Any, ...] = op(*inputs, **saved(op, inputs, {"graph": graph, "jit": jit}))
+    return outputs[: len(graph.outputs)]
 
 
 class ConcreteFunction:

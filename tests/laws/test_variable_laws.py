@@ -56,6 +56,10 @@ def chosen(w: Any, x: Any) -> Any:
     return mg.cond(x > 0.0, lambda: mg.sin(x * w), lambda: x * w * w)
 
 
+def chosen_call(w: Any, x: Any) -> Any:
+    return mg.cond(x > 0.0, lambda: called_compiled(w, x), lambda: called(w, x) * w)
+
+
 def chosen_alike(w: Any, x: Any) -> Any:
     return mg.cond(mg.constant(True), lambda: mg.sin(x * w), lambda: x)
 
@@ -79,7 +83,7 @@ def computed_again(w: Any, x: Any) -> Any:
 
 PROGRAMS = [
     *(plain, called, called_compiled, called_in_called, given, scanned, counted, repeated, mapped),
-    *(chosen, chosen_alike, switched, chosen_in_a_loop, python, computed_again),
+    *(chosen, chosen_call, chosen_alike, switched, chosen_in_a_loop, python, computed_again),
 ]
 every_program = pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: str(f.__name__))
 every_mode = pytest.mark.parametrize(
