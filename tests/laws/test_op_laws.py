@@ -63,6 +63,7 @@ ELSEWHERE = {
     "replay": "the derivative of a Python body; tests of the two doors",
     "is_missing": "tells whether a Python body had a path; tests of the two doors",
     "or_none": "gives None where a Python body had no path; tests of the two doors",
+    "is_lossy": "asks what a Python body hid; tests of products with Hessians",
     "at_known_rank": "a function that waits for ranks; test_rank_laws",
     "switch": "takes graphs; test_graph_laws",
     "stateful_switch": "takes graphs; tests of control flow",

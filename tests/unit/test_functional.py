@@ -72,6 +72,42 @@ def test_second_derivatives_that_nobody_can_know_are_none_and_no_zeros(mode: Any
         np.testing.assert_array_equal(mg.hvp(f, x, x).numpy(), np.zeros(2))
 
 
+LINEAR = {
+    "cond": lambda x: mg.cond(x > 0, lambda: 2 * x, lambda: x * x),
+    "constant": lambda x: mg.cond(x > 0, lambda: mg.constant(2.0), lambda: x * x),
+    "switch": lambda x: mg.switch(0, [lambda: 2 * x, lambda: x * x]),
+    "while_loop": lambda x: mg.while_loop(lambda y: y < 9, lambda y: y * 2, x),
+    "fori_loop": lambda x: mg.fori_loop(0, 3, lambda i, y: y * 2 + x, x),
+    "scan": lambda x: mg.scan(lambda y, s: (y + 2 * s, y), x, mg.stack([x, x]))[0],
+    "py_function": lambda x: mg.py_function(lambda x: 2 * x, [x], mg.float32),
+    "function": mg.function(lambda x: mg.cond(x > 0, lambda: 2 * x, lambda: x * x)),
+}
+
+
+@everywhere
+@pytest.mark.parametrize("name", LINEAR)
+def test_a_product_with_a_hessian_is_zero_where_what_ran_is_linear(name: str, mode: Any) -> None:
+    x = mg.constant(0.3)
+    found = mode(lambda x: mg.hvp(LINEAR[name], x, mg.constant(1.0)))(x)
+    assert found.shape == () and found.item() == 0
+
+
+def unseen(x: Any) -> Any:
+    """A product with what NumPy makes of `x`, of which nobody knows the derivative."""
+    return x * mg.numpy_function(np.sin, [x], mg.float32)
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, mg.function])
+def test_a_product_with_a_hessian_is_none_where_what_ran_hides_a_path(mode: Any) -> None:
+    x, one = mg.constant(0.3), mg.constant(1.0)
+    body = lambda x: mg.py_function(unseen, [x], mg.float32)  # noqa: E731
+    hidden = lambda x: mg.cond(x > 0, lambda: unseen(x), lambda: 2 * x)  # noqa: E731
+    loop = lambda x: mg.fori_loop(0, 3, lambda i, y: y + unseen(x), 0.0)  # noqa: E731
+    for f in (body, hidden, loop, mg.function(body), mg.function(hidden)):
+        assert mode(lambda x, f=f: mg.hvp(f, x, one))(x) is None
+    assert mode(lambda x: mg.hvp(hidden, x, one))(-x).item() == 0  # the other branch ran
+
+
 @everywhere
 def test_a_gradient_of_a_gradient_that_is_none_says_where_the_inner_one_ends(mode: Any) -> None:
     def f(x: Any) -> Any:
