@@ -58,7 +58,11 @@ class Optimizer:
         velocities and means go on. Raises GradientError where all are None, and SpecError where a
         gradient does not have the shape of its Variable.
         """
-        pairs = [(g, v) for g, v in checked_pairs(grads_and_vars) if g is not None]
+        self._step(checked_pairs("apply_gradients", grads_and_vars))
+
+    def _step(self, grads_and_vars: Sequence[tuple[Any, Any]]) -> None:
+        """Do one step with pairs that fit."""
+        pairs = [(g, v) for g, v in grads_and_vars if g is not None]
         self.build([v for _, v in pairs])
         done = self.step.value()
         rate = as_tensor(rate_at(self.learning_rate, done), np.float64)
@@ -76,14 +80,19 @@ class Optimizer:
                 slot.assign(value)
         self.step.assign(done + 1)
 
-    def apply(self, grads: Sequence[Any], variables: Sequence[Any]) -> None:
-        """Do one step; the gradients and their Variables in two lists of one length."""
+    def apply(self, grads: Sequence[Any], variables: Sequence[Any] | None = None) -> None:
+        """Do one step, as `apply_gradients` does; both are lists of one length."""
+        if variables is None:
+            raise SpecError(
+                "apply: gradients came without their Variables: it takes two lists of one length; "
+                "write apply(gradients, variables), or apply_gradients(pairs) for pairs of both"
+            )
         if len(grads) != len(variables):
             raise SpecError(
                 f"apply: {len(grads)} gradients and {len(variables)} Variables came; they are "
                 "paired one for one; ask the tape for the gradients of just these Variables"
             )
-        self.apply_gradients(zip(grads, variables, strict=True))
+        self._step(checked_pairs("apply", zip(grads, variables, strict=True)))
 
     def build(self, variables: Iterable[Any]) -> None:
         """Make the slots of `variables` now; a first step does it otherwise."""
@@ -126,30 +135,30 @@ class Optimizer:
         load(dict(self.named_variables()), state, type(self).__name__)
 
 
-def checked_pairs(grads_and_vars: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """The pairs, if a step can be made with them; see `apply_gradients`."""
+def checked_pairs(asked: str, grads_and_vars: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The pairs, if the method `asked` can make a step with them; see `apply_gradients`."""
     pairs = list(grads_and_vars)
     if all(g is None for g, _ in pairs):
         names = ", ".join(str(getattr(v, "name", None) or "unnamed") for _, v in pairs)
         raise GradientError(
-            f"apply_gradients: no gradient for any of {len(pairs)} Variables ({names}): all are "
+            f"{asked}: no gradient for any of {len(pairs)} Variables ({names}): all are "
             "None, so no path leads from the target to them; ask tape.explain(loss, variable)"
         )
     for g, v in pairs:
         if not hasattr(v, "assign"):
             raise SpecError(
-                f"apply_gradients: {v!r:.80} came as a Variable: pairs are (gradient, Variable), "
-                "in this order; write zip(gradients, variables)"
+                f"{asked}: {v!r:.80} came as a Variable: pairs are (gradient, Variable), "
+                "in this order; write zip(gradients, variables), or apply(gradients, variables)"
             )
         shape = None if g is None else as_tensor(g).shape
         if shape is not None and None not in shape and shape != v.shape:
             raise SpecError(
-                f"apply_gradients: a gradient of {as_tensor(g).spec} for the Variable "
+                f"{asked}: a gradient of {as_tensor(g).spec} for the Variable "
                 f"{v.name or ''} of {v.spec}: both must have one shape; check the order of pairs"
             )
     if len({v for _, v in pairs}) < len(pairs):
         raise SpecError(
-            "apply_gradients: one Variable came twice in a step: each is changed once; "
+            f"{asked}: one Variable came twice in a step: each is changed once; "
             "add its gradients first"
         )
     return pairs

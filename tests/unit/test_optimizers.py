@@ -154,7 +154,23 @@ def test_steps_that_cannot_be_made_change_nothing() -> None:
         optimizer.apply([mg.ones(2), mg.ones(2)], [v, v])
     with pytest.raises(SpecError, match="1 gradients and 2 Variables"):
         optimizer.apply([mg.ones(2)], [v, v])
+    with pytest.raises(SpecError, match=r"write apply\(gradients, variables\), or apply_gradients"):
+        optimizer.apply([(mg.ones(2), v)])
     assert v.numpy().tolist() == [1, 2] and optimizer.step.numpy() == 0
+
+
+@pytest.mark.parametrize("jit", [None, False, True])
+def test_a_step_without_any_gradient_is_refused_by_the_name_it_was_asked_by(jit: Any) -> None:
+    v = mg.Variable([1.0], name="w")
+    optimizer = optimizers.SGD(0.1)
+    steps = {
+        "apply": lambda: optimizer.apply([None], [v]),
+        "apply_gradients": lambda: optimizer.apply_gradients([(None, v)]),
+    }
+    for name, step in steps.items():
+        done = step if jit is None else mg.function(step, jit_compile=jit)
+        with pytest.raises(GradientError, match=rf"^{name}: no gradient for any of 1 Variables"):
+            done()
 
 
 # learning rates
