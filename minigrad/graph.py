@@ -133,9 +133,26 @@ def traced_by(
     try:
         with using(tracer, (tracer,)):
             outputs = body(*symbols)
+    except TypeError as error:
+        note_unknown(error, [*symbols, *[y for node in tracer.nodes for y in node.outputs]])
+        raise
     finally:
         tracer.open = False
     return close(tracer.name, symbols, tracer.nodes, outputs), tracer
+
+
+def note_unknown(error: TypeError, symbols: Sequence[Symbol]) -> None:
+    """Tell an error about None, in Python's words, which of the `symbols` may have given one."""
+    unknown = next((x for x in symbols if x.shape is None or None in x.shape), None)
+    if unknown is None or "NoneType" not in str(error):
+        return
+    note = (
+        f"x.shape {'is None' if unknown.shape is None else 'holds None'} for {unknown.spec}, of "
+        "which a trace knows no more: write mg.shape(x), which has the lengths when the graph "
+        "runs, or give the argument a TensorSpec that says more"
+    )
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
 
 
 def close(

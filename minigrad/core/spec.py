@@ -210,6 +210,12 @@ def default_dtype(*kinds: type) -> DType:
     return DEFAULTS[max(kinds, key=SCALARS.index)]
 
 
+NONE = (
+    "None stands for what is not there: for a length that a trace does not know, as in x.shape, "
+    "write mg.shape(x)[axis]; for a gradient of None, zeros"
+)
+
+
 def spec_of(x: Any) -> Spec | str:
     """What to call the input `x` in a message: its spec, or the Python number itself."""
     return x.spec if hasattr(x, "spec") else repr(x)
@@ -224,9 +230,10 @@ def broadcast_shapes(name: str, *xs: Any) -> Shape:
     try:
         shapes = [() if isinstance(x, SCALARS) else x.shape for x in xs]
     except AttributeError:
+        missing = any([x is None for x in xs])
         raise SpecError(
             f"{name}: {' and '.join(str(spec_of(x)) for x in xs)} came; its inputs are tensors "
-            "and numbers; leave out what is neither"
+            f"and numbers; {NONE if missing else 'leave out what is neither'}"
         ) from None
     if None in shapes:
         return None

@@ -327,7 +327,7 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
     if axis is None:
         return repeat(reshape(x, -1), repeats, axis=0)
     axis = canonical_axis("repeat", axis, x.ndim)
-    counts = static_dims("repeat", repeats)
+    counts = static_dims("repeat", repeats.numpy() if type(repeats) is Tensor else repeats)
     if counts is None or (len(counts) > 1 and x.shape[axis] not in (None, len(counts))):
         raise SpecError(
             f"repeat: {repeats} of {x.spec} along axis {axis}: repeats are ints known while "

@@ -43,8 +43,16 @@ def static_dims(name: str, shape: Any) -> tuple[int, ...] | None:
     except (TypeError, AttributeError):
         raise SpecError(
             f"{name}: a shape was needed and {shape!r} came; a shape is an int or a tuple of "
-            "ints; write, say, (2, 3)"
+            f"ints; {UNKNOWN if holds_none(shape) else 'write, say, (2, 3)'}"
         ) from None
+
+
+UNKNOWN = "None is a length that a trace does not know, as in x.shape; write mg.shape(x)"
+
+
+def holds_none(shape: Any) -> bool:
+    """Whether one of several lengths is None."""
+    return isinstance(shape, (tuple, list)) and any([n is None for n in shape])
 
 
 # the shape as a value

@@ -35,6 +35,17 @@ DTYPES = (
     "complex64, complex128"
 )
 REFUSED = {
+    "None": (
+        lambda x: x / None,
+        "divide: float32[2,3] and None came; its inputs are tensors and numbers; None stands for "
+        "what is not there: for a length that a trace does not know, as in x.shape, write "
+        "mg.shape(x)[axis]; for a gradient of None, zeros",
+    ),
+    "a shape with None": (
+        lambda x: mg.zeros((2, None)),
+        "full: a shape was needed and (2, None) came; a shape is an int or a tuple of ints; None "
+        "is a length that a trace does not know, as in x.shape; write mg.shape(x)",
+    ),
     "broadcasting": (
         lambda x: x + mg.ones(4),
         "add: float32[2,3] and float32[4] do not broadcast: on axis -1, 3 and 4 differ and neither "
@@ -252,3 +263,22 @@ def test_a_shape_error_that_shows_at_run_time_names_the_line() -> None:
     assert [words(note) for note in error.value.__notes__] == [
         "in add, written at test_errors.py:LINE"
     ]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_python_that_meets_a_shape_which_is_not_known_is_told_of_mg_shape(jit: bool) -> None:
+    noted = {
+        (None, "x.shape is None for float32[...], of"): lambda x: mg.sum(x) / x.shape[0],
+        ((None,), "x.shape holds None for float32[?], of"): lambda x: [
+            x for _ in range(x.shape[0])
+        ],
+    }
+    for (shape, start), f in noted.items():
+        signature = [mg.TensorSpec(shape, F32)]
+        traced = mg.function(f, input_signature=signature, jit_compile=jit)
+        with pytest.raises(TypeError, match="NoneType") as error:
+            traced(mg.ones(3))
+        (note,) = error.value.__notes__
+        assert note.startswith(start) and "write mg.shape(x)" in note
+    length = mg.function(lambda x: mg.sum(x) / mg.shape(x)[0], input_signature=signature)
+    assert length(mg.ones(3)).item() == 1

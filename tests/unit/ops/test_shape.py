@@ -109,6 +109,9 @@ CASES = {
     "tile fewer": Case(lambda x: mg.tile(x, 2), lambda x: np.tile(x, 2)),
     "repeat": Case(lambda x: mg.repeat(x, 3, axis=1), lambda x: np.repeat(x, 3, 1)),
     "repeat flat": Case(lambda x: mg.repeat(x, 2), lambda x: np.repeat(x, 2)),
+    "repeat by a tensor": Case(
+        lambda x: mg.repeat(x, mg.constant([1, 0, 2]), axis=0), lambda x: x[[0, 2, 2]]
+    ),
     "repeat each": Case(lambda x: mg.repeat(x, [1, 0, 2], axis=0), lambda x: x[[0, 2, 2]]),
     "pad": Case(
         lambda x: mg.pad(x, ((1, 0), (0, 2)), constant_values=3),
