@@ -227,8 +227,16 @@ def mismatch(body: Body, came: str, declared: str, remedy: str) -> CallbackError
     )
 
 
-def noted(error: BaseException, body: Body) -> None:
-    """Tell an exception of a body, which passes as itself, where the body was called."""
+def noted(error: BaseException, body: Body, *, traced: bool = False) -> None:
+    """Tell an exception of a body, which passes as itself, where the body was called.
+
+    traced: whether it says that a value is not there, where a compiled function is traced.
+    """
     note = f"raised in {body.door} {body.name!r}, called at {body.where}"
+    if traced:
+        note += (
+            "; a compiled function traces the body as if it stood there, so it has no values "
+            "either; in a function without jit_compile=True it runs as Python"
+        )
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from .core.op import CONTEXT, EAGER, Attrs, Eager, Inputs, Node, Op, Outputs, raw, using, wrapped
 from .core.quiet import loud, quiet
 from .core.tensor import Tensor
-from .core.where import here
+from .core.where import Where, here
 from .errors import NumericsError, TraceError
 from .graph import Graph
 from .pullback import differentiated
@@ -30,14 +30,20 @@ DOMAINS = {
     "acos": "mg.clip its argument to -1 and 1",
     "asin": "mg.clip its argument to -1 and 1",
 }
+# what to write where its derivative is not finite
+SLOPES = {
+    "sqrt": "keep its argument above 0, where its slope is infinite, as in "
+    "mg.sqrt(mg.maximum(x, 1e-12))",
+    "acos": "keep its argument from -1 and 1, where its slope is infinite, by mg.clip",
+    "asin": "keep its argument from -1 and 1, where its slope is infinite, by mg.clip",
+}
 MASKED = (
     "if that is a branch of mg.where that is not taken, it is computed nevertheless: choose twice, "
     "as in mg.where(x > 0, mg.log(mg.where(x > 0, x, 1.0)), 0.0)"
 )
 
 
-@contextmanager
-def check_numerics(*, inf: bool = True) -> Iterator[None]:
+def check_numerics(*, inf: bool = True) -> AbstractContextManager[None]:
     """Inside of the block, raise at the op that makes the first NaN or infinity.
 
     inf: whether infinities count as well; NaN always does. Values that were NaN or infinite
@@ -46,11 +52,17 @@ def check_numerics(*, inf: bool = True) -> Iterator[None]:
     Only this thread or coroutine is affected. Raises NumericsError there, TraceError where the
     block stands in a function that is being traced.
     """
+    return checking(here(), inf=inf)
+
+
+@contextmanager
+def checking(where: Where, *, inf: bool) -> Iterator[None]:
+    """The block of `check_numerics`, which was asked for in the line `where`."""
     context = CONTEXT.get()
     interpreter, listeners = context.interpreter, context.listeners
     if not isinstance(interpreter, Eager):
         raise TraceError(
-            f"mg.debug.check_numerics was entered at {here()} while a function is traced: there "
+            f"mg.debug.check_numerics was entered at {where} while a function is traced: there "
             "are no values yet; put the call of the function into the block"
         )
     with using(Checking(inf=inf), listeners):
@@ -115,7 +127,8 @@ class Checking(Eager):
             name, way, place = culprit.op.name, f"backward, {op.name}", str(culprit.where)
         first = [int(i) for i in np.argwhere(bad)[0]]
         came = ", ".join(filter(None, map(described, inputs))) or "no tensors"
-        remedies = [DOMAINS[name]] if name in DOMAINS else []
+        known = DOMAINS if way == "forward" else {**DOMAINS, **SLOPES}
+        remedies = [known[name]] if name in DOMAINS else []
         if name in DOMAINS or meets_zero(op, inputs, bad):
             remedies.append(MASKED)
         remedy = "; ".join(remedies) or "bring its arguments into a smaller range"

@@ -12,7 +12,7 @@ import numpy as np
 from .callbacks import Body, noted, outputs_fit, results_as
 from .core.op import CONTEXT, EAGER, Context, Eager, Listener, Op, notice_cells, raw, wrapped
 from .core.spec import OPAQUE, Spec
-from .errors import SpecError
+from .errors import SpecError, TraceError
 from .escapes import watching
 from .replay import Record, Strays, pulled_back
 from .tape import GradientTape
@@ -52,9 +52,11 @@ def py_function(
         return door(py_function, func, Tout, name)
     body = Body(func, inp, Tout, name, "py_function")
     interpreter = CONTEXT.get().interpreter
-    if isinstance(interpreter, Eager) or getattr(interpreter, "compiles", False):
+    compiles = getattr(interpreter, "compiles", False)
+    if isinstance(interpreter, Eager) or compiles:
         with watching(body.known, CONTEXT.get()) as guarded:
-            return body.nested(guarded(results_as(body, called(body, body.inputs))))
+            returned = called(body, body.inputs, traced=compiles)
+            return body.nested(guarded(results_as(body, returned)))
     body.reject_symbols()
     hidden = body.hidden()
     notice_cells(hidden, CONTEXT.get().listeners)
@@ -70,12 +72,15 @@ def py_function(
     return body.nested(list(outputs[:-1]))
 
 
-def called(body: Body, inputs: Sequence[Any]) -> Any:
-    """What the body returns; its exceptions arrive as themselves, with a note."""
+def called(body: Body, inputs: Sequence[Any], *, traced: bool = False) -> Any:
+    """What the body returns; its exceptions arrive as themselves, with a note.
+
+    traced: whether it is called for the ops in it, and has no values.
+    """
     try:
         return body.func(*inputs)
     except Exception as error:
-        noted(error, body)
+        noted(error, body, traced=traced and isinstance(error, TraceError))
         raise
 
 

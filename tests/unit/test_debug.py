@@ -80,6 +80,18 @@ def test_a_derivative_of_a_function_is_named_by_the_line_inside(jit: bool) -> No
     assert found(mg.grad(f), X).startswith("check_numerics: sqrt at test_debug.py:LINE (backward,")
 
 
+def test_a_slope_that_is_infinite_has_a_remedy_of_its_own() -> None:
+    x = mg.constant([4.0, 0.0])
+    with pytest.raises(
+        NumericsError, match=r"above 0, where its slope is infinite, as in mg\.sqrt"
+    ):
+        with mg.debug.check_numerics():
+            mg.grad(lambda x: mg.sum(mg.sqrt(x)))(x)
+    with mg.debug.check_numerics():
+        slope = mg.grad(lambda x: mg.sum(mg.sqrt(mg.maximum(x, 1e-12))))(x)
+    assert slope.numpy().tolist() == [0.25, 0.0]
+
+
 def test_the_pattern_of_a_masked_branch_is_recognised() -> None:
     @mg.custom_gradient
     def root(x: Any) -> Any:
@@ -148,8 +160,11 @@ def test_a_block_in_a_traced_function_is_refused() -> None:
         with mg.debug.check_numerics():
             return x
 
-    with pytest.raises(TraceError, match="put the call of the function into the block"):
+    with pytest.raises(TraceError, match="put the call of the function into the block") as error:
         f(X)
+    assert words(error.value).startswith(
+        "mg.debug.check_numerics was entered at test_debug.py:LINE while"
+    )
 
 
 def test_a_run_that_a_body_ended_leaves_no_line_behind() -> None:

@@ -239,6 +239,20 @@ def test_an_exception_arrives_as_itself_with_the_place_of_the_call(mode: Any) ->
     assert len(notes) <= 2, "the same note is not added at every run"
 
 
+def test_a_decision_on_values_in_a_compiled_function_is_told_that_the_body_is_traced() -> None:
+    def leaky(x: Any) -> Any:
+        return x if x > 0 else 0.1 * x
+
+    f = mg.function(lambda x: mg.py_function(leaky, [x], F32), jit_compile=True)
+    with pytest.raises(TraceError) as error:
+        f(mg.constant(1.0))
+    assert [words(note) for note in error.value.__notes__] == [
+        f"raised in py_function 'leaky', called at {where()}; a compiled function traces the body "
+        "as if it stood there, so it has no values either; in a function without jit_compile=True "
+        "it runs as Python"
+    ]
+
+
 @both
 def test_an_error_of_an_op_in_the_body_is_that_of_the_op(mode: Any) -> None:
     f = mode(lambda x: mg.py_function(lambda x: x + mg.ones(4), [x], F32))
