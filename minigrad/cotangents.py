@@ -19,7 +19,7 @@ def key_of(x: Any, asked: str) -> Any:
     if isinstance(x, Tensor) or getattr(x, "__opaque_input__", False):
         return x
     cell = getattr(x, "cell", None)
-    if x is None:
+    if x is None and asked != "watch":
         raise GradientError(
             f"{asked}: None came, where a tensor or Variable is asked for: what is None has no "
             "derivative, as a gradient that does not exist; tape.explain(target, source) says why "
