@@ -207,6 +207,34 @@ LGAMMA = np.array(
         -3.803618166622364e-12,
     ]
 )
+# digamma(x) / (x - its zero) as one in 2x - 3, for x from 1 to 2; the zero is a sum of two numbers
+DIGAMMA_ZERO = (1.4616321449683622, 9.549995429965697e-17)
+DIGAMMA = np.array(
+    [
+        0.951055876031833,
+        -0.2118137106407303,
+        0.060135621060193496,
+        -0.018550615381736257,
+        0.005936795278435806,
+        -0.0019350666648342263,
+        0.0006368880282936789,
+        -0.00021074841165067394,
+        6.995020500704142e-05,
+        -2.3258241051841238e-05,
+        7.741156262310994e-06,
+        -2.578098764886124e-06,
+        8.591338316949195e-07,
+        -2.8630623250985456e-07,
+        9.50072758658767e-08,
+        -3.1641931813205615e-08,
+        1.1038779312053368e-08,
+        -3.6981818003028365e-09,
+        8.660288747245342e-10,
+        -2.803454383913856e-10,
+        2.4781432675055026e-10,
+        -8.41903101067421e-11,
+    ]
+)
 # B_2, B_4, ..., the Bernoulli numbers of the asymptotic series (DLMF 5.11)
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 POLE = 2.0**-60  # nearer to 0, Γ(x) is 1 / x to the last bit
@@ -263,6 +291,8 @@ def digamma(x: Array) -> Array:
         far = np.where(near, far + 1, far)
     series = bernoulli_series(far, [b / (2 * k) for k, b in enumerated(BERNOULLI)])
     y = np.log(far) - 0.5 / far - series / far**2 - total
+    distance = (x - DIGAMMA_ZERO[0]) - DIGAMMA_ZERO[1]
+    y = np.where(np.abs(x - 1.5) <= 0.5, distance * polynomial(DIGAMMA, 2 * x - 3), y)
     y = np.where(x < 0, y - math.pi / np.tan(turned(x)), y)
     return np.where((x < 0) & (x == np.round(x)), np.nan, np.where(x == 0, -1 / x, y))
 
