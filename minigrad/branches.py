@@ -224,6 +224,12 @@ def kept_run(op: Op, outputs: Sequence[Any], inputs: Sequence[Any], attrs: dict[
     return op(*inputs, **{**attrs, "saving": True})[-1]
 
 
+def as_read(inputs: Sequence[Any], graphs: Sequence[Graph]) -> list[Any]:
+    """`inputs` of `graphs`, with what cells hold now: that is when a rule by hand reads them."""
+    cells = {i for graph in graphs for i, x in enumerate(graph.inputs) if x in lift.accessed(graph)}
+    return [read_variable(x) if i in cells else x for i, x in enumerate(inputs)]
+
+
 for _switch in SWITCH:
 
     @_switch.defvjp_joint
@@ -233,7 +239,8 @@ for _switch in SWITCH:
         """Walk back through the branch that was taken."""
         run = kept_run(op, outputs, inputs, attrs)
         given = gs[:-1] if attrs["saving"] else gs
-        return [None, *pulled_back("body", run, inputs[1:], given, needed[1:])]
+        values = as_read(inputs[1:], attrs["branches"])
+        return [None, *pulled_back("body", run, values, given, needed[1:])]
 
 
 for _loop in LOOP:
@@ -252,7 +259,7 @@ for _loop in LOOP:
             return turned_back(op, gs, inputs, needed, attrs)
         run = kept_run(op, outputs, inputs, attrs)
         given = gs[:-1] if attrs["saving"] else gs
-        return pulled_back("body", run, inputs, given, needed)
+        return pulled_back("body", run, as_read(inputs, [attrs["body"]]), given, needed)
 
 
 def turned_back(
@@ -269,7 +276,7 @@ def turned_back(
     given = [*inputs[:carried], *slices, *inputs[end:]]
     run = op(*given, **{**attrs, "reverse": False, "saving": True})[-1]
     bars = [*gs[:carried], *map(turned, gs[carried : len(attrs["body"].outputs)])]
-    found = pulled_back("body", run, given, bars, needed)
+    found = pulled_back("body", run, as_read(given, [attrs["body"]]), bars, needed)
     for i in range(carried, end):
         if found[i] is not None:
             left = inputs[i].shape[0] - found[i].shape[0]
@@ -283,6 +290,8 @@ def entered(ops: Sequence[Op], graphs: Sequence[Graph], inputs: Sequence[Any], *
     listeners = CONTEXT.get().listeners
     notice_cells(inputs, listeners)
     effects = any(node.op.stateful for graph in graphs for node in graph.nodes)
+    if ops is LOOP:  # its way back is a loop too, in which rules by hand may read what it does not
+        effects = effects or any(hasattr(x, "trainable") for x in inputs)
     attrs = saved(ops[effects], inputs, {**attrs, "saving": False, "jit": compiling()})
     return ops[effects](*inputs, **attrs)[: len(graphs[-1].outputs)]
 

@@ -176,14 +176,13 @@ def program(graph: Graph) -> Graph:
 
 
 class Loop(NamedTuple):
-    """The rounds of a loop in native code.
+    """The rounds of a loop in native code, which take the values of cells.
 
-    reads: the inputs of the body that are cells, whose values it takes. taken, carried: outputs
-    that are not stacked, by number, for they are an input of the body, or an earlier output.
+    taken, carried: outputs that are not stacked, by number, for they are an input of the body, or
+    an earlier output.
     """
 
     run: Rounds
-    reads: frozenset[int]
     taken: dict[int, int]
     carried: dict[int, int]
 
@@ -220,7 +219,7 @@ def looped(
     """As `loop`, made anew."""
     if not all(x.spec.known for x in graph.inputs):
         graph = specialize(graph, [Spec(x.shape, x.dtype) for x in inputs])
-    compiled, reads, writes = fused(graph)
+    compiled, _, writes = fused(graph)
     compiled = copy_moves(compiled, largest=None)
     taken: dict[int, int] = {}
     again: dict[int, int] = {}
@@ -233,4 +232,4 @@ def looped(
     outputs = [y for k, y in enumerate(compiled.outputs) if k not in taken and k not in again]
     body = replace(compiled, outputs=tuple(outputs), cache={})
     run = rounds(body, carried, scanned)
-    return None if writes or run is None else Loop(run, reads, taken, again)
+    return None if writes or run is None else Loop(run, taken, again)

@@ -15,7 +15,7 @@ from .core.convert import as_tensor
 from .core.define import pointwise
 from .core.leaving import leaving_allowed
 from .core.lowering import Body
-from .core.op import CONTEXT, EAGER, Listener, Node, Op, using
+from .core.op import CONTEXT, EAGER, Listener, Node, Op, notice_cells, using
 from .core.spec import Spec
 from .core.tensor import Symbol, Tensor
 from .errors import GradientError
@@ -68,6 +68,7 @@ def custom_vjp(
     filled = [y * 0 if g is None else g for g, y in zip(gs, outputs, strict=True)]
     captures = inputs[count + arguments :]
     if isinstance(backward, Graph):
+        notice_cells(captures, CONTEXT.get().listeners)
         bars = list(evaluate(backward, [*filled, *captures]))
         present = backward.cache["present"]
         answers = iter(bars)

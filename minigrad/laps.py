@@ -76,7 +76,7 @@ def forwards(
     found = compiler.loop(graph, carried, scanned, first, results if saving else None)
     if found is None:
         return None
-    known = [x._value if carried + scanned + i in found.reads else x for i, x in enumerate(fixed)]
+    known = [x._value if hasattr(x, "trainable") else x for x in fixed]
     specs = found.run.graph.outputs[carried:]
     made = [np.empty((count, *y.shape), y.dtype) for y in specs]
     filled = [x[::-1] for x in made] if reverse else made
@@ -99,7 +99,7 @@ def forwards(
 
 
 def repeated(x: Any, count: int) -> Any:
-    """An array as if it were stacked, without a copy; a cell as it is."""
+    """An array as if it were stacked, without a copy; a record as it is."""
     return np.broadcast_to(x, (count, *x.shape)) if isinstance(x, np.ndarray) else x
 
 

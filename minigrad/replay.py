@@ -15,10 +15,11 @@ from .core.convert import as_value
 from .core.define import primitive
 from .core.op import CONTEXT, EAGER, Listener, Node, Op, raw, using
 from .core.spec import OPAQUE, Spec
-from .core.tensor import Tensor, tensor_of
+from .core.tensor import Tensor
 from .errors import GradientError
 from .pullback import pullback
 from .tape import GradientTape
+from .variable import Cell
 
 
 class Run(Protocol):
@@ -27,8 +28,13 @@ class Run(Protocol):
     def check(self) -> None:
         """Raise GradientError where a derivative would not be right."""
 
-    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
-        """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path."""
+    def pulled(
+        self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any], own: Sequence[Any] = ()
+    ) -> list[Any]:
+        """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path.
+
+        own: what `own` gave, for cells as they are now; () for the inputs themselves.
+        """
 
     def own(self, values: Sequence[Any]) -> Sequence[Any]:
         """What `run` is to be given for the inputs, which have these values."""
@@ -68,7 +74,9 @@ class Record:
                 "argument"
             )
 
-    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
+    def pulled(
+        self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any], own: Sequence[Any] = ()
+    ) -> list[Any]:
         """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path.
 
         The record itself is walked: nothing is computed again.
@@ -213,12 +221,11 @@ def replay_kernel(record: Run, *arrays: Any, program: Program, asked: Any) -> tu
     """Cotangents of the inputs that are asked for; None where the run had no path to one."""
     record.check()
     with using(EAGER, ()):
+        tensors = [as_value(x) for x in arrays]
+        own = record.own(tensors[: body_inputs(program)])
         if program[1] == "body":
-            gs = [as_value(g) for g in arrays[program[2] :]]
-            bars = record.pulled(program[3], program[4], gs)
+            bars = record.pulled(program[3], program[4], tensors[program[2] :], own)
         else:
-            tensors = [as_value(x) for x in arrays]
-            own = record.own(tensors[: body_inputs(program)])
             bars = run_program(record, program, [*own, *tensors[len(own) :]])
     return tuple([None if bar is None else raw(bar) for bar in bars])
 
@@ -229,9 +236,13 @@ def body_inputs(program: Program) -> int:
     return int(count) if inner == "body" else body_inputs(inner)
 
 
-def value_of(x: Any) -> Any:
-    """A tensor as it is; the present value of a cell, so that a tape can watch it."""
-    return x if isinstance(x, Tensor) else tensor_of(x._value)
+def own_cell(cell: Any, x: Any) -> Any:
+    """A cell for `cell` that has the value `x`, and that a tape can follow.
+
+    What runs again may read it and assign it: nobody else sees that. `x` itself where it is no
+    value.
+    """
+    return Cell(x._value, cell.name, trainable=False) if type(x) in (Tensor, Cell) else x
 
 
 def replay_spec(record: Any, *inputs: Any, program: Program, asked: Any) -> tuple[Spec, ...]:

@@ -6,7 +6,7 @@ ran, fed by its residuals; higher ones by applying the nodes again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import laps
@@ -15,7 +15,8 @@ from .core.later import later
 from .core.op import raw
 from .core.registry import api
 from .graph import Graph
-from .replay import again, value_of
+from .replay import again, own_cell
+from .variable import Cell
 
 runners = later("runners")
 split = later("passes.split")
@@ -45,14 +46,19 @@ class GraphRun:
     def check(self) -> None:
         """Nothing: a graph knows all that it uses."""
 
-    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
+    def pulled(
+        self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any], own: Sequence[Any] = ()
+    ) -> list[Any]:
         """Cotangents of the inputs `asked`, from those of the outputs `given`; None for no path."""
         bars = dict(zip(given, [raw(g) for g in gs], strict=True))
-        found = self.back([bars.get(i) for i in range(len(self.outputs))])
+        found = self.back([bars.get(i) for i in range(len(self.outputs))], cells_of(own))
         return [as_value(found[i]) for i in asked]
 
-    def back(self, gs: Sequence[Any]) -> list[Any]:
-        """In arrays: a cotangent or None per output in, one per input out."""
+    def back(self, gs: Sequence[Any], cells: Mapping[int, Cell]) -> list[Any]:
+        """In arrays: a cotangent or None per output in, one per input out.
+
+        cells: what stands in for those among the inputs, by number.
+        """
         bars: list[Any] = [None] * len(self.values)
         if all(g is None for g in gs):
             return bars
@@ -60,7 +66,8 @@ class GraphRun:
         backward, places, targets = self.split.backward(tuple(pattern))
         if targets:
             available = (*self.values, *self.kept)
-            values = [*[g for g in gs if g is not None], *[available[i] for i in places]]
+            captured = [cells[i] if i in cells else available[i] for i in places]
+            values = [*[g for g in gs if g is not None], *captured]
             for i, bar in zip(
                 targets, runners.runner(backward, jit=self.jit)(*values), strict=True
             ):
@@ -68,8 +75,8 @@ class GraphRun:
         return bars
 
     def own(self, values: Sequence[Any]) -> Sequence[Any]:
-        """The values; those of cells as tensors, so that a tape can follow them."""
-        return [value_of(x) for x in values]
+        """The values; those of cells in cells of their own."""
+        return with_own_cells(self.values, values)
 
     def run(self, values: Sequence[Any]) -> list[Any]:
         """The outputs again, for other tensors in place of the inputs."""
@@ -126,21 +133,24 @@ class LoopRun:
     def check(self) -> None:
         """Nothing: a graph knows all that it uses."""
 
-    def pulled(self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any]) -> list[Any]:
+    def pulled(
+        self, given: Sequence[int], asked: Sequence[int], gs: Sequence[Any], own: Sequence[Any] = ()
+    ) -> list[Any]:
         """Cotangents of the inputs `asked`, walking the rounds from the last to the first."""
         bars = dict(zip(given, [raw(g) for g in gs], strict=True))
         carry = [bars.get(i) for i in range(self.carried)]
         stacks = [bars.get(i) for i in range(self.carried, len(self.outputs))]
         slices: list[Any] = [None] * self.scanned
         fixed: list[Any] = [None] * (len(self.values) - self.carried - self.scanned)
-        t = len(self.rounds)
+        t, cells = len(self.rounds), cells_of(own)
         while t:
             back = self._native_back(carry, stacks)
             if self.laps is not None and back is not None:
                 carry = laps.backwards(self.laps, back, t, carry, stacks, slices, fixed)
                 break
             t -= 1
-            found = self.rounds[t].back([*carry, *[None if g is None else g[t] for g in stacks]])
+            bars_of_round = [*carry, *[None if g is None else g[t] for g in stacks]]
+            found = self.rounds[t].back(bars_of_round, cells)
             carry = found[: self.carried]
             for i, part in enumerate(found[self.carried : self.carried + self.scanned]):
                 if part is not None:
@@ -159,8 +169,8 @@ class LoopRun:
         return laps.way_back(self.laps, tuple([g is not None for g in bars]))
 
     def own(self, values: Sequence[Any]) -> Sequence[Any]:
-        """The values; those of cells as tensors, so that a tape can follow them."""
-        return [value_of(x) for x in values]
+        """The values; those of cells in cells of their own."""
+        return with_own_cells(self.values, values)
 
     def run(self, values: Sequence[Any]) -> list[Any]:
         """The outputs again, for other tensors in place of the inputs."""
@@ -175,6 +185,17 @@ class LoopRun:
         if not rows:
             return [*carry, *map(as_value, self.outputs[self.carried :])]
         return [*carry, *[api.stack(list(column)) for column in zip(*rows, strict=True)]]
+
+
+def with_own_cells(inputs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    """`values` of the inputs of a run; in the place of a cell, one of its own."""
+    pairs = zip(inputs, values, strict=True)
+    return [own_cell(x, value) if isinstance(x, Cell) else value for x, value in pairs]
+
+
+def cells_of(own: Sequence[Any]) -> dict[int, Cell]:
+    """The cells among what a run is given, by number."""
+    return {i: x for i, x in enumerate(own) if isinstance(x, Cell)}
 
 
 def added(x: Any, y: Any) -> Any:

@@ -89,6 +89,24 @@ def liftable(graph: Graph) -> list[Symbol]:
     return [cell for cell in cells if cell not in otherwise]
 
 
+def accessed(graph: Graph) -> set[Any]:
+    """The inputs of `graph` that are cells: read or assigned there, or in a graph inside.
+
+    Cells are captures; what a graph inside captures is at the end of what its node takes.
+    """
+    if "accessed" not in graph.cache:
+        found: set[Any] = set()
+        for node in graph.nodes:
+            found.update(node.inputs[:1] if is_access(node) else ())
+            for inside in nested_graphs(node):
+                cells = accessed(inside)
+                pairs = zip(reversed(inside.inputs), reversed(node.inputs), strict=False)
+                found.update(x for own, x in pairs if own in cells)
+        graph.cache["accessed"] = found.intersection(graph.inputs)
+    made: set[Any] = graph.cache["accessed"]
+    return made
+
+
 def runs_python(node: Node) -> bool:
     """Whether `node` calls a function of the user, in a graph among its attributes or itself."""
     return any(callable(value) for value in node.attrs.values()) or any(

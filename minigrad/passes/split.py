@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.op import Node, using
-from ..core.tensor import Symbol
+from ..core.tensor import Symbol, Tensor
 from ..graph import Graph, Tracer, close, evaluate
 from ..ops.logic import logical_and, logical_or
 from ..pullback import dependents, differentiated, pullback
@@ -75,6 +75,7 @@ class Split:
         ]
         self._producer = {y: node for node in self._nodes for y in node.outputs}
         self._ys = tuple(ys)
+        self._captures = graph.captures
         self._backwards: dict[Any, tuple[Graph, tuple[Any, ...]]] = {}
         everything = tuple([y.dtype.kind in "fc" for y in self._ys])
         first = close(*self._walk(self._ys, everything)[:4])
@@ -124,7 +125,18 @@ class Split:
         if missing:
             graph = close(name, gs, (*self._recomputed(missing, places), *nodes), ends)
             graph.cache["origins"] = self.origins.of
-        return graph, tuple([places.get(x, x) for x in graph.captures]), targets
+        found = tuple([places.get(x, x) for x in graph.captures])
+        pairs = zip(graph.captures, found, strict=True)
+        graph.captures = tuple([None if self._may_be_cell(place) else x for x, place in pairs])
+        return graph, found, targets
+
+    def _may_be_cell(self, place: Any) -> bool:
+        """Whether a capture of a backward graph is an input that may be no tensor.
+
+        The graph says so by its captures, for all that reads a cell may be optimized away.
+        """
+        k = place - len(self._inputs) + len(self._captures) if type(place) is int else -1
+        return 0 <= k < len(self._captures) and not isinstance(self._captures[k], Tensor)
 
     def _walk(self, outputs: Sequence[Any], given: Sequence[bool]) -> Any:
         """Trace the tape's walk over the forward nodes; what `close` takes, and the targets."""
