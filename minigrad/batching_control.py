@@ -11,7 +11,7 @@ from typing import Any
 
 from .batch import Batch, Batched, Kept
 from .batching_bodies import batched_graph
-from .branches import sharing_captures
+from .branches import as_read, sharing_captures
 from .core.op import Attrs, Inputs, Node, Op
 from .core.registry import api
 from .core.spec import Spec
@@ -39,14 +39,16 @@ def run(op: Op, inputs: Sequence[Any], attrs: Attrs, graph: Graph) -> tuple[Sequ
     return outputs[: len(graph.outputs)], outputs[-1] if attrs["saving"] else None
 
 
-def settled(batch: Batch, inputs: Sequence[Any], *, saving: bool) -> list[Any]:
-    """The inputs; where a record is kept for the inside, all as examples of their own.
+def settled(
+    batch: Batch, inputs: Sequence[Any], graphs: Sequence[Graph], *, saving: bool
+) -> list[Any]:
+    """The inputs of `graphs`; where a record is kept for the inside, as examples of their own.
 
     Then each has a cotangent of its own in each example: Variables, too, by their values.
     """
     if not saving:
         return list(inputs)
-    values = [read_variable(x) if hasattr(x, "trainable") else x for x in inputs]
+    values = [read_variable(x) if hasattr(x, "trainable") else x for x in as_read(inputs, graphs)]
     return [Batched(batch.whole(x), batch) if isinstance(x, Tensor) else x for x in values]
 
 
@@ -88,7 +90,7 @@ def batched_switch(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[
         with batch.inside():
             found = chosen.run(inputs)
         return (*found, Kept(Rerun(chosen, inputs), batch)) if attrs["saving"] else found
-    values = settled(batch, rest, saving=attrs["saving"])
+    values = settled(batch, rest, branches, saving=attrs["saving"])
     flags = [batch.holds(x) for x in values]
     given = [batch.payload(x) for x in values]
     specs = [x.spec for x in given]
@@ -171,7 +173,7 @@ class Rerun:
 def batched_loop(batch: Batch, op: Op, inputs: Inputs, attrs: Attrs) -> tuple[Any, ...]:
     """One loop for all examples, which carries them; those that are done stay as they are."""
     carried, scanned = attrs["carried"], attrs["scanned"]
-    values = settled(batch, inputs, saving=attrs["saving"])
+    values = settled(batch, inputs, [attrs["body"]], saving=attrs["saving"])
     plan = BatchedRound(batch, attrs, values)
     if plan.masked:
         tests = [] if attrs["condition"] is None else [attrs["condition"]]

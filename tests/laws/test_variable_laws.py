@@ -81,9 +81,18 @@ def computed_again(w: Any, x: Any) -> Any:
     return mg.recompute_grad(lambda x: mg.sin(x * w))(x)
 
 
+def loop_computed_again(w: Any, x: Any) -> Any:
+    return mg.recompute_grad(lambda x: counted(w, x))(x)
+
+
+def mapping_computed_again(w: Any, x: Any) -> Any:
+    return mg.recompute_grad(lambda x: mapped(w, x))(x)
+
+
 PROGRAMS = [
     *(plain, called, called_compiled, called_in_called, given, scanned, counted, repeated, mapped),
     *(chosen, chosen_call, chosen_alike, switched, chosen_in_a_loop, python, computed_again),
+    *(loop_computed_again, mapping_computed_again),
 ]
 every_program = pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: str(f.__name__))
 every_mode = pytest.mark.parametrize(
