@@ -21,7 +21,7 @@ def taken_apart(x: Term, exponent: float) -> Term | None:
     if abs(exponent) > LARGEST or not (exponent * 2).is_integer():
         return None
     narrow = x.value.dtype == FLOAT32
-    if (-3 if narrow else -1) <= exponent <= 4 if whole else -1.5 <= exponent <= 2.5:
+    if (-2 if narrow else -1) <= exponent <= 4 if whole else -1.5 <= exponent <= 2.5:
         return rounded_often(x, exponent)
     if narrow:
         return rounded_often(x.to(FLOAT64), exponent).to(FLOAT32)
