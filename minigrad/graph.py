@@ -205,6 +205,16 @@ def happen(nodes: Iterable[Node], values: dict[Any, Any]) -> None:
         )
 
 
+def needed(nodes: Sequence[Node], outputs: Iterable[Any]) -> list[Node]:
+    """Those of `nodes` that make `outputs`, in order."""
+    wanted, steps = set(outputs), []
+    for step in reversed(nodes):
+        if not wanted.isdisjoint(step.outputs):
+            steps.append(step)
+            wanted.update(step.inputs)
+    return steps[::-1]
+
+
 def saved(op: Op, inputs: Sequence[Any], attrs: Attrs) -> Attrs:
     """The attributes of an application; if a tape follows it, with what derivatives need."""
     if op.saving is None or not any(x.follows(inputs) for x in CONTEXT.get().listeners):

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 from .core.op import Node
 from .core.registry import api
 from .fission import FLOATS, is_reshaping, size
-from .graph import Graph, happen
+from .graph import Graph, happen, needed
 from .ops.linalg import matrix_product
-from .pruning import needed
 
 SMALL = 256
 """Elements of a matrix up to which products are as quick in the rounds."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .core.op import Node
 from .core.tensor import Symbol, tensor_of
-from .graph import Graph
+from .graph import Graph, needed
 
 
 def pruned(node: Node, used: set[Any]) -> Node:
@@ -59,13 +58,3 @@ def unread(node: Node) -> Node:
         return node
     blank = tensor_of(np.broadcast_to(np.zeros((), x.dtype), x.shape))
     return node.replaced((*node.inputs[:k], blank, *node.inputs[k + 1 :]), node.outputs)
-
-
-def needed(nodes: Sequence[Node], outputs: Iterable[Any]) -> list[Node]:
-    """Those of `nodes` that make `outputs`, in order."""
-    wanted, steps = set(outputs), []
-    for step in reversed(nodes):
-        if not wanted.isdisjoint(step.outputs):
-            steps.append(step)
-            wanted.update(step.inputs)
-    return steps[::-1]

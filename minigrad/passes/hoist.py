@@ -10,7 +10,7 @@ from ..core.lowering import Contract, Count, Move, Pointwise, Reduce, Scan, Tran
 from ..core.op import Node
 from ..core.spec import OPAQUE
 from ..core.tensor import Symbol
-from ..graph import Graph
+from ..graph import Graph, needed
 from ..ops.shape import identity
 from .dce import dce
 from .rewrite import mapped, rebuilt, renewed
@@ -75,7 +75,7 @@ def parted(loop: Node) -> list[Node]:
     if not taken:
         return [loop]
     values: dict[Any, Any] = dict(zip(body.inputs[end:], loop.inputs[end:], strict=True))
-    before = renewed(needed_for(staying, taken), values)
+    before = renewed(needed(staying, [y for node in taken for y in node.outputs]), values)
     ends = set(body.outputs)
     rest = [node for node in body.nodes if node not in taken]
     read = ends.union(x for node in rest for x in node.inputs if type(x) is Symbol)
@@ -143,17 +143,6 @@ def elements(y: Any) -> int | None:
         return None
     dims = [n for n in shape if n is not None]
     return math.prod(dims) if len(dims) == len(shape) else None
-
-
-def needed_for(staying: list[Node], taken: set[Node]) -> list[Node]:
-    """`taken`, and what they are made of, in their order."""
-    found: list[Node] = []
-    used: set[Any] = set()
-    for node in reversed(staying):
-        if node in taken or not used.isdisjoint(node.outputs):
-            found.append(node)
-            used.update(x for x in node.inputs if type(x) is Symbol)
-    return found[::-1]
 
 
 def taking_also(graph: Graph, more: Iterable[Symbol], end: int, nodes: Iterable[Node]) -> Graph:
