@@ -7,20 +7,16 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from . import tree
 from .core.convert import as_tensor
-from .core.op import Node, Op
+from .core.later import later
 from .core.registry import api
-from .core.spec import OPAQUE, Spec
 from .core.tensor import Symbol, Tensor
 from .errors import GradientError
-from .inside import edges, expanded, is_run
-from .passes.settle import is_missing, or_none, or_zeros
-from .replay import Record
-from .runs import GraphRun, LoopRun
+from .graph import executing_eagerly
 from .tape import GradientTape
+
+doubts = later("doubts")
 
 Argnums = int | Sequence[int]
 
@@ -196,64 +192,15 @@ def hessian(func: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
             found = slopes_of(func, filled, kwargs, (argnums,))
         (slope,) = found.grads
         if slope is None:
-            if not is_known(found.tape, found.value, found.sources[0]):
+            if not doubts.is_known(found.tape, found.value, found.sources[0]):
                 return None
             slope = api.zeros_like(source)
         second = tape.jacobian(slope, source)
-        if second is None and is_known(tape, slope, source):
+        if second is None and doubts.is_known(tape, slope, source):
             return tape.jacobian(slope, source, "zero")
         return second
 
     return wrapper
-
-
-UNKNOWN = ("opaque", "escape", "rule by hand")
-
-
-def is_known(tape: GradientTape, target: Any, source: Any) -> bool:
-    """Whether a gradient that is None is zero, and not cut off where nobody can see."""
-    found = tape.explain(target, source)
-    kinds = {found.kind, *[cut.kind for cut in found.cuts]}
-    runs = [y for node in tape.nodes for y in filter(is_run, node.outputs)]
-    return kinds.isdisjoint(UNKNOWN) and not any(map(loses, runs))
-
-
-def loses(record: Any) -> bool:
-    """Whether a run, of a body, a graph or a loop, may have lost a gradient where none can see.
-
-    Runs of many examples do not: vmap refuses what nobody can see into.
-    """
-    if isinstance(record, LoopRun):
-        return any(map(loses, record.rounds))
-    kept = record.kept if isinstance(record, GraphRun) else ()
-    nodes: Sequence[Node] = ()
-    if isinstance(record, GraphRun):
-        nodes = record.split.forward.nodes
-    elif isinstance(record, Record):
-        nodes = record.tape.nodes
-    cut = any(kind in UNKNOWN for node in expanded(nodes) for _, kind, _ in edges(node))
-    return cut or any(map(loses, filter(is_run, kept)))
-
-
-def is_lossy(*records: Any) -> Any:
-    """Whether one of some runs loses a gradient, for graphs that will run them."""
-    return np.asarray(any(map(loses, records)))
-
-
-is_lossy_op = Op(is_lossy, infer=lambda *records: Spec((), np.bool_), name="is_lossy")
-is_lossy_op.no_gradient("it tells what happened")
-
-
-def zeros_in_runs(bar: Any, tape: GradientTape, targets: Any, source: Any) -> Any:
-    """The gradient `bar`, which a trace holds; zeros where it turns out to be None, and is known.
-
-    It is None where a run has no path, and every run that may be in doubt leaves a record.
-    """
-    records = [y for node in tape.nodes for y in node.outputs if y.dtype == OPAQUE.dtype]
-    if not records or not is_known(tape, targets, source):
-        return bar
-    lost = api.logical_and(is_missing(bar), is_lossy_op(*records))
-    return or_none(or_zeros(bar, as_tensor(source)), lost)
 
 
 def hvp(func: Callable[..., Any], primal: Any, tangent: Any) -> Any:
@@ -265,7 +212,8 @@ def hvp(func: Callable[..., Any], primal: Any, tangent: Any) -> Any:
     source = tree.map(as_source, primal)
     sources, structure = tree.flatten(source)
     directions = tree.flatten_like(structure, tangent)
-    with GradientTape(persistent=True) as tape:
+    # a trace asks it again, for the runs that there will be
+    with GradientTape(persistent=not executing_eagerly()) as tape:
         tape.watch(source)
         inner = slopes_of(func, (source,), {}, (0,))
     slopes = tree.flatten(inner.grads[0])[0]
@@ -275,9 +223,9 @@ def hvp(func: Callable[..., Any], primal: Any, tangent: Any) -> Any:
     found = tape.gradient(targets, sources, [as_tensor(t) for _, t in pairs])
     for i, (x, copy) in enumerate(zip(sources, copies, strict=True)):
         if found[i] is None:
-            linear = slopes[i] is None and is_known(inner.tape, inner.value, copy)
-            if linear or (slopes[i] is not None and is_known(tape, targets, x)):
+            linear = slopes[i] is None and doubts.is_known(inner.tape, inner.value, copy)
+            if linear or (slopes[i] is not None and doubts.is_known(tape, targets, x)):
                 found[i] = api.zeros_like(as_tensor(x))
         elif type(found[i]) is Symbol:
-            found[i] = zeros_in_runs(found[i], tape, targets, x)
+            found[i] = doubts.zeros_in_runs(found[i], tape, targets, x)
     return tree.unflatten(structure, found)

@@ -18,11 +18,13 @@ from .branches import (
     traced_body,
 )
 from .core.convert import as_tensor
+from .core.later import later
 from .core.registry import api
 from .core.spec import Spec
 from .errors import SpecError
 from .graph import Graph, compiling, executing_eagerly
-from .projections import Round, projected
+
+projections = later("projections")
 
 
 def scan(
@@ -135,8 +137,8 @@ def traced_scan(
     check_invariants("scan", [x.spec for x in start], graph.outputs[: len(start)])
     (graph,), captures = reading_ahead([graph], graph.captures)
     if compiling():
-        given = Round(graph, scans, captures)
-        graph, scans, captures = projected(given, len(start), rounds)
+        given = projections.Round(graph, scans, captures)
+        graph, scans, captures = projections.projected(given, len(start), rounds)
     outputs = entered(
         LOOP,
         [graph],

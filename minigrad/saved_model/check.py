@@ -135,6 +135,8 @@ def expected_roles(
     if op.name == "replay":
         check_replay(count, **attrs)
         return [RECORD] + [None] * (count - 1)
+    if op.name == "is_lossy":
+        return [RECORD] * count
     if op.name == "at_known_rank":
         check_task(count, **attrs)
     if op.name in ("read_variable", "assign_variable"):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from .. import fft, linalg, nn, random, special
+from .. import doubts, fft, linalg, nn, random, special
 from ..concrete import ConcreteFunction
 from ..core.registry import OPS
 from ..core.spec import Spec
@@ -26,7 +26,7 @@ from .values import Json, spec_from
 from .write import OP_VERSIONS, Writer
 
 # a file may hold the ops of all of them
-WITH_OPS = (fft, linalg, nn, random, special)
+WITH_OPS = (doubts, fft, linalg, nn, random, special)
 
 
 def version() -> str:

@@ -296,6 +296,24 @@ def test_loading_needs_no_source(tmp_path: Path) -> None:
     assert done.stdout.split("\n")[:2] == ["(2, 3)", "False False"]
 
 
+def test_a_process_that_never_asked_for_one_loads_a_product_with_a_hessian(tmp_path: Path) -> None:
+    """Whether its None is a zero is decided by what runs, as an op in the graph."""
+
+    @mg.function(input_signature=[mg.TensorSpec((), mg.float32)])
+    def f(x: Any) -> Any:
+        return mg.hvp(lambda x: mg.cond(x > 0, lambda: 2 * x, lambda: x * x), x, mg.ones(()))
+
+    path = tmp_path / "f.mg"
+    save(f, path)
+    code = f"""
+import minigrad as mg
+f = mg.saved_model.load({str(path)!r})
+print(f(mg.constant(1.0)).numpy(), f(mg.constant(-1.0)).numpy())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0.0", "2.0"]
+
+
 def test_errors_at_run_time_name_the_line_that_was_traced() -> None:
     f = mg.function(lambda x, i: x[i])
     found = again(f.get_concrete_function(mg.ones(3), mg.TensorSpec((), mg.int32)))
