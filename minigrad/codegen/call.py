@@ -65,10 +65,10 @@ def kernel_code(
     if not inside:
         text, symbols = ir + spread_ir(entry, count), [entry, spread_name(entry)]
         return jit.compile_module(text, symbols, imports, sroa=sroa, parted=not sroa)
-    ahead = None
+    ahead, quick = None, only_calls(ir)
     if pool.SUBMIT in ir and not pool.kept:
-        ahead = jit.begin(ir, quick=only_calls(ir))  # while the pool is made, once
-    code = jit.compile_module(ir, [entry], imports, quick=only_calls(ir))
+        ahead = jit.begin(ir, quick=quick)  # while the pool is made, once
+    code = jit.compile_module(ir, [entry], imports, quick=quick)
     del ahead  # kept so far, as what is made ahead is made for those who keep it
     return code
 

@@ -200,7 +200,7 @@ def compile_module(
     Raises RuntimeError where LLVM rejects `ir`.
     """
     modules = parts(ir) if parted else [Part(ir, quick=quick)]
-    ahead = begin_parts(ir) if parted else []
+    ahead = [begin(text, quick=one_quick) for text, one_quick in modules] if parted else []
     imports = {**declared(ir, shared), **(imports or {})}
     images = {}
     for text, one_quick in modules:
