@@ -14,6 +14,7 @@ from minigrad.core.registry import OPS
 
 PROMISED = ["distribute", "errors", "fft", "linalg", "nn", "optimizers", "random"]
 PROMISED += ["saved_model", "special", "testing", "visualize"]
+importlib.import_module("minigrad.saved_model")  # and all ops that a file may hold
 PUBLIC_MODULES = [
     f"minigrad.{name}" for name in PROMISED if importlib.util.find_spec(f"minigrad.{name}")
 ]
